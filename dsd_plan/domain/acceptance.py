@@ -1,0 +1,167 @@
+"""How many proposed tokens the target accepts: laws and recorded traces, and what they say of a round.
+
+A round with window γ proposes γ tokens, X of them are accepted, and X + 1 tokens are emitted.
+With survival s_i = P(first i proposals all accepted), E[X + 1] = 1 + Σ_{i≤γ} s_i; independence is not needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.records import Probability, record
+
+Proposal = Literal["argmax", "sampled"]
+Array = NDArray[np.float64]
+
+
+@record
+class AcceptanceLaw:
+    """Acceptance written down rather than recorded: one rate for independent tokens, or survival by position."""
+
+    per_token: Probability | None = None
+    survival: tuple[Probability, ...] | None = None
+    """survival[i − 1] = P(first i proposals all accepted); must not increase."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceMetadata:
+    """Where an acceptance trace comes from."""
+
+    draft: str
+    target: str
+    tokenizer_hash: str
+    proposal: Proposal
+    recorder: str
+    version: str
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenTrace:
+    """One entry a generated token: did the draft's proposal at this point equal the token that the target emitted?
+
+    Replays every window on the same content: a round accepts the run of matches up to γ, the next round starts
+    after the first miss. Arrays are parallel, ordered by request and position.
+    """
+
+    metadata: TraceMetadata
+    request_id: NDArray[np.int64]
+    match: NDArray[np.uint8]
+    task: NDArray[np.str_] | None = None
+    confidence: Array | None = None
+    context_tokens: NDArray[np.int64] | None = None
+
+    def for_task(self, task: str) -> TokenTrace:
+        """The rows of one task. Raises KeyError naming the tasks there are."""
+        if self.task is None or not bool(np.any(self.task == task)):
+            known = [] if self.task is None else sorted(set(self.task.tolist()))
+            raise KeyError(f"no rows of task {task!r}; the trace has {known}")
+        keep = self.task == task
+        return TokenTrace(
+            metadata=self.metadata,
+            request_id=self.request_id[keep],
+            match=self.match[keep],
+            task=self.task[keep],
+            confidence=None if self.confidence is None else self.confidence[keep],
+            context_tokens=None if self.context_tokens is None else self.context_tokens[keep],
+        )
+
+    def request_starts(self) -> NDArray[np.int64]:
+        """Index of the first row of each request."""
+        changes = np.flatnonzero(np.diff(self.request_id)) + 1
+        return np.concatenate([np.zeros(1, dtype=np.int64), changes.astype(np.int64)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundTrace:
+    """One entry a round of real speculation: how many tokens were proposed and accepted."""
+
+    metadata: TraceMetadata
+    request_id: NDArray[np.int64]
+    proposed: NDArray[np.int64]
+    accepted: NDArray[np.int64]
+    task: NDArray[np.str_] | None = None
+
+    def for_task(self, task: str) -> RoundTrace:
+        """The rows of one task. Raises KeyError naming the tasks there are."""
+        if self.task is None or not bool(np.any(self.task == task)):
+            known = [] if self.task is None else sorted(set(self.task.tolist()))
+            raise KeyError(f"no rows of task {task!r}; the trace has {known}")
+        keep = self.task == task
+        return RoundTrace(
+            self.metadata, self.request_id[keep], self.proposed[keep], self.accepted[keep], self.task[keep]
+        )
+
+
+Acceptance = AcceptanceLaw | TokenTrace | RoundTrace
+
+
+def for_task(acceptance: Acceptance, task: str | None) -> Acceptance:
+    """Acceptance of one task; a law has no tasks and stays as it is."""
+    if task is None or isinstance(acceptance, AcceptanceLaw):
+        return acceptance
+    return acceptance.for_task(task)
+
+
+def largest_window(acceptance: Acceptance) -> int | None:
+    """Largest window that the evidence covers; None: any."""
+    if isinstance(acceptance, RoundTrace):
+        return int(acceptance.proposed.max())
+    if isinstance(acceptance, AcceptanceLaw) and acceptance.survival is not None:
+        return len(acceptance.survival)
+    return None
+
+
+def accepted_pmf(acceptance: Acceptance, window: int) -> Array:
+    """P(accepted = j) for j = 0 … window, shape (window + 1,). Raises ValueError past the largest window known."""
+    limit = largest_window(acceptance)
+    if window < 1 or (limit is not None and window > limit):
+        raise ValueError(f"window {window} lies outside what acceptance was measured for (1–{limit})")
+    if isinstance(acceptance, TokenTrace):
+        accepted = accepted_by_round(acceptance, window)
+        return np.bincount(accepted, minlength=window + 1) / accepted.size
+    survival = np.concatenate([[1.0], survival_by_position(acceptance, window), [0.0]])
+    return survival[:-1] - survival[1:]
+
+
+def survival_by_position(acceptance: Acceptance, window: int) -> Array:
+    """s_i = P(first i proposals all accepted) for i = 1 … window, shape (window,)."""
+    if isinstance(acceptance, TokenTrace):
+        pmf = accepted_pmf(acceptance, window)
+        return 1.0 - np.cumsum(pmf)[:-1]
+    if isinstance(acceptance, RoundTrace):
+        positions = np.arange(1, window + 1)
+        asked = np.array([np.count_nonzero(acceptance.proposed >= i) for i in positions])
+        kept = np.array([np.count_nonzero(acceptance.accepted >= i) for i in positions])
+        return np.minimum.accumulate(kept / asked)
+    if acceptance.survival is not None:
+        return np.array(acceptance.survival[:window])
+    if acceptance.per_token is None:
+        raise ValueError("an acceptance law needs per_token or survival")
+    return acceptance.per_token ** np.arange(1, window + 1, dtype=np.float64)
+
+
+def tokens_per_round(acceptance: Acceptance, window: int) -> float:
+    """E[X + 1], before the last round of a request is cut."""
+    return float(1.0 + np.dot(np.arange(window + 1), accepted_pmf(acceptance, window)))
+
+
+def accepted_by_round(trace: TokenTrace, window: int) -> NDArray[np.int64]:
+    """Accepted tokens of each round when `window` is played over the whole trace, requests joined end to end."""
+    misses = np.flatnonzero(trace.match == 0)
+    rounds = []
+    position, total, next_miss = 0, trace.match.size, 0
+    while position + window < total:
+        while next_miss < misses.size and misses[next_miss] < position:
+            next_miss += 1
+        run = (misses[next_miss] if next_miss < misses.size else total) - position
+        accepted = min(window, int(run))
+        rounds.append(accepted)
+        position += accepted + 1
+    if not rounds:
+        raise ValueError(f"trace of {total} tokens is shorter than one round of window {window}")
+    return np.array(rounds, dtype=np.int64)

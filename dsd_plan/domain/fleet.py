@@ -1,0 +1,103 @@
+"""What is there: sites, the links between them, models, and devices with their measured profiles."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dsd_plan.domain.profile import LatencyProfile
+from dsd_plan.domain.records import Count, Flag, Name, Natural, NonNegative, Positive, Probability, record
+
+
+@record
+class Site:
+    """A place in the network."""
+
+    name: Name
+    count: Count = 1
+    """Identical copies of the place; links, devices, rates and users hold for each copy."""
+
+
+@record
+class RttTrace:
+    """A measured round trip over time; replaces a link's mean and jitter."""
+
+    at_s: tuple[NonNegative, ...]
+    rtt_ms: tuple[NonNegative, ...]
+
+
+@record
+class Link:
+    """A two-way connection. `up` is the direction from the first to the second named site."""
+
+    between: tuple[Name, Name]
+    rtt_ms: NonNegative | None = None
+    """Mean round trip, half in each direction."""
+    up_ms: NonNegative | None = None
+    down_ms: NonNegative | None = None
+    jitter_cv: Probability = 0.0
+    """One-way delay = mean · (1 + cv · (E − 1)) with E ~ Exp(1)."""
+    uplink_mbps: Positive | None = None
+    """None: bandwidth does not limit."""
+    downlink_mbps: Positive | None = None
+    loss: Probability = 0.0
+    """Probability that a message is lost; each loss costs one more mean round trip."""
+    trace: RttTrace | None = None
+
+    @property
+    def one_way_ms(self) -> tuple[float, float]:
+        """Mean delay (first → second site, second → first site). The file check guarantees that it is known."""
+        if self.rtt_ms is not None:
+            return self.rtt_ms / 2, self.rtt_ms / 2
+        if self.up_ms is not None and self.down_ms is not None:
+            return self.up_ms, self.down_ms
+        raise ValueError(f"link {self.between}: no delay given")
+
+
+@record
+class ModelSpec:
+    """A model's size in memory. A size that is not given is not checked against any device's memory."""
+
+    name: Name
+    weights_gib: NonNegative | None = None
+    kv_mib_per_token: NonNegative | None = None
+
+
+@record
+class Device:
+    """A device type at a site. It may do what it has a profile for; no role is stored."""
+
+    name: Name
+    site: Name
+    count: Count
+    memory_gib: Positive
+    profiles: dict[Name, LatencyProfile]
+    """By model name."""
+    batch_cap: Count | None = None
+    """Most jobs in one iteration; None: 64 as a target, 1 as a draft device."""
+    token_cap: Count | None = None
+    """Most new tokens in one iteration; a longer prefill is chunked. None: no cap."""
+    idle_w: NonNegative | None = None
+    cost_per_hour: NonNegative = 0.0
+    commitment: Literal["owned", "reserved", "on_demand"] | None = None
+    available: Probability = 1.0
+    """Expected share that is up and willing."""
+    max_sequences: Count | None = None
+    kv_block_tokens: Count | None = None
+    kv_blocks: Count | None = None
+    async_scheduling: Flag | None = None
+    prefix_cache: Flag | None = None
+
+
+@record
+class FaultWindow:
+    """Something breaks at `at_s` for `for_s` seconds."""
+
+    kind: Literal["link_down", "device_down", "slow_link", "slow_device"]
+    at_s: NonNegative
+    for_s: Positive
+    between: tuple[Name, Name] | None = None
+    device: Name | None = None
+    index: Natural | None = None
+    factor: float | None = Field(default=None, strict=True, gt=0, allow_inf_nan=False)

@@ -1,0 +1,75 @@
+"""Routes over the link graph, and what a message costs on its way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dsd_plan.domain.scenario import Scenario
+
+
+class Hop(NamedTuple):
+    """One link crossed in one direction."""
+
+    mean_ms: float
+    jitter_cv: float
+    mbps: float
+    """Infinite where bandwidth does not limit."""
+    loss: float
+    rtt_ms: float
+    """Mean round trip of this link: what a lost message costs."""
+
+
+def route(scenario: Scenario, start: str, end: str) -> tuple[tuple[Hop, ...], tuple[Hop, ...]] | None:
+    """Hops (start → end, end → start) of the shortest-RTT path; None when there is no path."""
+    if start == end:
+        return (), ()
+    import networkx as nx
+
+    graph = nx.Graph()
+    for index, link in enumerate(scenario.links):
+        rtt_ms = sum(link.one_way_ms)
+        known = graph.get_edge_data(*link.between)
+        if known is None or rtt_ms < known["rtt_ms"]:
+            graph.add_edge(*link.between, rtt_ms=rtt_ms, index=index)
+    try:
+        path = nx.shortest_path(graph, start, end, weight="rtt_ms")
+    except (nx.NetworkXNoPath, nx.NodeNotFound):
+        return None
+    pairs = list(zip(path, path[1:], strict=False))
+    up = tuple(_hop(scenario, graph.edges[a, b]["index"], a) for a, b in pairs)
+    down = tuple(_hop(scenario, graph.edges[a, b]["index"], b) for a, b in reversed(pairs))
+    return up, down
+
+
+def _hop(scenario: Scenario, index: int, start: str) -> Hop:
+    link = scenario.links[index]
+    forward, back = link.one_way_ms
+    outward = start == link.between[0]
+    mbps = link.uplink_mbps if outward else link.downlink_mbps
+    return Hop(
+        mean_ms=forward if outward else back,
+        jitter_cv=link.jitter_cv,
+        mbps=float("inf") if mbps is None else mbps,
+        loss=link.loss,
+        rtt_ms=forward + back,
+    )
+
+
+def mean_delay_ms(hops: tuple[Hop, ...], payload_bytes: float) -> float:
+    """Mean time of one message: propagation, serialisation on every hop, and resending after losses."""
+    return sum(
+        hop.mean_ms + serialisation_ms(payload_bytes, hop.mbps) + hop.rtt_ms * hop.loss / (1.0 - hop.loss)
+        for hop in hops
+    )
+
+
+def delay_variance_ms2(hops: tuple[Hop, ...]) -> float:
+    """Variance of one message's time: exponential jitter a hop, geometric number of losses."""
+    return sum(
+        (hop.jitter_cv * hop.mean_ms) ** 2 + hop.rtt_ms**2 * hop.loss / (1.0 - hop.loss) ** 2 for hop in hops
+    )
+
+
+def serialisation_ms(payload_bytes: float, mbps: float) -> float:
+    """Time to put a payload on the wire."""
+    return payload_bytes * 8.0 / (mbps * 1000.0)

@@ -1,0 +1,121 @@
+"""What users will see: one type for the model, the replayer and the testbed alike."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from dsd_plan.domain.profile import Origin
+from dsd_plan.domain.records import record
+
+Source = Literal["model", "replay", "testbed"]
+
+
+@record
+class Interval:
+    """A point estimate with its confidence interval."""
+
+    point: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+@record
+class Quantiles:
+    """Mean and quantiles of a latency in ms. None: not known (no steady state)."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@record
+class RoundParts:
+    """Mean time of one round (of one iteration, in target_only and fused) by where it goes, in ms."""
+
+    draft_ms: float
+    uplink_ms: float
+    wait_ms: float
+    verify_ms: float
+    downlink_ms: float
+
+
+@record
+class WorkloadPerformance:
+    """One workload's latency, throughput and price. Definitions: docs/glossary.md."""
+
+    name: str
+    requests: int | None
+    """How many requests stand behind the numbers; None from the model."""
+    ttft_ms: Quantiles
+    tpot_ms: Quantiles
+    itl_ms: Quantiles
+    e2e_ms: Quantiles
+    requests_per_s: float | None
+    tokens_per_s: float | None
+    goodput_per_s: float | None
+    slo_attainment: float | None
+    tokens_per_round: float | None
+    """(output_tokens − 1) / rounds: counted after the last round's cut. None in target_only."""
+    acceptance_rate: float | None
+    rounds_per_request: float | None
+    energy_j_per_token: float | None
+    bytes_per_token: float | None
+    round_parts: RoundParts | None = None
+    ci: dict[str, tuple[float, float] | None] | None = None
+    """95 % intervals over replications by metric, e.g. "ttft_ms.mean"."""
+    origin: dict[str, Origin] | None = None
+    """How each input behind the numbers is known."""
+
+
+@record
+class DevicePerformance:
+    """One device type's load. Saturation is offered work over the work possible at full batches; the knee is at 1."""
+
+    name: str
+    saturation: float | None
+    busy: float | None
+    mean_batch: float | None
+    power_w: float | None
+
+
+@record
+class FleetPerformance:
+    """Sums over the fleet."""
+
+    tokens_per_s: float | None
+    goodput_per_s: float | None
+    power_w: float | None
+    energy_j_per_token: float | None
+    cost_per_hour: float
+    cost_per_million_tokens: float | None
+
+
+@record
+class Performance:
+    """What a plan gives its users, as predicted, replayed or measured (`source`)."""
+
+    source: Source
+    workloads: tuple[WorkloadPerformance, ...]
+    devices: tuple[DevicePerformance, ...]
+    fleet: FleetPerformance
+    steady: bool = True
+    notes: tuple[str, ...] = ()
+    """What a reader must know before trusting a number: limits reached, extrapolations, assumptions."""
+
+    def workload(self, name: str) -> WorkloadPerformance:
+        """The workload called `name`. Raises KeyError."""
+        for workload in self.workloads:
+            if workload.name == name:
+                return workload
+        raise KeyError(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of schema dsd-plan/performance/1."""
+        return {"schema": "dsd-plan/performance/1", **_ADAPTER.dump_python(self, mode="json")}
+
+
+_ADAPTER = TypeAdapter(Performance)

@@ -1,0 +1,58 @@
+"""The answer's shape: who speculates where, in which mode, with which window, on how many devices."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dsd_plan.domain.records import Count, Name, Probability, record
+from dsd_plan.domain.scenario import Mode
+
+PolicyKind = Literal["static", "threshold", "model_based", "wc_dnn"]
+Routing = Literal["jsq", "round_robin", "random", "least_expected_delay"]
+
+
+@record
+class Policy:
+    """How the window is chosen each round; `static` keeps the assignment's."""
+
+    kind: PolicyKind = "static"
+
+
+@record
+class Assignment:
+    """How a workload, or a share of it, is served."""
+
+    workload: Name
+    mode: Mode
+    target_device: Name
+    share: Probability = 1.0
+    draft_model: Name | None = None
+    draft_device: Name | None = None
+    """Where the draft runs; in fused mode this is the target device."""
+    window: Count | None = None
+    candidates: Count = 1
+    routing: Routing = "jsq"
+    draft_routing: Routing | None = None
+    draft_devices_per_session: Count = 1
+    policy: Policy = Policy()
+
+
+@record
+class Deployment:
+    """A model on the first `count` replicas of a device type (per copy of the device's site)."""
+
+    device: Name
+    model: Name
+    count: Count
+    batch_cap: Count | None = None
+    """None: the device's own cap."""
+    batching: Literal["fifo", "length_aware"] = "fifo"
+
+
+@record
+class Plan:
+    """Assignments of workloads, and the deployments that carry them."""
+
+    scenario: Name
+    assignments: tuple[Assignment, ...]
+    deployments: tuple[Deployment, ...]

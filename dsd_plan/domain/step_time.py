@@ -1,0 +1,204 @@
+"""Step time of a batch: one definition, used by the model and compiled into the replay kernel.
+
+A surface is plain arrays, and the functions are plain loops over scalars, so that numba can compile them as
+they stand. Inside the measured grid the surface is interpolated multilinearly; outside, the value at the
+nearest edge is scaled by the fitted law, so that the surface is continuous and the law only carries the shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.profile import LatencyProfile, Origin
+
+Array = NDArray[np.float64]
+Points = dict[tuple[float, ...], float]
+
+
+class StepSurface(NamedTuple):
+    """Step times in ms as arrays. Empty axes mean: nothing measured, the law alone answers."""
+
+    decode_batch: Array
+    decode_new: Array
+    decode_context: Array
+    decode_ms: Array
+    """Shape (batch, new tokens per sequence, context)."""
+    prefill_batch: Array
+    prefill_prompt: Array
+    prefill_ms: Array
+    """Shape (batch, prompt tokens)."""
+    law: Array
+    """step_ms, per_token_ms, per_prompt_token_ms, per_kv_token_ms."""
+
+
+def law_decode_ms(law: Array, batch: float, new_tokens: float, context_tokens: float) -> float:
+    """Affine law for `batch` sequences of `new_tokens` each over `context_tokens` of KV each."""
+    return law[0] + batch * (law[1] * new_tokens + law[3] * context_tokens)  # type: ignore[no-any-return]
+
+
+def law_prefill_ms(law: Array, batch: float, prompt_tokens: float) -> float:
+    """Affine law for `batch` prompts of `prompt_tokens` each."""
+    return law[0] + batch * law[2] * prompt_tokens  # type: ignore[no-any-return]
+
+
+def clamp(value: float, axis: Array) -> float:
+    """`value` moved into the measured range of `axis`."""
+    if value < axis[0]:
+        return axis[0]  # type: ignore[no-any-return]
+    if value > axis[-1]:
+        return axis[-1]  # type: ignore[no-any-return]
+    return value
+
+
+def cell(value: float, axis: Array) -> tuple[int, float]:
+    """Index of the grid interval that holds a clamped `value`, and its position in it, 0 … 1."""
+    if axis.size == 1:
+        return 0, 0.0
+    i = 0
+    while i < axis.size - 2 and value > axis[i + 1]:
+        i += 1
+    return i, (value - axis[i]) / (axis[i + 1] - axis[i])
+
+
+def decode_ms(surface: StepSurface, batch: float, new_tokens: float, context_tokens: float) -> float:
+    """Time in ms of one decode or verify step; trilinear inside the grid, law-scaled outside."""
+    law = surface.law
+    if surface.decode_batch.size == 0:
+        return law_decode_ms(law, batch, new_tokens, context_tokens)
+    b = clamp(batch, surface.decode_batch)
+    q = clamp(new_tokens, surface.decode_new)
+    c = clamp(context_tokens, surface.decode_context)
+    i, x = cell(b, surface.decode_batch)
+    j, y = cell(q, surface.decode_new)
+    k, z = cell(c, surface.decode_context)
+    table = surface.decode_ms
+    total = 0.0
+    for di in range(2):
+        wx = x if di == 1 else 1.0 - x
+        for dj in range(2):
+            wy = y if dj == 1 else 1.0 - y
+            for dk in range(2):
+                weight = wx * wy * (z if dk == 1 else 1.0 - z)
+                if weight > 0.0:
+                    total += weight * table[i + di, j + dj, k + dk]
+    if b == batch and q == new_tokens and c == context_tokens:
+        return total
+    return total * law_decode_ms(law, batch, new_tokens, context_tokens) / law_decode_ms(law, b, q, c)
+
+
+def prefill_ms(surface: StepSurface, batch: float, prompt_tokens: float) -> float:
+    """Time in ms of one step that prefills `batch` prompts; bilinear inside the grid, law-scaled outside."""
+    law = surface.law
+    if surface.prefill_batch.size == 0:
+        return law_prefill_ms(law, batch, prompt_tokens)
+    b = clamp(batch, surface.prefill_batch)
+    p = clamp(prompt_tokens, surface.prefill_prompt)
+    i, x = cell(b, surface.prefill_batch)
+    j, y = cell(p, surface.prefill_prompt)
+    table = surface.prefill_ms
+    total = 0.0
+    for di in range(2):
+        wx = x if di == 1 else 1.0 - x
+        for dj in range(2):
+            weight = wx * (y if dj == 1 else 1.0 - y)
+            if weight > 0.0:
+                total += weight * table[i + di, j + dj]
+    if b == batch and p == prompt_tokens:
+        return total
+    return total * law_prefill_ms(law, batch, prompt_tokens) / law_prefill_ms(law, b, p)
+
+
+def iteration_ms(
+    surface: StepSurface,
+    decode_jobs: float,
+    mean_new_tokens: float,
+    mean_context_tokens: float,
+    prefill_jobs: float,
+    mean_prompt_tokens: float,
+) -> float:
+    """Time in ms of a mixed iteration: the decode step, plus what the prefills add over the step's intercept.
+
+    A homogeneous iteration reproduces its table; an affine law reproduces its sums exactly.
+    """
+    if prefill_jobs <= 0.0:
+        return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens)
+    prefill = prefill_ms(surface, prefill_jobs, mean_prompt_tokens)
+    if decode_jobs <= 0.0:
+        return prefill
+    added = prefill - surface.law[0]
+    if added < 0.0:
+        added = 0.0
+    return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens) + added
+
+
+def surface_of(profile: LatencyProfile) -> StepSurface:
+    """Arrays of a profile. Grid cells that were not measured are filled by the nearest measured one, law-scaled."""
+    law = profile.fit.law
+    coefficients = np.array(
+        [law.step_ms, law.per_token_ms, law.per_prompt_token_ms, law.per_kv_token_us / 1000.0],
+        dtype=np.float64,
+    )
+    decode: Points = {
+        (float(p.batch), float(p.new_tokens), float(p.context_tokens)): p.latency_ms.p50
+        for p in profile.points
+        if p.phase == "decode"
+    }
+    prefill: Points = {
+        (float(p.batch), float(p.new_tokens)): p.latency_ms.p50
+        for p in profile.points
+        if p.phase == "prefill"
+    }
+    axes = [_axis(decode, 0), _axis(decode, 1), _axis(decode, 2), _axis(prefill, 0), _axis(prefill, 1)]
+    decode_table = np.empty((axes[0].size, axes[1].size, axes[2].size))
+    for i, b in enumerate(axes[0]):
+        for j, q in enumerate(axes[1]):
+            for k, c in enumerate(axes[2]):
+                at = _nearest((b, q, c), decode)
+                scale = law_decode_ms(coefficients, b, q, c) / law_decode_ms(coefficients, *at)
+                decode_table[i, j, k] = decode[at] * scale
+    prefill_table = np.empty((axes[3].size, axes[4].size))
+    for i, b in enumerate(axes[3]):
+        for j, p in enumerate(axes[4]):
+            at2 = _nearest((b, p), prefill)
+            scale = law_prefill_ms(coefficients, b, p) / law_prefill_ms(coefficients, *at2)
+            prefill_table[i, j] = prefill[at2] * scale
+    return StepSurface(axes[0], axes[1], axes[2], decode_table, axes[3], axes[4], prefill_table, coefficients)
+
+
+def decode_origin(profile: LatencyProfile, batch: float, new_tokens: float, context_tokens: float) -> Origin:
+    """How a decode or verify time at this point is known."""
+    measured = [(p.batch, p.new_tokens, p.context_tokens) for p in profile.points if p.phase == "decode"]
+    return _origin((batch, new_tokens, context_tokens), measured)
+
+
+def prefill_origin(profile: LatencyProfile, batch: float, prompt_tokens: float) -> Origin:
+    """How a prefill time at this point is known."""
+    measured = [(p.batch, p.new_tokens) for p in profile.points if p.phase == "prefill"]
+    return _origin((batch, prompt_tokens), measured)
+
+
+def _origin(at: tuple[float, ...], measured: Sequence[tuple[int, ...]]) -> Origin:
+    if not measured:
+        return "declared"
+    if at in measured:
+        return "measured"
+    inside = all(
+        min(axis) <= value <= max(axis) for value, axis in zip(at, zip(*measured, strict=True), strict=True)
+    )
+    return "interpolated" if inside else "extrapolated"
+
+
+def _axis(points: Points, position: int) -> Array:
+    return np.array(sorted({key[position] for key in points}), dtype=np.float64)
+
+
+def _nearest(at: tuple[float, ...], points: Points) -> tuple[float, ...]:
+    if at in points:
+        return at
+    return min(
+        points, key=lambda key: sum(abs(np.log((x + 1) / (y + 1))) for x, y in zip(at, key, strict=True))
+    )

@@ -1,0 +1,243 @@
+"""What a decision leaves behind: everything a report draws, so that rendering computes nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from dsd_plan.domain.performance import Interval, Performance, RoundParts
+from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.records import record
+
+VerdictKind = Literal["agrees", "disagrees", "undecided"]
+
+
+@record
+class Agreement:
+    """Model against an observation (replay or testbed) for one metric of one workload."""
+
+    workload: str
+    metric: str
+    """e.g. "tpot_ms.mean"."""
+    predicted: float
+    observed: Interval
+    relative_error: float
+    """predicted / observed.point − 1."""
+    tolerance: float
+    verdict: VerdictKind
+
+
+@record
+class Verdict:
+    """The decision in a sentence: does speculation pay here?"""
+
+    answer: Literal["yes", "no", "undecided"]
+    sentence: str
+    saves: dict[str, float]
+    """Against plain decoding on the target: e.g. {"tpot_share": 0.31, "cost_per_hour": 4.0}."""
+    measure_next: str | None = None
+
+
+@record
+class Option:
+    """One honest option, feasible or not, with its numbers and the reason it lost."""
+
+    name: str
+    """e.g. "do nothing", "draft beside the target", "draft at the edge"."""
+    chosen: bool
+    plan: Plan | None
+    predicted: Performance | None
+    replayed: Performance | None = None
+    devices: dict[str, int] | None = None
+    cost_per_hour: float | None = None
+    reason: str = ""
+    """Why it was chosen or lost, in words with the number."""
+
+
+@record
+class BudgetCheck:
+    """One budget and what the plan makes of it."""
+
+    scope: str
+    """A workload's name, or "fleet"."""
+    budget: str
+    """e.g. "ttft_p95_ms"."""
+    limit: float
+    predicted: float | None
+    replayed: Interval | None
+    kept: bool
+
+
+@record
+class LoadPoint:
+    """Latency at one multiple of today's load; None past saturation."""
+
+    load: float
+    saturation: float
+    ttft_p95_ms: float | None
+    tpot_mean_ms: float | None
+    tpot_p95_ms: float | None
+
+
+@record
+class LoadCurve:
+    """Latency of one workload against load, in one mode."""
+
+    workload: str
+    mode: str
+    window: int
+    points: tuple[LoadPoint, ...]
+
+
+@record
+class MapCell:
+    """Best mode and window at one point of a map, and by how much it wins."""
+
+    x: float
+    y: float
+    mode: str
+    window: int
+    margin: float
+    """TPOT of the best other mode / TPOT of this one − 1."""
+    tpot_ms: dict[str, float | None]
+    """Mean TPOT by mode, each at its best window; None where unstable."""
+
+
+@record
+class ModeMap:
+    """Which mode and window win over a grid of two inputs, e.g. RTT × acceptance."""
+
+    workload: str
+    title: str
+    x_name: str
+    y_name: str
+    here: tuple[float, float]
+    """Where this scenario lies."""
+    cells: tuple[MapCell, ...]
+
+
+@record
+class TippingPoint:
+    """How far one input may move before the decision changes."""
+
+    workload: str
+    input: str
+    now: float
+    tips_at: float | None
+    """None: not within the range searched."""
+    searched: tuple[float, float]
+    becomes: str | None
+
+
+@record
+class WorkloadParts:
+    """Where a round's time goes."""
+
+    workload: str
+    mode: str
+    parts: RoundParts
+
+
+@record
+class AcceptanceEvidence:
+    """What is known of a pair's acceptance."""
+
+    draft: str
+    target: str
+    source: str
+    """"token trace", "round trace" or "declared law"."""
+    proposal: str | None
+    temperature: float | None
+    tokens: int | None
+    requests: int | None
+    survival: tuple[float, ...]
+    survival_low: tuple[float, ...] | None
+    survival_high: tuple[float, ...] | None
+    tasks: dict[str, float] | None = None
+    """Match rate by task."""
+
+
+@record
+class ProfileEvidence:
+    """What is known of a device's step times."""
+
+    device: str
+    model: str
+    origin: str
+    points: int
+    samples: int
+    decode_ms: float
+    """Time of a step of one sequence, one new token, at the smallest context measured."""
+    fit_mean_error: float | None
+    fit_max_error: float | None
+    measured_at: str | None
+    method: dict[str, str | float | int | bool | None] | None
+
+
+@record
+class InputHash:
+    """A file that went in."""
+
+    path: str
+    sha256: str
+
+
+@record
+class Provenance:
+    """Enough to make this study again."""
+
+    version: str
+    command: str
+    seed: int
+    inputs: tuple[InputHash, ...]
+    machine: dict[str, str]
+    created_at: str | None = None
+
+
+@record
+class Study:
+    """Scenario, plan, predictions, replays and their agreement, and all that a page draws."""
+
+    name: str
+    scenario: dict[str, Any]
+    """The scenario as resolved, traces summarised."""
+    plan: Plan
+    predicted: Performance
+    replayed: Performance
+    measured: Performance | None
+    agreements: tuple[Agreement, ...]
+    verdict: Verdict
+    budgets: tuple[BudgetCheck, ...]
+    options: tuple[Option, ...]
+    alternatives: tuple[Option, ...]
+    """Each mode's best plan, with its numbers and why it lost."""
+    equivalents: tuple[Option, ...]
+    """Plans that the data cannot tell from the best; the simplest was chosen."""
+    pareto: tuple[dict[str, Any], ...]
+    optimality_gap: float | None
+    bound_scope: str
+    curves: tuple[LoadCurve, ...]
+    maps: tuple[ModeMap, ...]
+    round_parts: tuple[WorkloadParts, ...]
+    energy_parts: tuple[dict[str, Any], ...] = ()
+    attribution: tuple[dict[str, Any], ...] = ()
+    tipping_points: tuple[TippingPoint, ...] = ()
+    timeline: tuple[dict[str, Any], ...] = ()
+    acceptance: tuple[AcceptanceEvidence, ...] = ()
+    profiles: tuple[ProfileEvidence, ...] = ()
+    story: tuple[str, ...] = ()
+    """What the search did, in order: candidates, replays, corrections."""
+    provenance: Provenance
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of schema dsd-plan/study/1."""
+        body: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        for key in ("predicted", "replayed", "measured"):
+            if body[key] is not None:
+                body[key] = {"schema": "dsd-plan/performance/1", **body[key]}
+        body["plan"] = {"schema": "dsd-plan/plan/1", **body["plan"]}
+        return {"schema": "dsd-plan/study/1", **body}
+
+
+_ADAPTER = TypeAdapter(Study)

@@ -1,0 +1,102 @@
+"""What users ask for: request streams, and the latency they were promised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.records import Count, Name, NonNegative, Positive, Probability, record
+
+
+@record
+class PoissonRequests:
+    """Open Poisson arrivals of requests of fixed lengths."""
+
+    rate_per_s: Positive
+    prompt_tokens: Count
+    output_tokens: Count
+
+
+@record
+class ClosedRequests:
+    """A fixed number of users who ask, read for an exponential think time, and ask again."""
+
+    users: Count
+    think_s: NonNegative
+    prompt_tokens: Count
+    output_tokens: Count
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestTrace:
+    """Recorded requests, ordered by arrival; arrays are parallel."""
+
+    arrival_s: NDArray[np.float64]
+    prompt_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+
+    @property
+    def rate_per_s(self) -> float:
+        """Mean arrival rate over the span of the trace."""
+        span = float(self.arrival_s[-1] - self.arrival_s[0])
+        if span <= 0:
+            raise ValueError("a trace needs requests at two different times to have a rate")
+        return (self.arrival_s.size - 1) / span
+
+
+Requests = PoissonRequests | ClosedRequests | RequestTrace
+
+METRICS = ("ttft", "tpot", "itl", "e2e")
+STATISTICS = ("p50", "p95", "p99")
+
+
+@record
+class Budgets:
+    """What a workload was promised; None: nothing was promised."""
+
+    ttft_p50_ms: Positive | None = None
+    ttft_p95_ms: Positive | None = None
+    ttft_p99_ms: Positive | None = None
+    tpot_p50_ms: Positive | None = None
+    tpot_p95_ms: Positive | None = None
+    tpot_p99_ms: Positive | None = None
+    itl_p50_ms: Positive | None = None
+    itl_p95_ms: Positive | None = None
+    itl_p99_ms: Positive | None = None
+    e2e_p50_ms: Positive | None = None
+    e2e_p95_ms: Positive | None = None
+    e2e_p99_ms: Positive | None = None
+    goodput_share: Probability | None = None
+    """Least share of requests that must meet every latency limit above."""
+    pace_tokens_per_s: Positive | None = None
+    stall_share: Probability | None = None
+
+    def limits(self) -> tuple[tuple[str, str, float], ...]:
+        """(metric, statistic, limit in ms) of every latency budget set, e.g. ("ttft", "p95", 800.0)."""
+        found = []
+        for metric in METRICS:
+            for statistic in STATISTICS:
+                limit = getattr(self, f"{metric}_{statistic}_ms")
+                if limit is not None:
+                    found.append((metric, statistic, float(limit)))
+        return tuple(found)
+
+
+@record
+class Workload:
+    """One class of requests, entering at a site and served by one target model."""
+
+    name: Name
+    site: Name
+    target: Name
+    requests: Requests
+    rate_per_s: Positive | None = None
+    """Beside a trace: replay it at this mean rate instead of its own."""
+    task: Name | None = None
+    """Which rows of the acceptance trace apply."""
+    priority: int = 0
+    allowed_sites: tuple[Name, ...] | None = None
+    """Where this workload's text may go; None: anywhere."""
+    budgets: Budgets = Budgets()

@@ -1,0 +1,92 @@
+"""The exception tree. Only `cli` turns these into messages and exit codes.
+
+DsdPlanError
+├── InputError            something the user gave is wrong                 exit 1
+│   ├── ScenarioError
+│   ├── ProfileError
+│   ├── TraceError
+│   ├── PlanError
+│   └── SchemaVersionError
+├── MeasurementError      a measurement could not be trusted or finished   exit 1
+├── UnstableError         offered work exceeds what a device can do        exit 1
+└── InfeasibleError       no plan keeps every budget                       exit 3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input: where it is, and what was found, expected and should be done next."""
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}" if self.place else self.text
+
+
+class DsdPlanError(Exception):
+    """Anything this package reports to its user on purpose."""
+
+
+class InputError(DsdPlanError):
+    """A file or argument is wrong. Carries every problem found, not only the first."""
+
+    def __init__(self, source: str, problems: Iterable[Problem] | str) -> None:
+        self.source = source
+        self.problems = (Problem("", problems),) if isinstance(problems, str) else tuple(problems)
+        if len(self.problems) == 1:
+            message = f"{source}: {self.problems[0]}"
+        else:
+            lines = "\n".join(f"  - {problem}" for problem in self.problems)
+            message = f"{source}: {len(self.problems)} problems\n{lines}"
+        super().__init__(message)
+
+
+class ScenarioError(InputError):
+    """The scenario is malformed, contradicts itself, or asks for what is not supported yet."""
+
+
+class ProfileError(InputError):
+    """A latency profile is malformed or does not cover what is asked of it."""
+
+
+class TraceError(InputError):
+    """An acceptance or workload trace is malformed or does not cover what is asked of it."""
+
+
+class PlanError(InputError):
+    """A plan is malformed, or does not fit its scenario."""
+
+
+class SchemaVersionError(InputError):
+    """The file was written for another schema version."""
+
+
+class MeasurementError(DsdPlanError):
+    """A measurement on real hardware failed or would not be worth keeping."""
+
+
+class UnstableError(DsdPlanError):
+    """The offered work exceeds what a device can do, so no steady state exists."""
+
+    def __init__(self, device: str, saturation: float, advice: str) -> None:
+        self.device = device
+        self.saturation = saturation
+        super().__init__(f"{device}: saturation {saturation:.2f} (must stay below 1); {advice}")
+
+
+class InfeasibleError(DsdPlanError):
+    """No plan in the search keeps every budget; names the binding one and the nearest miss."""
+
+    def __init__(self, budget: str, limit: float, nearest: float, advice: str) -> None:
+        self.budget = budget
+        self.limit = limit
+        self.nearest = nearest
+        super().__init__(
+            f"no plan keeps every budget: {budget} allows {limit:.4g}, the nearest plan reaches {nearest:.4g}; {advice}"
+        )
