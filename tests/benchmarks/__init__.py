@@ -1,0 +1,1 @@
+"""Speed, as ratios against something run beside it. Printed by `make bench`; gates nothing."""
