@@ -26,8 +26,7 @@ def table(rows: list[Row]) -> str:
     ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
 
 

@@ -1,0 +1,79 @@
+"""A `Performance` on the terminal: what users see, what devices do, what it costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dsd_plan.cli.terminal import milliseconds, number, say, share, show_table, warn
+
+if TYPE_CHECKING:
+    from dsd_plan.domain.performance import Performance, WorkloadPerformance
+    from dsd_plan.domain.workload import Budgets
+
+METRICS = (("TTFT", "ttft"), ("TPOT", "tpot"), ("ITL", "itl"), ("E2E", "e2e"))
+STATISTICS = ("mean", "p50", "p95", "p99")
+
+
+def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> None:
+    """Print it; `budgets` are the workloads' own, by name."""
+    for workload in performance.workloads:
+        show_workload(workload, budgets[workload.name])
+        say()
+    show_table(
+        ("device", "saturation", "busy", "mean batch", "power"),
+        [
+            (
+                device.name,
+                number(device.saturation),
+                share(device.busy),
+                number(device.mean_batch),
+                with_unit(device.power_w, "W"),
+            )
+            for device in performance.devices
+        ],
+    )
+    fleet = performance.fleet
+    say()
+    say(
+        f"fleet: {number(fleet.tokens_per_s)} tokens/s, {number(fleet.cost_per_hour)} an hour, "
+        f"{number(fleet.cost_per_million_tokens)} a million tokens, "
+        f"{with_unit(fleet.energy_j_per_token, 'J')} a token"
+    )
+    if not performance.steady:
+        warn("no steady state: numbers that would drift are left out; offer less load or more devices")
+    for note in performance.notes:
+        warn(note)
+
+
+def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
+    """One workload's latencies against its budgets, and its rates."""
+    count = "" if workload.requests is None else f" ({workload.requests:,} requests)"
+    say(f"{workload.name}{count}")
+    limits = {(metric, statistic): limit for metric, statistic, limit in budgets.limits()}
+    rows = []
+    for label, metric in METRICS:
+        values = getattr(workload, f"{metric}_ms")
+        kept = [
+            f"{statistic} {'✓' if value is not None and value <= limits[metric, statistic] else '✗'} "
+            f"{milliseconds(limits[metric, statistic])}"
+            for statistic in STATISTICS
+            if (metric, statistic) in limits
+            for value in (getattr(values, statistic),)
+        ]
+        rows.append((label, *(milliseconds(getattr(values, statistic)) for statistic in STATISTICS), ", ".join(kept)))
+    show_table(("", *STATISTICS, "budget"), rows)
+    say(
+        f"{number(workload.requests_per_s)} requests/s, {number(workload.tokens_per_s)} tokens/s, "
+        f"{share(workload.slo_attainment)} within budget"
+    )
+    if workload.tokens_per_round is not None:
+        say(
+            f"{number(workload.tokens_per_round)} tokens a round, acceptance rate "
+            f"{number(workload.acceptance_rate)}, {number(workload.bytes_per_token)} bytes a token, "
+            f"{with_unit(workload.energy_j_per_token, 'J')} a token"
+        )
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A number with its unit; the dash that stands for unknown has none."""
+    return number(value) if value is None else f"{number(value)} {unit}"

@@ -1,0 +1,140 @@
+"""The table of verbs. `--help` is drawn from it alone, so that no verb's module is imported for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb and the module that does it, whose `run` is the command."""
+
+    name: str
+    summary: str
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaterVerb:
+    """A verb of the contract that this version lists and answers, but does not do yet."""
+
+    name: str
+    summary: str
+    instead: str
+    """What a user can do today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Verbs that share a first word."""
+
+    name: str
+    summary: str
+    verbs: tuple[Verb | LaterVerb, ...]
+
+
+Entry = Verb | LaterVerb | Family
+
+VERBS: tuple[Entry, ...] = (
+    Verb("new", "Copy a runnable example to start from.", "dsd_plan.cli.new"),
+    Verb("demo", "Measure this machine, plan for it, and write the report.", "dsd_plan.cli.demo"),
+    Family(
+        "profile",
+        "Measure how long a model's steps take on real hardware.",
+        (
+            Verb("device", "Measure the bundled pair on this machine.", "dsd_plan.cli.profile_device"),
+            Verb("show", "Show what a profile holds and how well it is known.", "dsd_plan.cli.profile_show"),
+            LaterVerb(
+                "link",
+                "Measure a link's round trip, jitter and bandwidth.",
+                "measure with ping and iperf3 and write rtt_ms, jitter_cv and uplink_mbps into [[links]]",
+            ),
+            LaterVerb(
+                "endpoint",
+                "Measure a serving engine from outside.",
+                "write the engine's step times as a law into [devices.profiles]",
+            ),
+            LaterVerb("compare", "Show where two profiles differ.", "read both with `profile show`"),
+            LaterVerb("merge", "Join profiles of one model on one device.", "measure the whole grid in one run"),
+        ),
+    ),
+    Family(
+        "trace",
+        "Record and describe what a target accepts, and what users ask for.",
+        (
+            Verb("record", "Record which proposals the bundled target accepts.", "dsd_plan.cli.trace_record"),
+            Verb(
+                "describe",
+                "Show what an acceptance or workload trace holds.",
+                "dsd_plan.cli.trace_describe",
+            ),
+            LaterVerb(
+                "score",
+                "Score recorded text with a draft model.",
+                "record with `trace record`, or write a round trace yourself",
+            ),
+            LaterVerb(
+                "import",
+                "Convert the traces and logs of other tools.",
+                "write the Parquet, CSV or JSONL columns that docs and README list",
+            ),
+            LaterVerb(
+                "fit",
+                "Fit an acceptance law to a trace.",
+                "give the trace itself as `acceptance`; it is used as recorded",
+            ),
+            LaterVerb(
+                "synth",
+                "Make a trace from a law.",
+                "give the law itself: acceptance = { per_token = 0.7 }",
+            ),
+        ),
+    ),
+    Verb("check", "Validate a scenario and explain what will be computed.", "dsd_plan.cli.check"),
+    Verb("predict", "Predict a plan's performance with the analytic model.", "dsd_plan.cli.predict"),
+    Verb("replay", "Replay a plan event by event.", "dsd_plan.cli.replay"),
+    Verb(
+        "crosscheck",
+        "Compare model and replay, with a verdict for every metric.",
+        "dsd_plan.cli.crosscheck",
+    ),
+    Verb("optimize", "Choose placement, mode and windows; save the study.", "dsd_plan.cli.optimize"),
+    Verb("report", "Render a saved study again, recomputing nothing.", "dsd_plan.cli.report"),
+    LaterVerb(
+        "capacity",
+        "Find the load at which each budget breaks.",
+        "the study that `optimize` saves holds latency against load",
+    ),
+    LaterVerb(
+        "sweep",
+        "Predict a plan over a grid of what-ifs.",
+        "call dsd_plan.predict in a loop over scenarios",
+    ),
+    Family(
+        "policy",
+        "Train and compare policies that adapt the window.",
+        (
+            LaterVerb("train", "Train a learned window policy.", 'use a static window: policy = {"kind": "static"}'),
+            LaterVerb(
+                "compare",
+                "Compare window policies on the same content.",
+                "compare static windows with `predict`",
+            ),
+        ),
+    ),
+    LaterVerb(
+        "testbed",
+        "Run a plan with real processes over shaped links.",
+        "`crosscheck` compares the model with the event replay",
+    ),
+    LaterVerb(
+        "export",
+        "Write deployment files for a serving engine.",
+        "read mode, window and counts from the study's `plan`",
+    ),
+    LaterVerb(
+        "compare",
+        "Show what changed between two studies.",
+        "read the two studies' JSON side by side",
+    ),
+)
