@@ -7,6 +7,7 @@ With survival s_i = P(first i proposals all accepted), E[X + 1] = 1 + Σ_{i≤γ
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -100,6 +101,7 @@ class RoundTrace:
 Acceptance = AcceptanceLaw | TokenTrace | RoundTrace
 
 
+@lru_cache(maxsize=64)
 def for_task(acceptance: Acceptance, task: str | None) -> Acceptance:
     """Acceptance of one task; a law has no tasks and stays as it is."""
     if task is None or isinstance(acceptance, AcceptanceLaw):
@@ -116,6 +118,7 @@ def largest_window(acceptance: Acceptance) -> int | None:
     return None
 
 
+@lru_cache(maxsize=512)
 def accepted_pmf(acceptance: Acceptance, window: int) -> Array:
     """P(accepted = j) for j = 0 … window, shape (window + 1,). Raises ValueError past the largest window known."""
     limit = largest_window(acceptance)
@@ -123,16 +126,20 @@ def accepted_pmf(acceptance: Acceptance, window: int) -> Array:
         raise ValueError(f"window {window} lies outside what acceptance was measured for (1–{limit})")
     if isinstance(acceptance, TokenTrace):
         accepted = accepted_by_round(acceptance, window)
-        return np.bincount(accepted, minlength=window + 1) / accepted.size
-    survival = np.concatenate([[1.0], survival_by_position(acceptance, window), [0.0]])
-    return survival[:-1] - survival[1:]
+        pmf = np.bincount(accepted, minlength=window + 1) / accepted.size
+    else:
+        survival = np.concatenate([[1.0], survival_by_position(acceptance, window), [0.0]])
+        pmf = survival[:-1] - survival[1:]
+    pmf.flags.writeable = False  # shared by every caller through the cache
+    return pmf
 
 
 def survival_by_position(acceptance: Acceptance, window: int) -> Array:
     """s_i = P(first i proposals all accepted) for i = 1 … window, shape (window,)."""
     if isinstance(acceptance, TokenTrace):
         pmf = accepted_pmf(acceptance, window)
-        return 1.0 - np.cumsum(pmf)[:-1]
+        survival: Array = 1.0 - np.cumsum(pmf)[:-1]
+        return survival
     if isinstance(acceptance, RoundTrace):
         positions = np.arange(1, window + 1)
         asked = np.array([np.count_nonzero(acceptance.proposed >= i) for i in positions])
@@ -142,7 +149,8 @@ def survival_by_position(acceptance: Acceptance, window: int) -> Array:
         return np.array(acceptance.survival[:window])
     if acceptance.per_token is None:
         raise ValueError("an acceptance law needs per_token or survival")
-    return acceptance.per_token ** np.arange(1, window + 1, dtype=np.float64)
+    powers: Array = acceptance.per_token ** np.arange(1, window + 1, dtype=np.float64)
+    return powers
 
 
 def tokens_per_round(acceptance: Acceptance, window: int) -> float:
@@ -153,7 +161,7 @@ def tokens_per_round(acceptance: Acceptance, window: int) -> float:
 def accepted_by_round(trace: TokenTrace, window: int) -> NDArray[np.int64]:
     """Accepted tokens of each round when `window` is played over the whole trace, requests joined end to end."""
     misses = np.flatnonzero(trace.match == 0)
-    rounds = []
+    rounds: list[int] = []
     position, total, next_miss = 0, trace.match.size, 0
     while position + window < total:
         while next_miss < misses.size and misses[next_miss] < position:

@@ -101,8 +101,7 @@ class Deployed:
     def cost_per_hour(self) -> float:
         """Price of every deployed replica; models that share a replica are paid once."""
         return sum(
-            self.scenario.device(name).cost_per_hour * replicas
-            for name, replicas in self.replicas_used().items()
+            self.scenario.device(name).cost_per_hour * replicas for name, replicas in self.replicas_used().items()
         )
 
     def replicas_used(self) -> dict[str, int]:
@@ -126,34 +125,33 @@ def deploy(scenario: Scenario, plan: Plan) -> Deployed:
             target = _target_pool(scenario, plan, assignment)
             known = targets.setdefault(assignment.target_device, target)
             if known.model != target.model:
-                raise _Misfit(
+                raise _MisfitError(
                     "target_device",
                     f"{assignment.target_device!r} would serve two targets, {known.model!r} and {target.model!r}; "
                     "not supported yet: give each target a device type of its own",
                 )
             if target.fused_draft is not None:
                 if known.fused_draft not in (None, target.fused_draft):
-                    raise _Misfit("draft_model", "not supported yet: two fused drafts on one target device")
+                    raise _MisfitError("draft_model", "not supported yet: two fused drafts on one target device")
                 targets[assignment.target_device] = target
             if assignment.mode == "distributed":
                 draft = _draft_pool(scenario, plan, assignment)
                 known_draft = drafts.setdefault(draft.device.name, draft)
                 if known_draft.model != draft.model:
-                    raise _Misfit("draft_model", f"not supported yet: two drafts on {draft.device.name!r}")
+                    raise _MisfitError("draft_model", f"not supported yet: two drafts on {draft.device.name!r}")
             streams.append(_stream(scenario, assignment, list(targets), list(drafts)))
-        except _Misfit as misfit:
+        except _MisfitError as misfit:
             problems.append(Problem(f"{place}.{misfit.key}", misfit.text))
     both = sorted(set(targets) & set(drafts))
     problems += [
-        Problem("assignments", f"not supported yet: {name!r} as target and edge draft at once")
-        for name in both
+        Problem("assignments", f"not supported yet: {name!r} as target and edge draft at once") for name in both
     ]
     if problems:
         raise PlanError(f"plan for {plan.scenario}", problems)
     return Deployed(scenario, plan, tuple(streams), tuple(targets.values()), tuple(drafts.values()))
 
 
-class _Misfit(Exception):
+class _MisfitError(Exception):
     def __init__(self, key: str, text: str) -> None:
         super().__init__(text)
         self.key = key
@@ -164,19 +162,19 @@ def _device(scenario: Scenario, name: str | None, key: str) -> Device:
     for device in scenario.devices:
         if device.name == name:
             return device
-    raise _Misfit(key, f"no device {name!r}; the scenario has {', '.join(d.name for d in scenario.devices)}")
+    raise _MisfitError(key, f"no device {name!r}; the scenario has {', '.join(d.name for d in scenario.devices)}")
 
 
 def _deployment(plan: Plan, device: str, model: str, key: str) -> Deployment:
     for deployment in plan.deployments:
         if (deployment.device, deployment.model) == (device, model):
             return deployment
-    raise _Misfit(key, f"the plan deploys no {model!r} on {device!r}; add it to `deployments`")
+    raise _MisfitError(key, f"the plan deploys no {model!r} on {device!r}; add it to `deployments`")
 
 
 def _profile(device: Device, model: str, key: str) -> LatencyProfile:
     if model not in device.profiles:
-        raise _Misfit(
+        raise _MisfitError(
             key, f"{device.name!r} has no profile for {model!r}; measure it with `dsd-plan profile device`"
         )
     return device.profiles[model]
@@ -186,14 +184,14 @@ def _workload(scenario: Scenario, name: str) -> Workload:
     for workload in scenario.workloads:
         if workload.name == name:
             return workload
-    raise _Misfit(
+    raise _MisfitError(
         "workload", f"no workload {name!r}; the scenario has {', '.join(w.name for w in scenario.workloads)}"
     )
 
 
 def _count(device: Device, deployment: Deployment, key: str) -> int:
     if deployment.count > device.count:
-        raise _Misfit(key, f"deploys {deployment.count} × {device.name!r}, but only {device.count} are there")
+        raise _MisfitError(key, f"deploys {deployment.count} × {device.name!r}, but only {device.count} are there")
     return deployment.count
 
 
@@ -202,9 +200,7 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
     model = _workload(scenario, assignment.workload).target
     deployment = _deployment(plan, device.name, model, "target_device")
     if scenario.site(device.site).count > 1:
-        raise _Misfit(
-            "target_device", f"not supported yet: a target at site {device.site!r}, which has copies"
-        )
+        raise _MisfitError("target_device", f"not supported yet: a target at site {device.site!r}, which has copies")
     profile = _profile(device, model, "target_device")
     fused_draft: str | None = None
     fused_profile: LatencyProfile | None = None
@@ -213,7 +209,7 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
         fused_profile = _profile(device, fused_draft, "draft_model")
         beside = _deployment(plan, device.name, fused_draft, "draft_model")
         if beside.count != deployment.count:
-            raise _Misfit(
+            raise _MisfitError(
                 "draft_model", f"fused needs {fused_draft!r} on all {deployment.count} replicas of the target"
             )
     return TargetPool(
@@ -230,16 +226,14 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
     )
 
 
-def _kv_tokens(
-    scenario: Scenario, plan: Plan, device: Device, model: str, fused_draft: str | None
-) -> float | None:
+def _kv_tokens(scenario: Scenario, plan: Plan, device: Device, model: str, fused_draft: str | None) -> float | None:
     resident = [d.model for d in plan.deployments if d.device == device.name]
     weights_gib = sum(scenario.model(name).weights_gib or 0.0 for name in resident)
     free_gib = device.memory_gib - weights_gib
     if free_gib <= 0:
-        raise _Misfit(
+        raise _MisfitError(
             "target_device",
-            f"{' + '.join(resident)} need {weights_gib:.1f} GiB of weights, {device.name!r} has {device.memory_gib:.1f}",
+            f"{' + '.join(resident)} need {weights_gib:.1f} GiB, {device.name!r} has {device.memory_gib:.1f}",
         )
     kv_mib = scenario.model(model).kv_mib_per_token
     if fused_draft is not None and kv_mib is not None:
@@ -251,7 +245,7 @@ def _draft_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Draft
     device = _device(scenario, assignment.draft_device, "draft_device")
     workload = _workload(scenario, assignment.workload)
     if device.site != workload.site:
-        raise _Misfit(
+        raise _MisfitError(
             "draft_device",
             f"{device.name!r} is at {device.site!r}, workload {workload.name!r} at {workload.site!r}",
         )
@@ -259,22 +253,20 @@ def _draft_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Draft
     deployment = _deployment(plan, device.name, model, "draft_device")
     weights_gib = scenario.model(model).weights_gib or 0.0
     if weights_gib > device.memory_gib:
-        raise _Misfit(
+        raise _MisfitError(
             "draft_device",
             f"{model!r} needs {weights_gib:.1f} GiB, {device.name!r} has {device.memory_gib:.1f}",
         )
     if (deployment.batch_cap or device.batch_cap or 1) > 1:
-        raise _Misfit("draft_device", "not supported yet: batched drafting (batch_cap > 1 on a draft device)")
+        raise _MisfitError("draft_device", "not supported yet: batched drafting (batch_cap > 1 on a draft device)")
     profile = _profile(device, model, "draft_model")
     copies = scenario.site(device.site).count
-    return DraftPool(
-        device, model, profile, surface_of(profile), _count(device, deployment, "draft_device") * copies
-    )
+    return DraftPool(device, model, profile, surface_of(profile), _count(device, deployment, "draft_device") * copies)
 
 
 def _needed(value: str | None, key: str) -> str:
     if value is None:
-        raise _Misfit(key, "is needed unless mode is target_only")
+        raise _MisfitError(key, "is needed unless mode is target_only")
     return value
 
 
@@ -282,17 +274,15 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
     workload = _workload(scenario, assignment.workload)
     target_site = scenario.device(assignment.target_device).site
     if workload.allowed_sites is not None and target_site not in workload.allowed_sites:
-        raise _Misfit(
-            "target_device", f"text of {workload.name!r} may not go to {target_site!r} (allowed_sites)"
-        )
+        raise _MisfitError("target_device", f"text of {workload.name!r} may not go to {target_site!r} (allowed_sites)")
     hops = route(scenario, workload.site, target_site)
     if hops is None:
-        raise _Misfit("target_device", f"no route from {workload.site!r} to {target_site!r}; add a link")
+        raise _MisfitError("target_device", f"no route from {workload.site!r} to {target_site!r}; add a link")
     window, acceptance = 0, None
     if assignment.mode in ("fused", "distributed"):
         window, acceptance = _speculation(scenario, assignment, workload)
     elif assignment.mode != "target_only":
-        raise _Misfit("mode", f"not supported yet: mode {assignment.mode!r}")
+        raise _MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
     distributed = assignment.mode == "distributed"
     return Stream(
         workload=workload,
@@ -310,35 +300,31 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
 
 def _speculation(scenario: Scenario, assignment: Assignment, workload: Workload) -> tuple[int, Acceptance]:
     if assignment.window is None:
-        raise _Misfit("window", f"is needed in mode {assignment.mode!r}")
+        raise _MisfitError("window", f"is needed in mode {assignment.mode!r}")
     draft = _needed(assignment.draft_model, "draft_model")
     try:
         pair = scenario.pair(draft, workload.target)
     except KeyError:
-        raise _Misfit("draft_model", f"the scenario has no pair {draft!r} + {workload.target!r}") from None
+        raise _MisfitError("draft_model", f"the scenario has no pair {draft!r} + {workload.target!r}") from None
     try:
         acceptance = for_task(pair.acceptance, workload.task)
         accepted_pmf(acceptance, assignment.window)
     except KeyError as error:
-        raise _Misfit("workload", str(error.args[0])) from None
+        raise _MisfitError("workload", str(error.args[0])) from None
     except ValueError as error:
-        raise _Misfit("window", str(error)) from None
+        raise _MisfitError("window", str(error)) from None
     return assignment.window, acceptance
 
 
 def _messages(workload: Workload, window: int) -> Messages:
     requests = workload.requests
-    prompt = (
-        float(requests.prompt_tokens.mean()) if isinstance(requests, RequestTrace) else requests.prompt_tokens
-    )
+    prompt = float(requests.prompt_tokens.mean()) if isinstance(requests, RequestTrace) else requests.prompt_tokens
     # A verdict carries the number accepted and the target's own token; a stream carries one token.
     down = 2 * TOKEN_ID_BYTES if window else TOKEN_ID_BYTES
     return Messages(TOKEN_ID_BYTES * prompt, TOKEN_ID_BYTES, TOKEN_ID_BYTES * window, down)
 
 
-def _requests(
-    workload: Workload, share: float, copies: int
-) -> PoissonRequests | ClosedRequests | RequestTrace:
+def _requests(workload: Workload, share: float, copies: int) -> PoissonRequests | ClosedRequests | RequestTrace:
     requests = workload.requests
     if isinstance(requests, PoissonRequests):
         return PoissonRequests(
@@ -349,9 +335,7 @@ def _requests(
     if isinstance(requests, ClosedRequests):
         users = requests.users * share * copies
         if users != int(users) or users < 1:
-            raise _Misfit(
-                "share", f"{share} of {requests.users * copies} users is not a whole number of users"
-            )
+            raise _MisfitError("share", f"{share} of {requests.users * copies} users is not a whole number of users")
         return ClosedRequests(
             users=int(users),
             think_s=requests.think_s,
@@ -359,7 +343,7 @@ def _requests(
             output_tokens=requests.output_tokens,
         )
     if share != 1.0 or copies != 1:
-        raise _Misfit("share", "not supported yet: splitting or copying a recorded request trace")
+        raise _MisfitError("share", "not supported yet: splitting or copying a recorded request trace")
     if workload.rate_per_s is None:
         return requests
     scale = requests.rate_per_s / workload.rate_per_s

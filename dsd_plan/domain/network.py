@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from dsd_plan.domain.scenario import Scenario
@@ -35,7 +36,7 @@ def route(scenario: Scenario, start: str, end: str) -> tuple[tuple[Hop, ...], tu
         path = nx.shortest_path(graph, start, end, weight="rtt_ms")
     except (nx.NetworkXNoPath, nx.NodeNotFound):
         return None
-    pairs = list(zip(path, path[1:], strict=False))
+    pairs = list(pairwise(path))
     up = tuple(_hop(scenario, graph.edges[a, b]["index"], a) for a, b in pairs)
     down = tuple(_hop(scenario, graph.edges[a, b]["index"], b) for a, b in reversed(pairs))
     return up, down
@@ -65,9 +66,7 @@ def mean_delay_ms(hops: tuple[Hop, ...], payload_bytes: float) -> float:
 
 def delay_variance_ms2(hops: tuple[Hop, ...]) -> float:
     """Variance of one message's time: exponential jitter a hop, geometric number of losses."""
-    return sum(
-        (hop.jitter_cv * hop.mean_ms) ** 2 + hop.rtt_ms**2 * hop.loss / (1.0 - hop.loss) ** 2 for hop in hops
-    )
+    return sum((hop.jitter_cv * hop.mean_ms) ** 2 + hop.rtt_ms**2 * hop.loss / (1.0 - hop.loss) ** 2 for hop in hops)
 
 
 def serialisation_ms(payload_bytes: float, mbps: float) -> float:

@@ -89,6 +89,10 @@ class LatencyProfile:
     sustained: tuple[tuple[NonNegative, Positive], ...] | None = None
     """(seconds of continuous work, share of the initial speed left), where the device throttles."""
 
+    def __hash__(self) -> int:
+        # Its dict fields cannot be hashed; identity is enough to keep what was derived from it.
+        return id(self)
+
 
 def declared_profile(device: str, model: str, law: StepLaw) -> LatencyProfile:
     """A profile that is only a law somebody wrote down; every number from it is marked `declared`."""

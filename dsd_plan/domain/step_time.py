@@ -8,6 +8,8 @@ nearest edge is scaled by the fitted law, so that the surface is continuous and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -49,8 +51,8 @@ def clamp(value: float, axis: Array) -> float:
     """`value` moved into the measured range of `axis`."""
     if value < axis[0]:
         return axis[0]  # type: ignore[no-any-return]
-    if value > axis[-1]:
-        return axis[-1]  # type: ignore[no-any-return]
+    if value > axis[axis.size - 1]:
+        return axis[axis.size - 1]  # type: ignore[no-any-return]
     return value
 
 
@@ -76,7 +78,7 @@ def decode_ms(surface: StepSurface, batch: float, new_tokens: float, context_tok
     j, y = cell(q, surface.decode_new)
     k, z = cell(c, surface.decode_context)
     table = surface.decode_ms
-    total = 0.0
+    total: float = 0.0
     for di in range(2):
         wx = x if di == 1 else 1.0 - x
         for dj in range(2):
@@ -87,7 +89,8 @@ def decode_ms(surface: StepSurface, batch: float, new_tokens: float, context_tok
                     total += weight * table[i + di, j + dj, k + dk]
     if b == batch and q == new_tokens and c == context_tokens:
         return total
-    return total * law_decode_ms(law, batch, new_tokens, context_tokens) / law_decode_ms(law, b, q, c)
+    scale: float = law_decode_ms(law, batch, new_tokens, context_tokens) / law_decode_ms(law, b, q, c)
+    return total * scale
 
 
 def prefill_ms(surface: StepSurface, batch: float, prompt_tokens: float) -> float:
@@ -109,7 +112,8 @@ def prefill_ms(surface: StepSurface, batch: float, prompt_tokens: float) -> floa
                 total += weight * table[i + di, j + dj]
     if b == batch and p == prompt_tokens:
         return total
-    return total * law_prefill_ms(law, batch, prompt_tokens) / law_prefill_ms(law, b, p)
+    scale: float = law_prefill_ms(law, batch, prompt_tokens) / law_prefill_ms(law, b, p)
+    return total * scale
 
 
 def iteration_ms(
@@ -129,12 +133,13 @@ def iteration_ms(
     prefill = prefill_ms(surface, prefill_jobs, mean_prompt_tokens)
     if decode_jobs <= 0.0:
         return prefill
-    added = prefill - surface.law[0]
+    added: float = prefill - surface.law[0]
     if added < 0.0:
         added = 0.0
     return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens) + added
 
 
+@lru_cache(maxsize=256)
 def surface_of(profile: LatencyProfile) -> StepSurface:
     """Arrays of a profile. Grid cells that were not measured are filled by the nearest measured one, law-scaled."""
     law = profile.fit.law
@@ -148,9 +153,7 @@ def surface_of(profile: LatencyProfile) -> StepSurface:
         if p.phase == "decode"
     }
     prefill: Points = {
-        (float(p.batch), float(p.new_tokens)): p.latency_ms.p50
-        for p in profile.points
-        if p.phase == "prefill"
+        (float(p.batch), float(p.new_tokens)): p.latency_ms.p50 for p in profile.points if p.phase == "prefill"
     }
     axes = [_axis(decode, 0), _axis(decode, 1), _axis(decode, 2), _axis(prefill, 0), _axis(prefill, 1)]
     decode_table = np.empty((axes[0].size, axes[1].size, axes[2].size))
@@ -186,9 +189,7 @@ def _origin(at: tuple[float, ...], measured: Sequence[tuple[int, ...]]) -> Origi
         return "declared"
     if at in measured:
         return "measured"
-    inside = all(
-        min(axis) <= value <= max(axis) for value, axis in zip(at, zip(*measured, strict=True), strict=True)
-    )
+    inside = all(min(axis) <= value <= max(axis) for value, axis in zip(at, zip(*measured, strict=True), strict=True))
     return "interpolated" if inside else "extrapolated"
 
 
@@ -199,6 +200,4 @@ def _axis(points: Points, position: int) -> Array:
 def _nearest(at: tuple[float, ...], points: Points) -> tuple[float, ...]:
     if at in points:
         return at
-    return min(
-        points, key=lambda key: sum(abs(np.log((x + 1) / (y + 1))) for x, y in zip(at, key, strict=True))
-    )
+    return min(points, key=lambda key: sum(abs(log((x + 1) / (y + 1))) for x, y in zip(at, key, strict=True)))
