@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import floor, log10
 from typing import Any
 
 import typer
@@ -51,18 +52,16 @@ def show_table(
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, thousands separated: 0.0412, 31.4, 1.27, 2,900."""
+    """Three significant digits, thousands separated: 0.0412, 1.27, 31.4, 2,900."""
     if value is None:
         return UNKNOWN
     if value == 0:
         return "0"
     digits = float(f"{value:.3g}")
-    if abs(digits) >= 100:
-        return f"{digits:,.0f}"
-    if abs(digits) < 0.001:
+    exponent = floor(log10(abs(digits)))
+    if exponent < -3:
         return f"{digits:.2e}"
-    places = 1 if abs(digits) >= 10 else 2 if abs(digits) >= 1 else 3
-    return f"{digits:.{places}f}"
+    return f"{digits:,.{max(0, 2 - exponent)}f}"
 
 
 def milliseconds(value: float | None) -> str:

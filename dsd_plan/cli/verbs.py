@@ -60,7 +60,7 @@ VERBS: tuple[Entry, ...] = (
     ),
     Family(
         "trace",
-        "Record and describe what a target accepts, and what users ask for.",
+        "Record and describe acceptance and workload traces.",
         (
             Verb("record", "Record which proposals the bundled target accepts.", "dsd_plan.cli.trace_record"),
             Verb(
@@ -76,7 +76,7 @@ VERBS: tuple[Entry, ...] = (
             LaterVerb(
                 "import",
                 "Convert the traces and logs of other tools.",
-                "write the Parquet, CSV or JSONL columns that docs and README list",
+                "write the columns that traces/README.md lists, as CSV, JSONL or Parquet",
             ),
             LaterVerb(
                 "fit",
