@@ -43,7 +43,11 @@ def test_shares_are_percentages() -> None:
 
 def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(("name", "value"), [("[bold red]x[/]", "1"), (":smile:", "22")])
-    assert capsys.readouterr().out.splitlines() == ["name            value", "[bold red]x[/]      1", ":smile:            22"]
+    assert capsys.readouterr().out.splitlines() == [
+        "name            value",
+        "[bold red]x[/]      1",
+        ":smile:            22",
+    ]
 
 
 def test_json_refuses_what_json_cannot_hold() -> None:
