@@ -1,0 +1,51 @@
+"""The README's commands exist and run: each `sh` block is executed, in order, in an empty folder.
+
+A block that only shows a command (setting up, or what takes long) is marked `console` instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_app import LATER, PRESENT
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+VERB = re.compile(r"dsd-plan ((?:(?:profile|trace|policy) )?[a-z]+)\b")
+TARGET = re.compile(r"\bmake ([a-z]+)\b")
+
+
+def test_the_readme_has_commands_to_run() -> None:
+    assert len(BLOCKS) >= 2
+
+
+def test_every_block_runs(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for block in BLOCKS:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("words", sorted(set(VERB.findall(README))))
+def test_every_verb_named_exists(words: str) -> None:
+    assert words in PRESENT
+    assert words not in LATER
+
+
+@pytest.mark.parametrize("target", sorted(set(TARGET.findall(README))))
+def test_every_make_target_named_exists(target: str) -> None:
+    assert f"\n{target}: " in (ROOT / "Makefile").read_text(encoding="utf-8")
