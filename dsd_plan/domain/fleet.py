@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.records import Count, Flag, Name, Natural, NonNegative, Positive, Probability, record
 
@@ -100,4 +98,4 @@ class FaultWindow:
     between: tuple[Name, Name] | None = None
     device: Name | None = None
     index: Natural | None = None
-    factor: float | None = Field(default=None, strict=True, gt=0, allow_inf_nan=False)
+    factor: Positive | None = None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsd_plan.domain.scenario import Scenario
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Hop(NamedTuple):
@@ -24,6 +27,22 @@ def route(scenario: Scenario, start: str, end: str) -> tuple[tuple[Hop, ...], tu
     """Hops (start → end, end → start) of the shortest-RTT path; None when there is no path."""
     if start == end:
         return (), ()
+    graph = _graph(scenario)
+    path = _shortest(graph, start, end)
+    if path is None:
+        return None
+    pairs = list(pairwise(path))
+    up = tuple(_hop(scenario, graph.edges[a, b]["index"], a) for a, b in pairs)
+    down = tuple(_hop(scenario, graph.edges[a, b]["index"], b) for a, b in reversed(pairs))
+    return up, down
+
+
+def route_sites(scenario: Scenario, start: str, end: str) -> tuple[str, ...] | None:
+    """Names of the sites that `route` passes, both ends included; None when there is no path."""
+    return (start,) if start == end else _shortest(_graph(scenario), start, end)
+
+
+def _graph(scenario: Scenario) -> nx.Graph:
     import networkx as nx
 
     graph = nx.Graph()
@@ -32,14 +51,16 @@ def route(scenario: Scenario, start: str, end: str) -> tuple[tuple[Hop, ...], tu
         known = graph.get_edge_data(*link.between)
         if known is None or rtt_ms < known["rtt_ms"]:
             graph.add_edge(*link.between, rtt_ms=rtt_ms, index=index)
+    return graph
+
+
+def _shortest(graph: nx.Graph, start: str, end: str) -> tuple[str, ...] | None:
+    import networkx as nx
+
     try:
-        path = nx.shortest_path(graph, start, end, weight="rtt_ms")
+        return tuple(nx.shortest_path(graph, start, end, weight="rtt_ms"))
     except (nx.NetworkXNoPath, nx.NodeNotFound):
         return None
-    pairs = list(pairwise(path))
-    up = tuple(_hop(scenario, graph.edges[a, b]["index"], a) for a, b in pairs)
-    down = tuple(_hop(scenario, graph.edges[a, b]["index"], b) for a, b in reversed(pairs))
-    return up, down
 
 
 def _hop(scenario: Scenario, index: int, start: str) -> Hop:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.records import Count, Name, NonNegative, Positive, Probability, record
+from dsd_plan.domain.records import Count, Integer, Name, NonNegative, Positive, Probability, record
 
 
 @record
@@ -96,7 +96,7 @@ class Workload:
     """Beside a trace: replay it at this mean rate instead of its own."""
     task: Name | None = None
     """Which rows of the acceptance trace apply."""
-    priority: int = 0
+    priority: Integer = 0
     allowed_sites: tuple[Name, ...] | None = None
     """Where this workload's text may go; None: anywhere."""
     budgets: Budgets = Budgets()

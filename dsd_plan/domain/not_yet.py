@@ -1,0 +1,233 @@
+"""Keys of schema 1 that are read and checked but whose capability is still to come.
+
+Setting one of them to a value that would change a result is an error that says what it would do and how to do
+without it; it is never ignored. This table is the only list of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsd_plan.domain.scenario import Search
+from dsd_plan.errors import Problem
+
+SUPPORTED_MODES = ("target_only", "fused", "distributed")
+"""Modes that can be predicted, replayed and chosen today."""
+
+DEFAULT_MODES = Search().modes
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A key, the values of it that work today, what the others would do, and how to do without."""
+
+    key: str
+    """Path of the key: `[]` stands for every item of a list or table."""
+    works: Callable[[Any], bool]
+    does: str
+    instead: str
+
+    def problem(self, place: str, found: object) -> Problem:
+        """The message for a value that does not work today."""
+        return Problem(place, f"not supported yet: {self.does} (found {found}); {self.instead}")
+
+
+def only(*values: object) -> Callable[[Any], bool]:
+    """True for these values alone."""
+    return lambda found: found in values
+
+
+def _never_slows(sustained: Any) -> bool:
+    return sustained is None or all(share >= 1.0 for _, share in sustained)
+
+
+_ENGINE = "an engine-like scheduler"
+_PLAIN_SERVER = "leave it out, and the device is a plain batch server"
+
+SEARCH_MODES = NotYet(
+    "search.modes",
+    lambda modes: modes == DEFAULT_MODES or set(modes) <= set(SUPPORTED_MODES),
+    "searching the modes pipelined and edge_only",
+    f"list only {', '.join(SUPPORTED_MODES)}, or leave `modes` out: what cannot be searched yet is skipped",
+)
+
+SCENARIO: tuple[NotYet, ...] = (
+    NotYet(
+        "links[].trace",
+        only(None),
+        "a round trip that changes over time",
+        "give its mean as rtt_ms and its spread as jitter_cv",
+    ),
+    NotYet(
+        "devices[].token_cap",
+        only(None),
+        "chunking a prefill to a cap on the new tokens of an iteration",
+        "leave it out; prefills are then served whole",
+    ),
+    NotYet(
+        "devices[].available",
+        only(1.0),
+        "devices that are up only a share of the time",
+        "leave it out, and give the devices that can be counted on as `count`",
+    ),
+    NotYet("devices[].max_sequences", only(None), f"{_ENGINE} with a cap on sequences", "use batch_cap instead"),
+    NotYet("devices[].kv_block_tokens", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER),
+    NotYet("devices[].kv_blocks", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER),
+    NotYet("devices[].async_scheduling", only(None), f"{_ENGINE} that plans a step ahead", _PLAIN_SERVER),
+    NotYet(
+        "devices[].prefix_cache",
+        only(None),
+        f"{_ENGINE} that reuses cached prefixes",
+        "leave it out, and give as prompt_tokens what has to be prefilled",
+    ),
+    NotYet(
+        "devices[].profiles[].fit.law.knots",
+        only(None),
+        "a step law of several pieces",
+        "leave it out, and give measured points or one per_token_ms",
+    ),
+    NotYet(
+        "devices[].profiles[].fit.law.mixed_kv_token_us",
+        only(None),
+        "a dearer KV read where a prefill shares the step",
+        "leave it out, and fold it into per_kv_token_us",
+    ),
+    NotYet(
+        "devices[].profiles[].fit.law.per_prompt_token_sq_us",
+        only(None),
+        "a prefill time that grows with the square of the prompt",
+        "leave it out, and fit per_prompt_token_ms at the usual prompt length",
+    ),
+    NotYet(
+        "devices[].profiles[].fit.law.load_scale",
+        only(None),
+        "one factor on every step time",
+        "leave it out, and multiply the law's times by it",
+    ),
+    NotYet(
+        "devices[].profiles[].sustained",
+        _never_slows,
+        "a device that slows down in a long run",
+        "leave it out, and profile the device after it has slowed down",
+    ),
+    NotYet(
+        "pairs[].wire",
+        only("ids"),
+        "proposals that carry probabilities",
+        'leave it out: token ids alone, `wire = "ids"`, are lossless with argmax proposals',
+    ),
+    NotYet(
+        "pairs[].kind",
+        only("model"),
+        "drafts that are a head on the target or an n-gram table",
+        'leave it out, and describe the draft as a model of its own (`kind = "model"`)',
+    ),
+    NotYet(
+        "pairs[].verify_via",
+        only("native"),
+        "verification by sending the context again, or pulled by the target",
+        'leave it out: `verify_via = "native"` keeps the KV cache on the target',
+    ),
+    NotYet("workloads[].priority", only(0), "serving one workload before another", "leave it out"),
+    NotYet(
+        "workloads[].budgets.pace_tokens_per_s",
+        only(None),
+        "budgets on the pace at which people read",
+        "give a tpot or itl budget instead",
+    ),
+    NotYet(
+        "workloads[].budgets.stall_share",
+        only(None),
+        "budgets on the share of stalled reading",
+        "give an itl budget instead",
+    ),
+    NotYet("faults[]", only(), "faults in a replay", "leave `faults` out"),
+    NotYet(
+        "budgets.power_w",
+        only(None),
+        "limits on the power of a device type",
+        "leave it out, and read each device's power_w in the results",
+    ),
+    SEARCH_MODES,
+)
+
+PLAN: tuple[NotYet, ...] = (
+    NotYet(
+        "assignments[].mode",
+        only(*SUPPORTED_MODES),
+        "modes pipelined and edge_only",
+        f"use one of {', '.join(SUPPORTED_MODES)}",
+    ),
+    NotYet("assignments[].candidates", only(1), "several candidate paths a round", "leave it out"),
+    NotYet(
+        "assignments[].routing",
+        only("jsq", "round_robin", "random"),
+        "routing by expected delay",
+        "use jsq, round_robin or random",
+    ),
+    NotYet(
+        "assignments[].draft_routing",
+        only(None, "jsq", "round_robin", "random"),
+        "routing by expected delay",
+        "use jsq, round_robin or random, or leave it out",
+    ),
+    NotYet(
+        "assignments[].draft_devices_per_session",
+        only(1),
+        "several draft devices for one session",
+        "leave it out",
+    ),
+    NotYet(
+        "assignments[].policy.kind",
+        only("static"),
+        "windows that adapt from round to round",
+        'leave `policy` out: "static" keeps `window`',
+    ),
+    NotYet("deployments[].batching", only("fifo"), "batches of jobs of like size", 'leave it out: "fifo"'),
+)
+
+DRAFT_BATCH_CAP = NotYet(
+    "deployments[].batch_cap",
+    only(None, 1),
+    "batched drafting on a draft device",
+    "leave batch_cap out where a draft runs",
+)
+
+
+def not_yet_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:
+    """One problem for every value in `thing` (a Scenario or a Plan) that the table does not let pass."""
+    return tuple(
+        entry.problem(place, _shown(value))
+        for entry in table
+        for place, value in _values(thing, entry.key.split("."))
+        if not entry.works(value)
+    )
+
+
+def _values(thing: Any, path: list[str], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that the path leads to, with its place as users write it."""
+    if not path:
+        yield place, thing
+        return
+    name, each = path[0].removesuffix("[]"), path[0].endswith("[]")
+    value = getattr(thing, name)
+    # A profile's law is `law` where it is written into a scenario.
+    here = place if name == "fit" else f"{place}.{name}" if place else name
+    if not each:
+        yield from _values(value, path[1:], here)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _values(item, path[1:], f'{here}["{key}"]')
+    else:
+        for index, item in enumerate(value):
+            yield from _values(item, path[1:], f"{here}[{index}]")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str | int | float):
+        return f"{value}"
+    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return "one"
