@@ -1,0 +1,30 @@
+"""All reading and writing: scenarios, plans, profiles, traces, studies. Every problem of a file is in one error."""
+
+from dsd_plan.files.acceptance import load_acceptance, write_acceptance
+from dsd_plan.files.example import copy_example, example_names
+from dsd_plan.files.plan import load_plan, write_plan
+from dsd_plan.files.profile import load_profile, write_profile
+from dsd_plan.files.requests import load_requests, load_rtt_trace, write_requests
+from dsd_plan.files.scenario import load_scenario
+from dsd_plan.files.study import load_study, write_performance, write_study
+from dsd_plan.files.writing import json_text, write_json
+
+__all__ = [
+    "copy_example",
+    "example_names",
+    "json_text",
+    "load_acceptance",
+    "load_plan",
+    "load_profile",
+    "load_requests",
+    "load_rtt_trace",
+    "load_scenario",
+    "load_study",
+    "write_acceptance",
+    "write_json",
+    "write_performance",
+    "write_plan",
+    "write_profile",
+    "write_requests",
+    "write_study",
+]

@@ -1,0 +1,147 @@
+"""The parts of a scenario that are files of their own, or of several kinds: each becomes a domain object, or a problem.
+
+A part that is wrong is stood in for by one that contradicts nothing, so that the rest can still be checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
+from dsd_plan.domain.fleet import RttTrace
+from dsd_plan.domain.profile import LatencyProfile, StepLaw, declared_profile
+from dsd_plan.domain.scenario import InputFile, Scenario
+from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, Requests
+from dsd_plan.errors import InputError, Problem, ProfileError, TraceError
+from dsd_plan.files.acceptance import acceptance_of, sidecar_of
+from dsd_plan.files.profile import profile_of
+from dsd_plan.files.reading import FileText, read_file, unprintable
+from dsd_plan.files.requests import requests_of, rtt_trace_of
+from dsd_plan.files.shape import place_of, shape
+from dsd_plan.files.values import shown
+
+T = TypeVar("T")
+
+DECLARED = "declared"
+"""Name of the device in a profile that is a law written into the scenario, where the device's own is not known."""
+
+
+class References:
+    """Reads what a scenario refers to, each file once; keeps the problems and the hashes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: list[Problem] = []
+        self.inputs: list[InputFile] = []
+        self._known: dict[str, Any] = {}
+
+    def resolve(self, raw: dict[str, Any]) -> None:
+        """Replace every reference in a raw scenario by its object, as far as its shape allows."""
+        for index, link in _tables(raw, "links"):
+            if "trace" in link:
+                link["trace"] = self._link_trace(f"links[{index}].trace", link["trace"])
+        for index, device in _tables(raw, "devices"):
+            profiles = device.get("profiles")
+            if isinstance(profiles, dict):
+                for model, value in profiles.items():
+                    place = place_of(Scenario, ("devices", index, "profiles", model))
+                    profiles[model] = self._profile(place, device.get("name"), model, value)
+        for index, pair in _tables(raw, "pairs"):
+            if "acceptance" in pair:
+                pair["acceptance"] = self._acceptance(f"pairs[{index}].acceptance", pair["acceptance"])
+        for index, workload in _tables(raw, "workloads"):
+            if "requests" in workload:
+                workload["requests"] = self._requests(f"workloads[{index}].requests", workload["requests"])
+
+    def _profile(self, place: str, device: Any, model: str, value: Any) -> LatencyProfile:
+        stand_in = StepLaw(step_ms=1.0)
+        name = device if isinstance(device, str) and device else DECLARED
+        if isinstance(value, str):
+            profile = self._file(place, value, ProfileError, profile_of)
+            return profile or declared_profile(name, model or DECLARED, stand_in)
+        if isinstance(value, dict) and "law" in value:
+            for key in value:
+                if key != "law":
+                    self.problems.append(Problem(place_of(None, (key,), place), "unknown key; known here: law"))
+            law = self._table(StepLaw, f"{place}.law", value["law"])
+            return declared_profile(name, model or DECLARED, law or stand_in)
+        self._wrong_kind(place, value, "the path of a profile, or { law = { step_ms = … } }")
+        return declared_profile(name, model or DECLARED, stand_in)
+
+    def _acceptance(self, place: str, value: Any) -> Acceptance:
+        if isinstance(value, str):
+            trace = self._file(place, value, TraceError, self._acceptance_with_sidecar)
+            return trace or AcceptanceLaw(per_token=0.5)
+        if isinstance(value, dict):
+            law = self._table(AcceptanceLaw, place, value)
+            return law or AcceptanceLaw(per_token=0.5)
+        self._wrong_kind(place, value, "the path of a trace, { per_token = … } or { survival = […] }")
+        return AcceptanceLaw(per_token=0.5)
+
+    def _acceptance_with_sidecar(self, file: FileText) -> Any:
+        sidecar = sidecar_of(file)
+        if sidecar is not None:
+            self.inputs.append(InputFile(sidecar.name, sidecar.sha256))
+        return acceptance_of(file, sidecar)
+
+    def _requests(self, place: str, value: Any) -> Requests:
+        found: Requests | None = None
+        if isinstance(value, str):
+            found = self._file(place, value, TraceError, requests_of)
+        elif isinstance(value, dict) and "users" in value and "rate_per_s" in value:
+            self.problems.append(Problem(place, "found users and rate_per_s; requests are closed or open, keep one"))
+        elif isinstance(value, dict) and ("users" in value or "think_s" in value):
+            found = self._table(ClosedRequests, place, value)
+        elif isinstance(value, dict):
+            found = self._table(PoissonRequests, place, value)
+        else:
+            self._wrong_kind(place, value, "the path of a trace, { rate_per_s = … } or { users = … }")
+        return found or PoissonRequests(rate_per_s=1.0, prompt_tokens=1, output_tokens=1)
+
+    def _link_trace(self, place: str, value: Any) -> RttTrace | None:
+        if isinstance(value, str):
+            return self._file(place, value, TraceError, rtt_trace_of)
+        self._wrong_kind(place, value, "the path of a trace with columns at_s and rtt_ms")
+        return None
+
+    def _table(self, kind: type[T], place: str, value: Any) -> T | None:
+        shaped = shape(kind, value, place)
+        self.problems += shaped.problems
+        return shaped.value
+
+    def _wrong_kind(self, place: str, value: Any, expected: str) -> None:
+        self.problems.append(Problem(place, f"found {shown(value)}, expected {expected}"))
+
+    def _file(self, place: str, written: str, error: type[InputError], read: Callable[[FileText], T]) -> T | None:
+        """The object in a file, read once however often it is referred to; None after noting its problems."""
+        if reason := unprintable(written):
+            self.problems.append(Problem(place, f"found text {reason}"))
+            return None
+        if written not in self._known:
+            try:
+                file = read_file(self.folder / written, error, written)
+                self.inputs.append(InputFile(written, file.sha256))
+                self._known[written] = read(file)
+            except InputError as failure:
+                self._known[written] = failure
+        known = self._known[written]
+        if isinstance(known, InputError):
+            inner = [_inner(problem, known.source, written) for problem in known.problems]
+            self.problems += [Problem(place, text) for text in inner]
+            return None
+        made: T = known
+        return made
+
+
+def _inner(problem: Problem, source: str, written: str) -> str:
+    """A file's problem as part of the scenario's: the file's name stands before it."""
+    name = source if source.startswith(written) else f"{written}: {source}"
+    return f"{name}: {problem}"
+
+
+def _tables(raw: dict[str, Any], key: str) -> list[tuple[int, dict[str, Any]]]:
+    """The tables of a list of tables, with their positions; what is none is left to the shape check."""
+    items = raw.get(key)
+    return [(i, item) for i, item in enumerate(items) if isinstance(item, dict)] if isinstance(items, list) else []
