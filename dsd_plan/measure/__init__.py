@@ -1,0 +1,1 @@
+"""Real hardware and real models, measured: step times of a device, and how often a draft is accepted."""
