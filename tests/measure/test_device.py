@@ -51,8 +51,8 @@ def test_a_slow_half_of_the_time_falls_on_all_points_alike() -> None:
         point.latency_ms.mean / law_ms(GridPoint(point.phase, point.batch, point.new_tokens, point.context_tokens))
         for point in profile.points
     ]
-    assert min(means) > 1.06
-    assert max(means) < 1.14
+    assert min(means) > 1.05
+    assert max(means) < 1.15
 
 
 def test_every_round_has_an_order_of_its_own_and_the_seed_fixes_it() -> None:
