@@ -1,0 +1,106 @@
+"""Keys whose capability is still to come: each is refused by name, none is refused at a value that works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dsd_plan.domain.checks import scenario_problems
+from dsd_plan.domain.fleet import FaultWindow, RttTrace
+from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
+from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
+from dsd_plan.domain.plan import Plan, Policy
+from dsd_plan.domain.plan_checks import plan_problems
+from dsd_plan.domain.profile import StepLaw, declared_profile
+from dsd_plan.domain.scenario import FleetBudgets, Scenario, Search
+from dsd_plan.domain.workload import Budgets
+from tests.domain.clinic import PLAN, SCENARIO, part
+
+S = SCENARIO
+
+
+def device(**changes: Any) -> Scenario:
+    return replace(S, devices=part(S.devices, 1, **changes))
+
+
+def law(**changes: Any) -> Scenario:
+    bent = declared_profile("gpu", "big", StepLaw(step_ms=1.0, **changes))
+    return device(profiles=S.devices[1].profiles | {"big": bent})
+
+
+def sustained(*rows: tuple[float, float]) -> Scenario:
+    return device(profiles={"big": replace(S.devices[1].profiles["big"], sustained=rows)})
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "links[0].trace": replace(S, links=part(S.links, rtt_ms=None, trace=RttTrace(at_s=(0.0,), rtt_ms=(1.0,)))),
+    "devices[1].token_cap": device(token_cap=8192),
+    "devices[1].available": device(available=0.9),
+    "devices[1].max_sequences": device(max_sequences=64),
+    "devices[1].kv_block_tokens": device(kv_block_tokens=16),
+    "devices[1].kv_blocks": device(kv_blocks=1000),
+    "devices[1].async_scheduling": device(async_scheduling=False),
+    "devices[1].prefix_cache": device(prefix_cache=True),
+    'devices[1].profiles["big"].law.knots': law(knots=((1.0, 2.0),)),
+    'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
+    'devices[1].profiles["big"].law.per_prompt_token_sq_us': law(per_prompt_token_sq_us=0.1),
+    'devices[1].profiles["big"].law.load_scale': law(load_scale=1.05),
+    'devices[1].profiles["big"].sustained': sustained((0.0, 1.0), (60.0, 0.7)),
+    "pairs[0].wire": replace(S, pairs=part(S.pairs, wire="ids_q")),
+    "pairs[0].kind": replace(S, pairs=part(S.pairs, kind="head")),
+    "pairs[0].verify_via": replace(S, pairs=part(S.pairs, verify_via="reprompt")),
+    "workloads[0].priority": replace(S, workloads=part(S.workloads, priority=-1)),
+    "workloads[0].budgets.pace_tokens_per_s": replace(
+        S, workloads=part(S.workloads, budgets=Budgets(pace_tokens_per_s=5.0))
+    ),
+    "workloads[0].budgets.stall_share": replace(S, workloads=part(S.workloads, budgets=Budgets(stall_share=0.1))),
+    "faults[0]": replace(S, faults=(FaultWindow(kind="device_down", at_s=1.0, for_s=2.0, device="box"),)),
+    "budgets.power_w": replace(S, budgets=FleetBudgets(power_w={"box": 12.0})),
+    "search.modes": replace(S, search=Search(modes=("fused", "edge_only"))),
+}
+
+ASSIGNED: dict[str, dict[str, Any]] = {
+    "mode": {"mode": "pipelined"},
+    "candidates": {"candidates": 2},
+    "routing": {"routing": "least_expected_delay"},
+    "draft_routing": {"draft_routing": "least_expected_delay"},
+    "draft_devices_per_session": {"draft_devices_per_session": 2},
+    "policy.kind": {"policy": Policy(kind="threshold")},
+}
+PLANS: dict[str, Plan] = {
+    f"assignments[0].{key}": replace(PLAN, assignments=part(PLAN.assignments, **changes))
+    for key, changes in ASSIGNED.items()
+} | {
+    "deployments[1].batching": replace(PLAN, deployments=part(PLAN.deployments, 1, batching="length_aware")),
+    "deployments[0].batch_cap": replace(PLAN, deployments=part(PLAN.deployments, 0, batch_cap=4)),
+}
+
+
+@pytest.mark.parametrize("place", SCENARIOS)
+def test_a_scenario_key_is_refused(place: str) -> None:
+    (problem,) = scenario_problems(SCENARIOS[place])
+    assert problem.place == place
+    assert problem.text.startswith("not supported yet: ")
+    assert ";" in problem.text  # what to do instead
+
+
+@pytest.mark.parametrize("place", PLANS)
+def test_a_plan_key_is_refused(place: str) -> None:
+    (problem,) = plan_problems(PLANS[place])
+    assert problem.place == place
+    assert problem.text.startswith("not supported yet: ")
+
+
+def test_every_row_of_the_tables_is_tried_above() -> None:
+    assert len(SCENARIOS) == len(SCENARIO_TABLE)
+    assert len(PLANS) == len(PLAN_TABLE) + 1  # batch_cap depends on what the deployment is for
+
+
+def test_what_changes_nothing_passes() -> None:
+    assert scenario_problems(sustained((0.0, 1.0), (600.0, 1.0))) == ()
+    assert scenario_problems(replace(S, search=Search())) == ()
+    assert "pipelined" in Search().modes
+    assert plan_problems(replace(PLAN, deployments=part(PLAN.deployments, 1, batch_cap=32))) == ()
+    assert plan_problems(replace(PLAN, deployments=part(PLAN.deployments, 0, batch_cap=1))) == ()
