@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -10,26 +9,21 @@ import typer
 
 from dsd_plan.cli.options import AsJson
 from dsd_plan.cli.terminal import say, say_json
-from dsd_plan.errors import InputError
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="Folder to make; must not hold anything yet.")]
+Example = Annotated[str, typer.Option("--example", metavar="NAME", help="Which example to copy.")]
 
 
-def run(path: Folder, as_json: AsJson = False) -> None:
-    """The example is a scenario with declared step times, and a plan for it; every verb runs on them."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(str(path), "exists and is not an empty folder; name a new one")
-    path.mkdir(parents=True, exist_ok=True)
-    written = []
-    for source in sorted((files("dsd_plan.cli") / "example").iterdir(), key=lambda source: source.name):
-        (path / source.name).write_bytes(source.read_bytes())
-        written.append(str(path / source.name))
+def run(path: Folder, example: Example = "metro-edge", as_json: AsJson = False) -> None:
+    """An example is a scenario and a plan for it; every verb runs on them as they are."""
+    from dsd_plan.files import copy_example
+
+    written = copy_example(example, path)
     if as_json:
-        say_json({"written": written})
+        say_json({"example": example, "written": [str(file) for file in written]})
         return
-    for name in written:
-        say(f"wrote {name}")
-    say("next:")
-    say(f"  dsd-plan check {path / 'metro.toml'}")
-    say(f"  dsd-plan crosscheck {path / 'metro.toml'} --plan {path / 'plan.json'}")
-    say(f"  dsd-plan optimize {path / 'metro.toml'} -o {path / 'study.json'}")
+    for file in written:
+        say(f"wrote {file}")
+    scenarios = [file for file in written if file.suffix == ".toml"]
+    if scenarios:
+        say(f"next: dsd-plan check {scenarios[0]}")

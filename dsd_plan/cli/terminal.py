@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import floor, log10
@@ -26,7 +24,9 @@ def warn(text: str) -> None:
 
 def say_json(result: Mapping[str, Any]) -> None:
     """The result for a program: the same result gives the same bytes."""
-    typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+    from dsd_plan.files import json_text
+
+    typer.echo(json_text(result), nl=False)
 
 
 def show_table(
@@ -45,6 +45,7 @@ def show_table(
             Text(header, style="bold"),
             justify="left" if position < text_columns else "right",
             overflow="fold",
+            no_wrap=position >= text_columns,
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
@@ -76,22 +77,23 @@ def share(value: float | None) -> str:
     return UNKNOWN if value is None else f"{number(100 * value)} %"
 
 
-Report = Callable[[float, str], None]
-"""Tells how far long work is (0 … 1) and what it does or has found."""
+OnProgress = Callable[[int, int, str], None]
+"""(done, total, what is going on or has been found)."""
 
 
 @contextmanager
-def progress(task: str) -> Iterator[Report]:
-    """How far long work is, on stderr: one line that moves on a terminal, a line a step elsewhere."""
+def progress(task: str) -> Iterator[OnProgress]:
+    """How far long work is, on stderr: one line that moves on a terminal, a line a tenth elsewhere."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        said: set[str] = set()
+        tenths: list[int] = []
 
-        def line(done: float, text: str) -> None:
-            if text not in said:
-                said.add(text)
+        def line(done: int, total: int, text: str) -> None:
+            tenth = 10 * done // total
+            if tenths[-1:] != [tenth]:
+                tenths.append(tenth)
                 typer.echo(f"{task}: {text}", err=True)
 
         yield line
@@ -105,6 +107,9 @@ def progress(task: str) -> Iterator[Report]:
         TextColumn("{task.fields[text]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        shown = bar.add_task(task, total=1.0, text="")
-        yield lambda done, text: bar.update(shown, completed=done, text=text)
-    sys.stderr.flush()
+        shown = bar.add_task(task, total=None, text="")
+
+        def move(done: int, total: int, text: str) -> None:
+            bar.update(shown, completed=done, total=total, text=text)
+
+        yield move

@@ -149,9 +149,6 @@ def _array(values: Any, column: Column) -> Array | str:
     return _from_series(values, column)
 
 
-_DTYPES: dict[ColumnKind, Any] = {"whole": np.int64, "number": np.float64, "flag": np.uint8, "text": np.str_}
-
-
 def _from_series(series: pl.Series, column: Column) -> Array | str:
     import polars as pl
 
@@ -170,10 +167,13 @@ def _from_series(series: pl.Series, column: Column) -> Array | str:
     if kind in (pl.String, pl.Categorical, pl.Enum):
         return _texts(series.cast(pl.String).to_list(), column)
     if kind.is_integer():
-        outside = (series > LARGEST_NUMBER) | (series < -LARGEST_NUMBER)
+        whole = series.cast(pl.Int64, strict=False)
+        outside = whole.is_null() | ~whole.is_between(-LARGEST_NUMBER, LARGEST_NUMBER).fill_null(value=False)
         if outside.any():
-            return _wrong(int(outside.arg_max() or 0), str(series[int(outside.arg_max() or 0)]), column)
-    return series.to_numpy().astype(np.int64 if column.kind in ("id", "flag") else _DTYPES[column.kind])
+            row = int(outside.arg_max() or 0)
+            return _wrong(row, str(series[row]), column)
+        return whole.to_numpy().astype(np.float64 if column.kind == "number" else np.int64)
+    return series.to_numpy().astype(np.int64 if column.kind == "flag" else np.float64)
 
 
 def _from_values(values: list[Any], column: Column) -> Array | str:
@@ -192,7 +192,7 @@ def _from_values(values: list[Any], column: Column) -> Array | str:
         parsed.append(one)
     if column.kind == "text":
         return _texts(parsed, column)
-    return np.array(parsed, dtype=np.int64 if column.kind == "flag" else _DTYPES[column.kind])
+    return np.array(parsed, dtype=np.float64 if column.kind == "number" else np.int64)
 
 
 def _parsed(value: Any, kind: ColumnKind) -> Any:

@@ -1,0 +1,38 @@
+"""`dsd-plan trace describe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dsd_plan.cli.options import AsJson
+from dsd_plan.cli.terminal import say_json
+from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance, show_requests
+from dsd_plan.errors import TraceError
+
+TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="Trace file (Parquet, CSV or JSONL).")]
+
+
+def run(trace: TracePath, as_json: AsJson = False) -> None:
+    """A file with arrival_s is a workload trace, one with match or proposed an acceptance trace."""
+    from dsd_plan.domain.summary import requests_summary
+    from dsd_plan.files import load_acceptance, load_requests
+
+    if is_workload(trace):
+        told, show = requests_summary(load_requests(trace)), show_requests
+    else:
+        told, show = describe_acceptance(load_acceptance(trace)), show_acceptance
+    if as_json:
+        say_json({"file": str(trace), **told})
+    else:
+        show(str(trace), told)
+
+
+def is_workload(trace: Path) -> bool:
+    """Whether the table is one of requests. Raises TraceError where it is no table at all."""
+    from dsd_plan.files.reading import read_file
+    from dsd_plan.files.tables import open_table
+
+    return "arrival_s" in open_table(read_file(trace, TraceError)).columns
