@@ -1,0 +1,121 @@
+"""What was promised, what a plan makes of it, and by how much a promise is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+from dsd_plan.domain.performance import Interval, Performance, WorkloadPerformance
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import BudgetCheck
+
+FLEET = "fleet"
+
+Reading = Mapping[tuple[str, str], float | None]
+"""Value by (scope, quantity): a workload's name or "fleet", and e.g. "tpot_p95_ms"; None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One budget: `quantity` of `scope` may not pass `limit`."""
+
+    scope: str
+    quantity: str
+    limit: float
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the budget is a floor rather than a ceiling."""
+        return self.quantity == "goodput_share"
+
+    @property
+    def of_fleet(self) -> bool:
+        """Fleet budgets get worse with every replica; a workload's get better."""
+        return self.scope == FLEET
+
+    def excess(self, value: float | None, slack: float = 0.0) -> float:
+        """By what share `value` breaks the limit once that is loosened by `slack`; 0 or less: it is kept."""
+        if value is None:
+            return inf
+        if self.at_least:
+            limit = self.limit / (1.0 + slack)
+            return limit / value - 1.0 if value > 0.0 else inf
+        limit = self.limit * (1.0 + slack)
+        # A limit of zero (a fleet that may cost nothing) is kept by zero and by nothing else.
+        return value / limit - 1.0 if limit > 0.0 else (-1.0 if value <= 0.0 else inf)
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.quantity}"
+
+
+def limits_of(scenario: Scenario) -> tuple[Limit, ...]:
+    """Every budget of the scenario, the workloads' first."""
+    found = []
+    for workload in scenario.workloads:
+        for metric, statistic, limit in workload.budgets.limits():
+            found.append(Limit(workload.name, f"{metric}_{statistic}_ms", limit))
+        if workload.budgets.goodput_share is not None:
+            found.append(Limit(workload.name, "goodput_share", workload.budgets.goodput_share))
+    if scenario.budgets.energy_j_per_token is not None:
+        found.append(Limit(FLEET, "energy_j_per_token", scenario.budgets.energy_j_per_token))
+    if scenario.budgets.cost_per_hour is not None:
+        found.append(Limit(FLEET, "cost_per_hour", scenario.budgets.cost_per_hour))
+    return tuple(found)
+
+
+def quantity_of(performance: Performance, scope: str, quantity: str) -> float | None:
+    """The value of a budgeted quantity in a performance."""
+    if scope == FLEET:
+        value: float | None = getattr(performance.fleet, quantity)
+        return value
+    workload = performance.workload(scope)
+    if quantity == "goodput_share":
+        return workload.slo_attainment
+    metric, statistic = quantity.removesuffix("_ms").split("_")
+    latency: float | None = getattr(getattr(workload, f"{metric}_ms"), statistic)
+    return latency
+
+
+def interval_of(workload: WorkloadPerformance, metric: str, point: float) -> Interval | None:
+    """The replay's interval of a metric such as "tpot_ms.p95"; None where it has none."""
+    bounds = (workload.ci or {}).get(metric)
+    return None if bounds is None else Interval(point=point, low=bounds[0], high=bounds[1])
+
+
+def observed_interval(performance: Performance, scope: str, quantity: str) -> Interval | None:
+    """What was observed of a budgeted quantity, with its interval where the replay gave one."""
+    value = quantity_of(performance, scope, quantity)
+    if value is None:
+        return None
+    found = None
+    if scope != FLEET:
+        if quantity == "goodput_share":
+            metric = "slo_attainment"
+        else:
+            name, statistic = quantity.removesuffix("_ms").split("_")
+            metric = f"{name}_ms.{statistic}"
+        found = interval_of(performance.workload(scope), metric, value)
+    return found or Interval(point=value, low=value, high=value)
+
+
+def budget_checks(
+    scenario: Scenario, predicted: Performance | None, replayed: Performance | None
+) -> tuple[BudgetCheck, ...]:
+    """One row a budget. Kept is judged by the replay where there is one: the model alone may be an optimist."""
+    rows = []
+    for limit in limits_of(scenario):
+        expected = None if predicted is None else quantity_of(predicted, limit.scope, limit.quantity)
+        seen = None if replayed is None else observed_interval(replayed, limit.scope, limit.quantity)
+        judged = expected if replayed is None else (None if seen is None else seen.point)
+        rows.append(
+            BudgetCheck(
+                scope=limit.scope,
+                budget=limit.quantity,
+                limit=limit.limit,
+                predicted=expected,
+                replayed=seen,
+                kept=limit.excess(judged) <= 0.0,
+            )
+        )
+    return tuple(rows)

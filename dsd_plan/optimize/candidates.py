@@ -1,0 +1,240 @@
+"""What may be chosen: the ways to serve one workload, and how many replicas of each device type to deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from dsd_plan.domain.acceptance import for_task, largest_window
+from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.not_yet import SUPPORTED_MODES
+from dsd_plan.domain.plan import Assignment, Deployment, Plan
+from dsd_plan.domain.scenario import Mode, Pair, Scenario
+from dsd_plan.domain.workload import Workload
+from dsd_plan.errors import PlanError
+
+Counts = tuple[tuple[str, int], ...]
+"""(device type, replicas per copy of its site), in the scenario's order of devices."""
+
+SIMPLEST_FIRST: tuple[Mode, ...] = ("target_only", "fused", "distributed")
+"""Modes by how much has to be built and run for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to serve one workload; counts are chosen apart."""
+
+    workload: str
+    mode: Mode
+    target_model: str
+    target_device: str
+    draft_model: str | None = None
+    draft_device: str | None = None
+    window: int | None = None
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Device types it runs on: the target's, and in distributed mode the draft's."""
+        if self.mode == "distributed" and self.draft_device is not None:
+            return (self.target_device, self.draft_device)
+        return (self.target_device,)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One candidate a workload, and the replicas that carry them: all that a plan of this search says."""
+
+    candidates: tuple[Candidate, ...]
+    counts: Counts
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The mode of each workload."""
+        return tuple(candidate.mode for candidate in self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Candidates of every workload, in the scenario's order, and what was left out and why."""
+
+    by_workload: tuple[tuple[Candidate, ...], ...]
+    notes: tuple[str, ...] = ()
+    must: Mode | None = None
+    """A mode that at least one workload has to run in; None: no such wish."""
+
+    def only(self, mode: Mode) -> Space:
+        """The space in which at least one workload runs in `mode`, and the others in it or plainly on a target."""
+        allowed = ("target_only", mode)
+        groups = tuple(tuple(c for c in group if c.mode in allowed) for group in self.by_workload)
+        return Space(groups, self.notes, mode)
+
+    def admits(self, chosen: tuple[Candidate, ...]) -> bool:
+        """Whether these candidates, one a workload, can be deployed together and keep the wish for a mode."""
+        return compatible(chosen) and (self.must is None or any(c.mode == self.must for c in chosen))
+
+    def combinations(self) -> Iterator[tuple[Candidate, ...]]:
+        """Every joint assignment that the space admits."""
+        return (chosen for chosen in product(*self.by_workload) if self.admits(chosen))
+
+    @property
+    def size(self) -> int:
+        """Joint assignments, those that cannot be deployed together counted too."""
+        total = 1
+        for group in self.by_workload:
+            total *= len(group)
+        return total
+
+
+def compatible(chosen: tuple[Candidate, ...]) -> bool:
+    """Whether no device type would verify and draft at once, or hold two targets, edge drafts or fused drafts."""
+    targets: dict[str, str] = {}
+    for candidate in chosen:
+        if targets.setdefault(candidate.target_device, candidate.target_model) != candidate.target_model:
+            return False
+    edge: dict[str, str | None] = {}
+    fused: dict[str, str | None] = {}
+    for candidate in chosen:
+        if candidate.mode == "distributed" and candidate.draft_device is not None:
+            if candidate.draft_device in targets:
+                return False
+            if edge.setdefault(candidate.draft_device, candidate.draft_model) != candidate.draft_model:
+                return False
+        if candidate.mode == "fused":
+            if fused.setdefault(candidate.target_device, candidate.draft_model) != candidate.draft_model:
+                return False
+    return True
+
+
+def space_of(scenario: Scenario) -> Space:
+    """Every candidate that can be deployed in `scenario`, and notes on what the search leaves out."""
+    notes = [
+        f"mode {mode} is left out of the search: not supported yet"
+        for mode in scenario.search.modes
+        if mode not in SUPPORTED_MODES
+    ]
+    groups = []
+    for workload in scenario.workloads:
+        kept = []
+        for family in _families(scenario, workload, notes):
+            reason = _misfit(scenario, family[0])
+            if reason is None:
+                kept += family
+            else:
+                notes.append(f"{workload.name}, {family[0].mode}: {reason}")
+        groups.append(tuple(kept))
+    return Space(tuple(groups), tuple(dict.fromkeys(notes)))
+
+
+def _families(scenario: Scenario, workload: Workload, notes: list[str]) -> Iterator[list[Candidate]]:
+    """Candidates that differ in nothing but the window: they can be deployed all or none."""
+    modes = scenario.search.modes
+    for target in scenario.devices:
+        if workload.target not in target.profiles:
+            continue
+        if "target_only" in modes:
+            yield [Candidate(workload.name, "target_only", workload.target, target.name)]
+        for pair in scenario.pairs:
+            if pair.target != workload.target:
+                continue
+            windows = _windows(scenario, workload, pair, notes)
+            if "fused" in modes and pair.draft in target.profiles and windows:
+                yield [
+                    Candidate(workload.name, "fused", pair.target, target.name, pair.draft, target.name, window)
+                    for window in windows
+                ]
+            for draft in scenario.devices if "distributed" in modes and windows else ():
+                if draft.site == workload.site and draft.name != target.name and pair.draft in draft.profiles:
+                    yield [
+                        Candidate(workload.name, "distributed", pair.target, target.name, pair.draft, draft.name, window)
+                        for window in windows
+                    ]
+
+
+def _windows(scenario: Scenario, workload: Workload, pair: Pair, notes: list[str]) -> tuple[int, ...]:
+    limit = largest_window(for_task(pair.acceptance, workload.task))
+    asked = sorted(set(scenario.search.windows))
+    if limit is not None and asked and asked[-1] > limit:
+        notes.append(
+            f"windows above {limit} are left out for {pair.draft} + {pair.target}: "
+            "its acceptance was not measured beyond"
+        )
+        asked = [window for window in asked if window <= limit]
+    return tuple(asked)
+
+
+def _misfit(scenario: Scenario, candidate: Candidate) -> str | None:
+    """Why the candidate cannot be deployed even alone, or None."""
+    counts = full_counts(scenario, (candidate,))
+    try:
+        deploy(scenario, plan_of(scenario, Choice((candidate,), counts)))
+    except PlanError as error:
+        return "; ".join(problem.text for problem in error.problems)
+    return None
+
+
+def full_counts(scenario: Scenario, chosen: Iterable[Candidate]) -> Counts:
+    """Everything that is there of each device type the candidates run on."""
+    used = {name for candidate in chosen for name in candidate.devices}
+    return tuple((device.name, device.count) for device in scenario.devices if device.name in used)
+
+
+def with_count(counts: Counts, device: str, count: int) -> Counts:
+    """The same counts but for one device type."""
+    return tuple((name, count if name == device else known) for name, known in counts)
+
+
+def site_copies(scenario: Scenario, device: Device) -> int:
+    """Copies of the device's site: each holds `count` devices of its own."""
+    return scenario.site(device.site).count
+
+
+def cost_per_hour(scenario: Scenario, counts: Counts) -> float:
+    """Price of every deployed replica over all copies of its site; equals `Deployed.cost_per_hour`."""
+    total = 0.0
+    for name, count in counts:
+        device = scenario.device(name)
+        total += device.cost_per_hour * count * site_copies(scenario, device)
+    return total
+
+
+def device_total(scenario: Scenario, counts: Counts) -> int:
+    """Deployed replicas over all copies of their sites."""
+    return sum(count * site_copies(scenario, scenario.device(name)) for name, count in counts)
+
+
+def plan_of(scenario: Scenario, choice: Choice) -> Plan:
+    """The plan that says this choice."""
+    counts = dict(choice.counts)
+    deployed: dict[tuple[str, str], Deployment] = {}
+    for candidate in choice.candidates:
+        target = candidate.target_device
+        models = [candidate.target_model]
+        if candidate.mode == "fused" and candidate.draft_model is not None:
+            models.append(candidate.draft_model)
+        for model in models:
+            deployed[target, model] = Deployment(device=target, model=model, count=counts[target])
+        if candidate.mode == "distributed" and candidate.draft_device and candidate.draft_model:
+            device = scenario.device(candidate.draft_device)
+            # A draft device drafts one window at a time; a cap meant for batches must be taken back.
+            cap = 1 if device.batch_cap not in (None, 1) else None
+            deployed[device.name, candidate.draft_model] = Deployment(
+                device=device.name, model=candidate.draft_model, count=counts[device.name], batch_cap=cap
+            )
+    order = {device.name: index for index, device in enumerate(scenario.devices)}
+    return Plan(
+        scenario=scenario.name,
+        assignments=tuple(
+            Assignment(
+                workload=candidate.workload,
+                mode=candidate.mode,
+                target_device=candidate.target_device,
+                draft_model=candidate.draft_model,
+                draft_device=candidate.draft_device,
+                window=candidate.window,
+            )
+            for candidate in choice.candidates
+        ),
+        deployments=tuple(sorted(deployed.values(), key=lambda d: (order[d.device], d.model))),
+    )

@@ -1,0 +1,108 @@
+"""Asks the model once for every choice, and remembers what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.errors import PlanError, UnstableError
+from dsd_plan.optimize.budgets import FLEET, Limit, Reading, limits_of, quantity_of
+from dsd_plan.optimize.candidates import Choice, plan_of
+
+Predict = Callable[[Deployed], Performance]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """What the model says of one choice: a performance, or why there is none."""
+
+    choice: Choice
+    plan: Plan
+    performance: Performance | None
+    reading: Reading
+    """Every budgeted quantity, each workload's mean TPOT ("tpot_mean_ms") and the fleet's energy a token."""
+    saturated: tuple[str, float] | None = None
+    """Device type and its saturation, where the offered work is more than it can do."""
+    misfit: str | None = None
+    """Why the choice cannot be deployed."""
+
+
+class Evaluator:
+    """Memo of trials. The same choice is never predicted twice, however often the search comes back to it."""
+
+    def __init__(self, scenario: Scenario, predict: Predict) -> None:
+        self.scenario = scenario
+        self.limits: tuple[Limit, ...] = limits_of(scenario)
+        self._predict = predict
+        self._trials: dict[Choice, Trial] = {}
+
+    @property
+    def calls(self) -> int:
+        """How many choices the model was asked about."""
+        return len(self._trials)
+
+    def trial(self, choice: Choice) -> Trial:
+        """The model's word on one choice; its candidates may be those of a part of the workloads."""
+        known = self._trials.get(choice)
+        if known is None:
+            known = self._trials[choice] = self._ask(choice)
+        return known
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Everything asked so far, in order."""
+        return tuple(self._trials.values())
+
+    def _ask(self, choice: Choice) -> Trial:
+        plan = plan_of(self.scenario, choice)
+        try:
+            performance = self._predict(deploy(self.scenario, plan))
+        except UnstableError as error:
+            return Trial(choice, plan, None, {}, saturated=(error.device, error.saturation))
+        except PlanError as error:
+            return Trial(choice, plan, None, {}, misfit="; ".join(problem.text for problem in error.problems))
+        return Trial(choice, plan, performance, reading_of(performance, self.limits))
+
+
+def reading_of(performance: Performance, limits: tuple[Limit, ...]) -> Reading:
+    """The numbers that the search looks at; limits of workloads that are not in `performance` are passed over."""
+    found: dict[tuple[str, str], float | None] = {}
+    for workload in performance.workloads:
+        found[workload.name, "tpot_mean_ms"] = workload.tpot_ms.mean
+    for limit in limits:
+        if limit.of_fleet or (limit.scope, "tpot_mean_ms") in found:
+            found[limit.scope, limit.quantity] = quantity_of(performance, limit.scope, limit.quantity)
+    found[FLEET, "energy_j_per_token"] = performance.fleet.energy_j_per_token
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """How trials are read: the model's numbers corrected by what was observed, and budgets loosened by `slack`."""
+
+    factors: Mapping[tuple[str, str, str], float]
+    """observed / predicted by (workload or "fleet", its mode or "", quantity)."""
+    observed: Mapping[Choice, Reading]
+    """Readings of plans that were replayed: these replace the model's."""
+    slack: float = 0.0
+
+    def read(self, trial: Trial) -> Reading:
+        """The trial's numbers as this lens shows them."""
+        seen = self.observed.get(trial.choice)
+        if seen is not None:
+            return seen
+        if not self.factors:
+            return trial.reading
+        modes: dict[str, str] = {candidate.workload: candidate.mode for candidate in trial.choice.candidates}
+        corrected: dict[tuple[str, str], float | None] = {}
+        for (scope, quantity), value in trial.reading.items():
+            factor = self.factors.get((scope, modes.get(scope, ""), quantity), 1.0)
+            corrected[scope, quantity] = None if value is None else value * factor
+        return corrected
+
+
+PLAIN = Lens(factors={}, observed={})
+"""The model's numbers as they are."""
