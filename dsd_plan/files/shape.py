@@ -23,6 +23,9 @@ Loc = tuple[str | int, ...]
 
 MOST_PROBLEMS_LISTED = 100
 
+MOST_PASSES = 4
+"""A misspelt table hides what is wrong inside it until it is respelt; tables nest no deeper than this."""
+
 _BARE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -58,23 +61,25 @@ def shape(kind: type[T], raw: Any, place: str = "", loader_keys: tuple[str, ...]
     for loc, unusable, expected in unusable_values(raw):
         found[loc] = Problem(place_of(kind, loc, place), f"found {unusable}, {expected}")
         _replace(raw, loc, None)
-    try:
-        value = adapter(kind).validate_python(raw)
-    except ValidationError as failure:
-        errors = [(tuple(error["loc"]), error["type"]) for error in failure.errors(include_url=False)]
-    else:
-        return Shaped(None if found else value, listed(found.values()), value)
-    unknown = [loc for loc, error in errors if error == "unexpected_keyword_argument"]
-    meant = _meant(kind, raw, unknown)
-    for loc, error in errors:
-        if error == "missing" and isinstance(loc[-1], int):
-            loc = loc[:-1]  # A list that is too short is wrong as a whole.
-        at, expected_kind = _at(kind, loc)
-        if error == "missing" and at in meant.values():
-            continue
-        text = _text(kind, raw, at, error, expected_kind, meant, loader_keys)
-        found.setdefault(at, Problem(place_of(kind, at, place), text))
-    return Shaped(None, listed(found.values()), _mended(kind, raw, errors, meant))
+    value: T | None = None
+    for _ in range(MOST_PASSES):
+        try:
+            value = adapter(kind).validate_python(raw)
+            break
+        except ValidationError as failure:
+            errors = [(tuple(error["loc"]), error["type"]) for error in failure.errors(include_url=False)]
+        meant = _meant(kind, raw, [loc for loc, error in errors if error == "unexpected_keyword_argument"])
+        for loc, error in errors:
+            if error == "missing" and isinstance(loc[-1], int):
+                loc = loc[:-1]  # A list that is too short is wrong as a whole.
+            at, expected = _at(kind, loc)
+            if error == "missing" and at in meant.values():
+                continue
+            text = _text(kind, raw, at, error, expected, meant, loader_keys)
+            found.setdefault(at, Problem(place_of(kind, at, place), text))
+        if not _mend(kind, raw, errors, meant):
+            break
+    return Shaped(None if found else value, tuple(found.values()), value)
 
 
 def listed(problems: Sequence[Problem] | Any) -> tuple[Problem, ...]:
@@ -176,8 +181,8 @@ def _meant(kind: Any, raw: Any, unknown: Sequence[Loc]) -> dict[Loc, Loc]:
     return meant
 
 
-def _mended(kind: type[T], raw: Any, errors: Sequence[tuple[Loc, str]], meant: dict[Loc, Loc]) -> T | None:
-    """The value with misspelt keys respelt, wrong optional ones left out, and wrong amounts stood in for."""
+def _mend(kind: Any, raw: Any, errors: Sequence[tuple[Loc, str]], meant: dict[Loc, Loc]) -> bool:
+    """Respell misspelt keys, leave wrong optional ones out, stand in for wrong amounts; False where that fails."""
     for loc, error in errors:
         at, expected = _at(kind, loc)
         if at in meant.values():
@@ -189,18 +194,14 @@ def _mended(kind: type[T], raw: Any, errors: Sequence[tuple[Loc, str]], meant: d
             continue
         owner = _owned_by_record(kind, at)
         if not owner:
-            return None
-        if is_required(_at(kind, owner[:-1])[1], str(owner[-1])):
-            stand_in = _STAND_INS.get(words_for(expected))
-            if stand_in is None or owner != at:
-                return None
-            _replace(raw, at, stand_in)
-        else:
+            return False
+        if not is_required(_at(kind, owner[:-1])[1], str(owner[-1])):
             _remove(raw, owner)
-    try:
-        return adapter(kind).validate_python(raw)
-    except ValidationError:
-        return None
+        elif owner == at and words_for(expected) in _STAND_INS:
+            _replace(raw, at, _STAND_INS[words_for(expected)])
+        else:
+            return False
+    return True
 
 
 def _owned_by_record(kind: Any, loc: Loc) -> Loc:
