@@ -104,7 +104,7 @@ def json_value(text: str, name: str, error: type[InputError]) -> Any:
     try:
         raw = json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as failure:
-        if failure.pos >= len(text.rstrip()):
+        if failure.pos >= len(text.rstrip()) or failure.msg.startswith("Unterminated string"):
             raise error(name, f"ends too early (line {failure.lineno}); half-written? write it again") from None
         where = f"line {failure.lineno}, column {failure.colno}"
         raise error(name, f"not valid JSON: {failure.msg.lower()} ({where})") from None
