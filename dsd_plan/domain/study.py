@@ -97,9 +97,10 @@ class MapCell:
     x: float
     y: float
     mode: str
+    """"saturated" where no mode is stable."""
     window: int
-    margin: float
-    """TPOT of the best other mode / TPOT of this one − 1."""
+    margin: float | None
+    """TPOT of the best other mode / TPOT of this one − 1; None where no other mode is stable."""
     tpot_ms: dict[str, float | None]
     """Mean TPOT by mode, each at its best window; None where unstable."""
 

@@ -21,6 +21,8 @@ Counts = tuple[tuple[str, int], ...]
 SIMPLEST_FIRST: tuple[Mode, ...] = ("target_only", "fused", "distributed")
 """Modes by how much has to be built and run for them."""
 
+SPECULATIVE: frozenset[Mode] = frozenset({"fused", "distributed"})
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -61,18 +63,29 @@ class Space:
 
     by_workload: tuple[tuple[Candidate, ...], ...]
     notes: tuple[str, ...] = ()
-    must: Mode | None = None
-    """A mode that at least one workload has to run in; None: no such wish."""
+    must: frozenset[Mode] = frozenset()
+    """Modes of which at least one workload has to run in one; empty: no such wish."""
 
-    def only(self, mode: Mode) -> Space:
-        """The space in which at least one workload runs in `mode`, and the others in it or plainly on a target."""
-        allowed = ("target_only", mode)
-        groups = tuple(tuple(c for c in group if c.mode in allowed) for group in self.by_workload)
-        return Space(groups, self.notes, mode)
+    def purely(self, mode: Mode) -> Space:
+        """Every workload in `mode`; those that cannot, plainly on a target."""
+        groups = []
+        for group in self.by_workload:
+            same = tuple(c for c in group if c.mode == mode)
+            groups.append(same or tuple(c for c in group if c.mode == "target_only"))
+        return Space(tuple(groups), self.notes, frozenset({mode}))
+
+    def partly(self, mode: Mode) -> Space:
+        """At least one workload in `mode`, the others in it or plainly on a target."""
+        groups = tuple(tuple(c for c in group if c.mode in ("target_only", mode)) for group in self.by_workload)
+        return Space(groups, self.notes, frozenset({mode}))
+
+    def speculating(self) -> Space:
+        """At least one workload speculates, each in its own way."""
+        return Space(self.by_workload, self.notes, SPECULATIVE)
 
     def admits(self, chosen: tuple[Candidate, ...]) -> bool:
         """Whether these candidates, one a workload, can be deployed together and keep the wish for a mode."""
-        return compatible(chosen) and (self.must is None or any(c.mode == self.must for c in chosen))
+        return compatible(chosen) and (not self.must or any(c.mode in self.must for c in chosen))
 
     def combinations(self) -> Iterator[tuple[Candidate, ...]]:
         """Every joint assignment that the space admits."""
@@ -101,9 +114,9 @@ def compatible(chosen: tuple[Candidate, ...]) -> bool:
                 return False
             if edge.setdefault(candidate.draft_device, candidate.draft_model) != candidate.draft_model:
                 return False
-        if candidate.mode == "fused":
-            if fused.setdefault(candidate.target_device, candidate.draft_model) != candidate.draft_model:
-                return False
+        at, draft = candidate.target_device, candidate.draft_model
+        if candidate.mode == "fused" and fused.setdefault(at, draft) != draft:
+            return False
     return True
 
 
@@ -140,14 +153,14 @@ def _families(scenario: Scenario, workload: Workload, notes: list[str]) -> Itera
                 continue
             windows = _windows(scenario, workload, pair, notes)
             if "fused" in modes and pair.draft in target.profiles and windows:
-                yield [
-                    Candidate(workload.name, "fused", pair.target, target.name, pair.draft, target.name, window)
-                    for window in windows
-                ]
+                names = (pair.target, target.name, pair.draft, target.name)
+                yield [Candidate(workload.name, "fused", *names, window) for window in windows]
             for draft in scenario.devices if "distributed" in modes and windows else ():
                 if draft.site == workload.site and draft.name != target.name and pair.draft in draft.profiles:
                     yield [
-                        Candidate(workload.name, "distributed", pair.target, target.name, pair.draft, draft.name, window)
+                        Candidate(
+                            workload.name, "distributed", pair.target, target.name, pair.draft, draft.name, window
+                        )
                         for window in windows
                     ]
 

@@ -37,7 +37,7 @@ class Evaluator:
     def __init__(self, scenario: Scenario, predict: Predict) -> None:
         self.scenario = scenario
         self.limits: tuple[Limit, ...] = limits_of(scenario)
-        self._predict = predict
+        self.predict = predict
         self._trials: dict[Choice, Trial] = {}
 
     @property
@@ -59,7 +59,7 @@ class Evaluator:
     def _ask(self, choice: Choice) -> Trial:
         plan = plan_of(self.scenario, choice)
         try:
-            performance = self._predict(deploy(self.scenario, plan))
+            performance = self.predict(deploy(self.scenario, plan))
         except UnstableError as error:
             return Trial(choice, plan, None, {}, saturated=(error.device, error.saturation))
         except PlanError as error:

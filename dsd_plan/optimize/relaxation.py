@@ -66,6 +66,24 @@ def _alone(judge: Judge, candidate: Candidate) -> Alone | None:
     return Alone(candidate, least, work, judged.tpot_ms)
 
 
+def undominated(group: tuple[Alone, ...]) -> tuple[Alone, ...]:
+    """Without the candidates that another on the same devices beats, or equals, in TPOT, work and replicas alike."""
+    kept: list[Alone] = []
+    for one in sorted(group, key=lambda found: (found.tpot_ms, found.candidate.window or 0)):
+        if not any(_dominates(other, one) for other in kept):
+            kept.append(one)
+    return tuple(kept)
+
+
+def _dominates(other: Alone, one: Alone) -> bool:
+    return (
+        other.candidate.devices == one.candidate.devices
+        and other.candidate.mode == one.candidate.mode
+        and other.tpot_ms <= one.tpot_ms
+        and all(other.work[name] <= one.work[name] and other.least[name] <= one.least[name] for name in one.work)
+    )
+
+
 class Bounds:
     """Lower bounds on keys of whole plans, from what every workload needs alone."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count as counting
@@ -11,24 +11,30 @@ from math import prod
 
 from dsd_plan.optimize.candidates import Candidate, Choice, Counts, Space, cost_per_hour, full_counts, with_count
 from dsd_plan.optimize.descent import descend
+from dsd_plan.optimize.milp import relaxed_objective
 from dsd_plan.optimize.objective import Judge, Judged, better
-from dsd_plan.optimize.relaxation import Bounds, LowerKey, alone_by_workload
+from dsd_plan.optimize.relaxation import Bounds, LowerKey, alone_by_workload, undominated
 from dsd_plan.optimize.replicas import fitted_counts, least_counts
 
 EXHAUSTIVE_CHOICES = 300
 """Spaces up to this size are tried in full."""
+MOST_CANDIDATES_KEPT = 200
+"""Joint assignments above which candidates that another beats in everything are left out."""
 MOST_COMBINATIONS = 20_000
 """Joint assignments that best-first search may hold; beyond, one workload is changed at a time."""
-MOST_CALLS = 1500
-"""New predictions that one best-first search may ask for."""
+MOST_CALLS = 400
+"""New predictions that the best-first part of one search may ask for."""
 
 EXHAUSTIVE = "exhaustive under the model"
 MONOTONE = (
-    "every assignment and every count under the model, taking that another replica never slows a workload "
+    "every assignment and count under the model, taking that another replica never slows a workload "
     "and another workload never speeds one up"
 )
+UNDOMINATED = (
+    MONOTONE + ", and leaving out candidates that another on the same devices beats in TPOT, work and replicas"
+)
 RELAXED = (
-    "a lower bound under the model: every workload with all devices to itself, sharing nothing but their cost; "
+    "a lower bound under the model: every workload with all devices to itself, sharing them only in what they cost; "
     "takes that another replica never slows a workload"
 )
 
@@ -56,33 +62,47 @@ class Found:
 def search(
     judge: Judge,
     space: Space,
+    seeds: Iterable[Choice] = (),
     *,
     exhaustive_choices: int = EXHAUSTIVE_CHOICES,
     most_combinations: int = MOST_COMBINATIONS,
     most_calls: int = MOST_CALLS,
 ) -> Found:
-    """Best choice of `space` as `judge` sees it. Deterministic: it counts predictions, not seconds."""
+    """Best choice of `space` as `judge` sees it; `seeds` are choices of it that are known to be good.
+
+    Deterministic: it counts predictions, not seconds.
+    """
     if not all(space.by_workload):
         return Found(None, None, EXHAUSTIVE)
     if space.size <= exhaustive_choices and _choices(judge, space) <= exhaustive_choices:
         return _exhaust(judge, space)
     alone = alone_by_workload(judge, space)
+    scope = MONOTONE
+    if prod(len(group) for group in alone) > MOST_CANDIDATES_KEPT:
+        alone = tuple(undominated(group) for group in alone)
+        scope = UNDOMINATED
     if not all(alone):
-        return Found(None, None, MONOTONE)
+        return Found(None, None, scope)
     bounds = Bounds(judge, alone)
     within = Space(tuple(tuple(found.candidate for found in group) for group in alone), space.notes, space.must)
-    if within.size > most_combinations:
-        best, bound = descend(judge, within, bounds)
-        return Found(best, bound, RELAXED)
+    front = _Front(judge, most_calls)
+    for seed in seeds:
+        front.offer(judge.judge(seed))
+    large = within.size > most_combinations
+    if large or len(within.by_workload) > 1:
+        front.offer(descend(judge, within, bounds))
+    front.start()
+    if large:
+        return Found(front.best, relaxed_objective(bounds, within), RELAXED)
     if judge.minimize == "tpot":
-        return _downward(judge, within, bounds, most_calls)
-    return _upward(judge, within, bounds, most_calls)
+        _downward(judge, within, bounds, front)
+    else:
+        _upward(judge, within, bounds, front)
+    return Found(front.best, front.bound, scope)
 
 
 def _choices(judge: Judge, space: Space) -> int:
-    return sum(
-        prod(count for _, count in full_counts(judge.scenario, chosen)) for chosen in space.combinations()
-    )
+    return sum(prod(count for _, count in full_counts(judge.scenario, chosen)) for chosen in space.combinations())
 
 
 def _exhaust(judge: Judge, space: Space) -> Found:
@@ -109,25 +129,34 @@ class _Front:
     def __init__(self, judge: Judge, most_calls: int) -> None:
         self.best: Judged | None = None
         self.bound: float | None = None
-        self._last_call = judge.evaluator.calls + most_calls
         self._evaluator = judge.evaluator
+        self._most_calls = most_calls
+        self._last_call = 0
         self._heap: list[tuple[LowerKey, int, _Node]] = []
         self._order = counting()
         self._seen: set[_Node] = set()
 
+    def start(self) -> None:
+        """From now on predictions are counted."""
+        self._last_call = self._evaluator.calls + self._most_calls
+
     def push(self, key: LowerKey, node: _Node) -> None:
-        if node not in self._seen:
+        if node not in self._seen and self.may_win(key):
             self._seen.add(node)
             heappush(self._heap, (key, next(self._order), node))
 
-    def offer(self, judged: Judged) -> None:
-        self.best = better(self.best, judged)
+    def offer(self, judged: Judged | None) -> None:
+        if judged is not None:
+            self.best = better(self.best, judged)
+
+    def may_win(self, key: LowerKey) -> bool:
+        return self.best is None or key < self.best.key[:5]
 
     def promising(self) -> Iterator[_Node]:
         """Nodes that may hold a better choice, until there is none or the predictions are spent."""
         while self._heap:
             key, _, node = heappop(self._heap)
-            if self.best is not None and key >= self.best.key[:5]:
+            if not self.may_win(key):
                 break
             if self._evaluator.calls >= self._last_call:
                 self.bound = key[0]
@@ -136,39 +165,55 @@ class _Front:
         self.bound = None if self.best is None else self.best.objective
 
 
-def _upward(judge: Judge, space: Space, bounds: Bounds, most_calls: int) -> Found:
+def _upward(judge: Judge, space: Space, bounds: Bounds, front: _Front) -> None:
     """Cost, devices, energy: from the fewest replicas that could do, upward, cheapest first."""
-    front = _Front(judge, most_calls)
     for chosen in space.combinations():
         counts = bounds.least_counts(chosen)
         if counts is not None and _affordable(judge, counts):
             front.push(bounds.key(chosen, counts), _Node(chosen, counts, tight=False))
     for node in front.promising():
+        chosen = node.chosen
         if node.tight:
-            judged = judge.judge(Choice(node.chosen, node.counts))
+            judged = judge.judge(Choice(chosen, node.counts))
             front.offer(judged)
             # Where latency is kept already, more replicas only cost and draw more.
             steps = () if judged.latency_kept else _neighbours(judge, node.counts, 1)
-        elif judge.judge(Choice(node.chosen, full_counts(judge.scenario, node.chosen))).latency_kept:
-            least = least_counts(judge, node.chosen, node.counts)
-            front.offer(judge.judge(Choice(node.chosen, fitted_counts(judge, node.chosen, least))))
-            steps = (least,)
         else:
-            steps = ()
+            most = _most_counts(judge, bounds, front, node)
+            judged = judge.judge(Choice(chosen, most))
+            front.offer(judged)
+            if not judged.latency_kept:
+                continue
+            least = least_counts(judge, chosen, node.counts, most)
+            front.offer(judge.judge(Choice(chosen, fitted_counts(judge, chosen, least, most))))
+            steps = (least,)
         for counts in steps:
             if _affordable(judge, counts):
-                front.push(bounds.key(node.chosen, counts), _Node(node.chosen, counts, tight=True))
-    return Found(front.best, front.bound, MONOTONE)
+                front.push(bounds.key(chosen, counts), _Node(chosen, counts, tight=True))
 
 
-def _downward(judge: Judge, space: Space, bounds: Bounds, most_calls: int) -> Found:
-    """TPOT: from everything that is there downward, until the fleet's budgets are kept, and on while it costs nothing."""
-    front = _Front(judge, most_calls)
+def _most_counts(judge: Judge, bounds: Bounds, front: _Front, node: _Node) -> Counts:
+    """Of each device type, the most replicas with which the node could still win if all others had their fewest."""
+    found = []
+    for name, low in node.counts:
+        high = judge.scenario.device(name).count
+        while low < high:
+            middle = (low + high + 1) // 2
+            counts = with_count(node.counts, name, middle)
+            if front.may_win(bounds.key(node.chosen, counts)) and _affordable(judge, counts):
+                low = middle
+            else:
+                high = middle - 1
+        found.append((name, low))
+    return tuple(found)
+
+
+def _downward(judge: Judge, space: Space, bounds: Bounds, front: _Front) -> None:
+    """TPOT: from everything that is there downward until the fleet's budgets are kept, and on while that is free."""
     for chosen in space.combinations():
         least = bounds.least_counts(chosen)
         if least is not None:
-            full = full_counts(judge.scenario, chosen)
-            front.push(bounds.key(chosen, least), _Node(chosen, full, tight=True))
+            front.push(bounds.key(chosen, least), _Node(chosen, full_counts(judge.scenario, chosen), tight=True))
     for node in front.promising():
         tpot_ms = 0.0
         if _affordable(judge, node.counts):
@@ -180,7 +225,6 @@ def _downward(judge: Judge, space: Space, bounds: Bounds, most_calls: int) -> Fo
         least = bounds.least_counts(node.chosen) or node.counts
         for counts in _neighbours(judge, node.counts, -1):
             front.push(bounds.key(node.chosen, least, tpot_ms), _Node(node.chosen, counts, tight=True))
-    return Found(front.best, front.bound, MONOTONE)
 
 
 def _neighbours(judge: Judge, counts: Counts, step: int) -> tuple[Counts, ...]:

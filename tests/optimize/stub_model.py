@@ -64,9 +64,7 @@ def _rates(stream: Stream) -> _Rates:
     if isinstance(requests, PoissonRequests):
         return _Rates(requests.rate_per_s, requests.output_tokens, requests.prompt_tokens)
     if isinstance(requests, RequestTrace):
-        return _Rates(
-            requests.rate_per_s, float(requests.output_tokens.mean()), float(requests.prompt_tokens.mean())
-        )
+        return _Rates(requests.rate_per_s, float(requests.output_tokens.mean()), float(requests.prompt_tokens.mean()))
     return _Rates(requests.users / (requests.think_s + 1.0), requests.output_tokens, requests.prompt_tokens)
 
 

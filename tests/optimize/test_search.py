@@ -64,7 +64,7 @@ def scenarios(draw: st.DrawFn, minimize: str) -> Scenario:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("minimize", ["cost", "devices", "energy", "tpot"])
-@settings(max_examples=12)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_search_is_as_good_as_brute_force(minimize: str, way: str, data: st.DataObject) -> None:
     given_scenario = data.draw(scenarios(minimize))
@@ -101,9 +101,7 @@ def test_a_search_that_runs_out_of_predictions_keeps_an_honest_bound() -> None:
 
 
 def test_the_same_scenario_gives_the_same_plan() -> None:
-    one, other = (
-        search(Judge(Evaluator(scenario(), stub_model.predict)), space_of(scenario())).best for _ in range(2)
-    )
+    one, other = (search(Judge(Evaluator(scenario(), stub_model.predict)), space_of(scenario())).best for _ in range(2))
     assert one is not None
     assert other is not None
     assert one.key == other.key
