@@ -97,7 +97,6 @@ class MapCell:
     x: float
     y: float
     mode: str
-    """"saturated" where no mode is stable."""
     window: int
     margin: float | None
     """TPOT of the best other mode / TPOT of this one − 1; None where no other mode is stable."""
@@ -116,6 +115,7 @@ class ModeMap:
     here: tuple[float, float]
     """Where this scenario lies."""
     cells: tuple[MapCell, ...]
+    """Those where some mode has a steady state."""
 
 
 @record
