@@ -120,6 +120,16 @@ def compatible(chosen: tuple[Candidate, ...]) -> bool:
     return True
 
 
+def same_but_window(one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates differ in nothing but the window."""
+    return (one.mode, one.target_device, one.draft_model, one.draft_device) == (
+        other.mode,
+        other.target_device,
+        other.draft_model,
+        other.draft_device,
+    )
+
+
 def space_of(scenario: Scenario) -> Space:
     """Every candidate that can be deployed in `scenario`, and notes on what the search leaves out."""
     notes = [

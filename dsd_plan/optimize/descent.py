@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Candidate, Choice, Space, full_counts, with_count
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Candidate, Choice, Space, full_counts, same_but_window, with_count
 from dsd_plan.optimize.objective import Judge, Judged, better
 from dsd_plan.optimize.relaxation import Bounds, LowerKey
 from dsd_plan.optimize.replicas import fitted_counts
@@ -54,7 +54,7 @@ def _moves(space: Space, chosen: Chosen) -> Iterator[Chosen]:
         windows = {c.window for group in space.by_workload for c in group if c.mode == mode}
         for window in sorted(w for w in windows if w is not None):
             yield tuple(
-                next((c for c in group if _same_but_window(c, old) and c.window == window), old)
+                next((c for c in group if same_but_window(c, old) and c.window == window), old)
                 if old.mode == mode
                 else old
                 for old, group in zip(chosen, space.by_workload, strict=True)
@@ -62,15 +62,6 @@ def _moves(space: Space, chosen: Chosen) -> Iterator[Chosen]:
     for position, group in enumerate(space.by_workload):
         for candidate in group:
             yield (*chosen[:position], candidate, *chosen[position + 1 :])
-
-
-def _same_but_window(one: Candidate, other: Candidate) -> bool:
-    return (one.mode, one.target_device, one.draft_model, one.draft_device) == (
-        other.mode,
-        other.target_device,
-        other.draft_model,
-        other.draft_device,
-    )
 
 
 def _nearer(here: Judged, there: Judged) -> Judged:

@@ -1,0 +1,154 @@
+"""The modes against each other on what is deployed: the chosen plan with one workload served another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.scenario import Mode, Scenario
+from dsd_plan.errors import PlanError, UnstableError
+from dsd_plan.optimize.candidates import (
+    SIMPLEST_FIRST,
+    Candidate,
+    Choice,
+    Space,
+    full_counts,
+    plan_of,
+    same_but_window,
+)
+from dsd_plan.optimize.evaluate import Predict
+
+Change = Callable[[Deployed], Deployed]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One mode for one workload, with every window that it may have, ascending; the others stay as chosen."""
+
+    mode: Mode
+    windows: tuple[int, ...]
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Mean TPOT of a contender at its best window; None: unstable at every window tried."""
+
+    mode: Mode
+    window: int
+    tpot_ms: float | None
+
+
+def contenders(space: Space, scenario: Scenario, chosen: Choice, bests: Mapping[Mode, Choice]) -> dict[str, tuple[Contender, ...]]:
+    """By workload, every mode it could run in on the devices of the chosen plan.
+
+    Where a mode needs a device type that the plan does not deploy, it gets what the mode's own best plan deploys.
+    """
+    found: dict[str, tuple[Contender, ...]] = {}
+    for position, (candidate, group) in enumerate(zip(chosen.candidates, space.by_workload, strict=True)):
+        found[candidate.workload] = tuple(
+            contender
+            for mode in SIMPLEST_FIRST
+            if (contender := _contender(scenario, chosen, position, group, mode, bests.get(mode))) is not None
+        )
+    return found
+
+
+def _contender(
+    scenario: Scenario,
+    chosen: Choice,
+    position: int,
+    group: tuple[Candidate, ...],
+    mode: Mode,
+    best: Choice | None,
+) -> Contender | None:
+    model = _model_candidate(chosen.candidates[position], position, group, mode, best)
+    if model is None:
+        return None
+    family = sorted((c for c in group if same_but_window(c, model)), key=lambda c: c.window or 0)
+    choices, windows = [], []
+    for candidate in family:
+        others = (*chosen.candidates[:position], candidate, *chosen.candidates[position + 1 :])
+        known = {**dict(full_counts(scenario, others)), **dict(best.counts if best else ()), **dict(chosen.counts)}
+        used = {name for c in others for name in c.devices}
+        counts = tuple((d.name, known[d.name]) for d in scenario.devices if d.name in used)
+        choice = Choice(others, counts)
+        try:
+            deploy(scenario, plan_of(scenario, choice))
+        except PlanError:
+            continue
+        choices.append(choice)
+        windows.append(candidate.window or 0)
+    return Contender(mode, tuple(windows), tuple(choices)) if choices else None
+
+
+def _model_candidate(
+    chosen: Candidate, position: int, group: tuple[Candidate, ...], mode: Mode, best: Choice | None
+) -> Candidate | None:
+    """The candidate of this mode to compare with: the plan's own, else the mode's best plan's, else on its target."""
+    if chosen.mode == mode:
+        return chosen
+    if best is not None and best.candidates[position].mode == mode:
+        return best.candidates[position]
+    same = [c for c in group if c.mode == mode]
+    return min(same, key=lambda c: c.target_device != chosen.target_device, default=None)
+
+
+class Explorer:
+    """Asks the model about deployments under changed conditions."""
+
+    def __init__(self, scenario: Scenario, predict: Predict) -> None:
+        self.scenario = scenario
+        self._predict = predict
+        self._deployed: dict[Choice, Deployed] = {}
+
+    def deployed(self, choice: Choice) -> Deployed:
+        """The choice, deployed; kept, because it is asked for under many conditions."""
+        if choice not in self._deployed:
+            self._deployed[choice] = deploy(self.scenario, plan_of(self.scenario, choice))
+        return self._deployed[choice]
+
+    def performance(self, deployed: Deployed) -> Performance | UnstableError:
+        """What the model says, or its error where there is no steady state."""
+        try:
+            return self._predict(deployed)
+        except UnstableError as error:
+            return error
+
+    def tpot_ms(self, choice: Choice, workload: str, change: Change) -> float | None:
+        """The workload's mean TPOT; None where there is no steady state."""
+        performance = self.performance(change(self.deployed(choice)))
+        return None if isinstance(performance, UnstableError) else performance.workload(workload).tpot_ms.mean
+
+    def standing(self, contender: Contender, workload: str, change: Change, near: int = 0) -> Standing:
+        """The contender at its best window, found downhill from `near` (a window); TPOT over γ has one valley."""
+        known: dict[int, float | None] = {}
+
+        def at(index: int) -> float | None:
+            if index not in known:
+                known[index] = self.tpot_ms(contender.choices[index], workload, change)
+            return known[index]
+
+        last = len(contender.windows) - 1
+        here = min(range(last + 1), key=lambda i: abs(contender.windows[i] - near))
+        if at(here) is None:
+            # Where the nearest window saturates, any other may be the one that does not.
+            here = min(range(last + 1), key=lambda i: _or_worst(at(i)))
+        for step in (1, -1):
+            while 0 <= here + step <= last and _or_worst(at(here + step)) < _or_worst(at(here)):
+                here += step
+        return Standing(contender.mode, contender.windows[here], at(here))
+
+
+def _or_worst(tpot_ms: float | None) -> float:
+    return float("inf") if tpot_ms is None else tpot_ms
+
+
+def standings(
+    explorer: Explorer, group: tuple[Contender, ...], workload: str, change: Change, near: Mapping[Mode, int]
+) -> tuple[Standing, ...]:
+    """Every contender at its best window, the fastest first; those without a steady state last."""
+    found = [explorer.standing(contender, workload, change, near.get(contender.mode, 0)) for contender in group]
+    return tuple(sorted(found, key=lambda s: (_or_worst(s.tpot_ms), SIMPLEST_FIRST.index(s.mode))))

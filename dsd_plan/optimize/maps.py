@@ -1,0 +1,99 @@
+"""Which mode and window win over round trip and acceptance, and over round trip and load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import exp, log
+
+from dsd_plan.domain.scenario import Mode
+from dsd_plan.domain.study import MapCell, ModeMap
+from dsd_plan.optimize.contenders import Change, Explorer, Standing, standings
+from dsd_plan.optimize.ground import ACCEPTANCE_RANGE, RTT_RANGE_MS, Ground, compose
+
+COLUMNS, ROWS = 13, 9
+COLUMNS_OF_MANY, ROWS_OF_MANY = 9, 6
+"""Grid where several workloads have maps, so that they take no longer together than one."""
+MOST_MAPPED = 3
+"""Workloads that get maps."""
+
+
+def mode_maps(explorer: Explorer, grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
+    """Two maps for each of the first workloads that have a route and more than one mode."""
+    mapped = [g for g in grounds if g.rtt_ms is not None and g.acceptance is not None and len(g.contenders) > 1]
+    mapped = mapped[:MOST_MAPPED]
+    columns, rows = (COLUMNS, ROWS) if len(mapped) == 1 else (COLUMNS_OF_MANY, ROWS_OF_MANY)
+    return tuple(found for ground in mapped for found in _maps_of(explorer, ground, columns, rows))
+
+
+def _maps_of(explorer: Explorer, ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]:
+    assert ground.rtt_ms is not None
+    assert ground.acceptance is not None
+    rtts = spaced_by_ratio(*RTT_RANGE_MS, columns)
+    acceptances = spaced_evenly(*ACCEPTANCE_RANGE, rows)
+    loads = spaced_evenly(*ground.load_range, rows)
+    return (
+        ModeMap(
+            workload=ground.workload,
+            title="mode and window over RTT and acceptance of the first proposal",
+            x_name="rtt_ms",
+            y_name="acceptance",
+            here=(ground.rtt_ms, ground.acceptance),
+            cells=_cells(explorer, ground, rtts, acceptances, ground.at_acceptance),
+        ),
+        ModeMap(
+            workload=ground.workload,
+            title="mode and window over RTT and load",
+            x_name="rtt_ms",
+            y_name="load",
+            here=(ground.rtt_ms, 1.0),
+            cells=_cells(explorer, ground, rtts, loads, ground.at_load),
+        ),
+    )
+
+
+def _cells(
+    explorer: Explorer,
+    ground: Ground,
+    xs: Sequence[float],
+    ys: Sequence[float],
+    vertical: Callable[[float], Change],
+) -> tuple[MapCell, ...]:
+    cells = []
+    below: dict[Mode, int] = dict(ground.near)
+    for y in ys:
+        changed = vertical(y)
+        near = dict(below)
+        for column, x in enumerate(xs):
+            found = standings(
+                explorer, ground.contenders, ground.workload, compose(changed, ground.at_rtt(x)), near
+            )
+            near = {standing.mode: standing.window for standing in found}
+            if column == 0:
+                below = near
+            if found[0].tpot_ms is not None:
+                cells.append(_cell(x, y, found))
+    return tuple(cells)
+
+
+def _cell(x: float, y: float, found: tuple[Standing, ...]) -> MapCell:
+    best = found[0]
+    rival = found[1].tpot_ms if len(found) > 1 else None
+    return MapCell(
+        x=x,
+        y=y,
+        mode=best.mode,
+        window=best.window,
+        margin=rival / best.tpot_ms - 1.0 if rival is not None and best.tpot_ms else None,
+        tpot_ms={standing.mode: standing.tpot_ms for standing in found},
+    )
+
+
+def spaced_by_ratio(low: float, high: float, count: int) -> tuple[float, ...]:
+    """`count` values from `low` to `high`, each the same factor above the last."""
+    step = log(high / low) / (count - 1)
+    return tuple(float(f"{low * exp(step * index):.4g}") for index in range(count))
+
+
+def spaced_evenly(low: float, high: float, count: int) -> tuple[float, ...]:
+    """`count` values from `low` to `high`, each as far above the last."""
+    return tuple(float(f"{low + (high - low) * index / (count - 1):.4g}") for index in range(count))
