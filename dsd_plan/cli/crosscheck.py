@@ -1,0 +1,47 @@
+"""`dsd-plan crosscheck`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dsd_plan.cli.exit_codes import ExitCode
+from dsd_plan.cli.inputs import plan_of
+from dsd_plan.cli.options import AsJson, PlanPath, Replications, Requests, ScenarioPath, Seed
+from dsd_plan.cli.terminal import say, say_json, show_table
+
+if TYPE_CHECKING:
+    from dsd_plan.domain.study import Agreement
+
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance", min=0.0, metavar="SHARE", help="For every metric; else 0.05 for means, 0.10 for quantiles."
+    ),
+]
+
+
+def run(
+    scenario: ScenarioPath,
+    plan: PlanPath,
+    tolerance: Tolerance = None,
+    seed: Seed = 0,
+    requests: Requests = 2000,
+    replications: Replications = 8,
+    as_json: AsJson = False,
+) -> None:
+    """A metric agrees when the replay's interval lies within the tolerance of the prediction, disagrees when it
+    lies outside, and is undecided when it straddles the edge. Exit code 4 when any metric disagrees.
+    """
+    from dsd_plan.files import load_scenario
+    from dsd_plan.planning import crosscheck
+
+    agreements = crosscheck(
+        load_scenario(scenario),
+        plan_of(plan),
+        tolerance=tolerance,
+        seed=seed,
+        requests=requests,
+        replications=replications,
+    )

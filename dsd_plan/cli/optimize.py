@@ -1,0 +1,36 @@
+"""`dsd-plan optimize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dsd_plan.cli.options import AsJson, ScenarioPath, Seed
+from dsd_plan.cli.terminal import progress, say, say_json, warn
+
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Study file to write (JSON).")]
+
+
+def run(scenario: ScenarioPath, output: Output = None, seed: Seed = 0, as_json: AsJson = False) -> None:
+    """The winner is replayed event by event before it is believed; the study holds all that a report draws.
+
+    Exit code 3 when no plan in the search keeps every budget; the message names the nearest miss.
+    """
+    from dsd_plan.files import load_scenario, write_study
+    from dsd_plan.planning import optimize
+    from dsd_plan.report import render_text
+
+    with progress("planning") as on_progress:
+        study = optimize(load_scenario(scenario), seed=seed, on_progress=on_progress)
+    if output is not None:
+        write_study(output, study)
+    if as_json:
+        say_json(study.to_dict())
+        return
+    say(render_text(study))
+    if output is None:
+        warn("the study was not saved; name a file with -o to render a report from it")
+    else:
+        say(f"wrote {output}; render it with: dsd-plan report {output} -o report.html")
