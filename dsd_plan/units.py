@@ -5,6 +5,7 @@ from __future__ import annotations
 # Longest suffixes first: `_j_per_token` must win over `_j`.
 SUFFIXES: tuple[tuple[str, str], ...] = (
     ("_j_per_token", "J/token"),
+    ("_mib_per_token", "MiB/token"),
     ("_per_million_tokens", "cost/M tokens"),
     ("_bytes_per_token", "B/token"),
     ("_tokens_per_s", "tokens/s"),

@@ -308,6 +308,8 @@ def _fault_keys(place: str, fault: FaultWindow) -> Iterator[Problem]:
 
 
 def _fleet_budgets(scenario: Scenario) -> Iterator[Problem]:
+    if scenario.budgets.cost_per_hour == 0:
+        yield Problem("budgets.cost_per_hour", "found 0, expected a number above 0; leave it out for no limit")
     devices = {device.name for device in scenario.devices}
     for name in scenario.budgets.power_w or {}:
         yield from _dangling(f'budgets.power_w["{name}"]', "device", name, devices)

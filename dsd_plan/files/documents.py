@@ -89,7 +89,11 @@ def sound(
     problems = [*before, *shaped.problems]
     if sense is not None and shaped.mended is not None:
         places = [problem.place for problem in problems if problem.place]
-        problems += [problem for problem in sense(shaped.mended) if not _inside(problem.place, places)]
+        problems += [
+            problem
+            for problem in sense(shaped.mended)
+            if problem.place not in shaped.doubtful and not _inside(problem.place, places)
+        ]
     if problems or shaped.value is None:
         raise error(name, listed(problems))
     return shaped.value

@@ -28,6 +28,10 @@ DECLARED = "declared"
 """Name of the device in a profile that is a law written into the scenario, where the device's own is not known."""
 
 
+LONGEST_NAME = 500
+"""As in `domain.records.Name`."""
+
+
 class References:
     """Reads what a scenario refers to, each file once; keeps the problems and the hashes."""
 
@@ -57,18 +61,18 @@ class References:
 
     def _profile(self, place: str, device: Any, model: str, value: Any) -> LatencyProfile:
         stand_in = StepLaw(step_ms=1.0)
-        name = device if isinstance(device, str) and device else DECLARED
+        name, model = _name(device), _name(model)
         if isinstance(value, str):
             profile = self._file(place, value, ProfileError, profile_of)
-            return profile or declared_profile(name, model or DECLARED, stand_in)
+            return profile or declared_profile(name, model, stand_in)
         if isinstance(value, dict) and "law" in value:
             for key in value:
                 if key != "law":
                     self.problems.append(Problem(place_of(None, (key,), place), "unknown key; known here: law"))
             law = self._table(StepLaw, f"{place}.law", value["law"])
-            return declared_profile(name, model or DECLARED, law or stand_in)
+            return declared_profile(name, model, law or stand_in)
         self._wrong_kind(place, value, "the path of a profile, or { law = { step_ms = … } }")
-        return declared_profile(name, model or DECLARED, stand_in)
+        return declared_profile(name, model, stand_in)
 
     def _acceptance(self, place: str, value: Any) -> Acceptance:
         if isinstance(value, str):
@@ -133,6 +137,11 @@ class References:
             return None
         made: T = known
         return made
+
+
+def _name(value: Any) -> str:
+    """The value where it can be a name; what is wrong with it as one is said where it stands."""
+    return value if isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME else DECLARED
 
 
 def _inner(problem: Problem, source: str, written: str) -> str:

@@ -16,7 +16,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from dsd_plan.errors import Problem
 from dsd_plan.files.reading import unusable_values
-from dsd_plan.files.values import is_record, is_required, is_union, keys_of, shown, without_none, words_for
+from dsd_plan.files.values import (
+    LONGEST_SHOWN,
+    is_record,
+    is_required,
+    is_union,
+    keys_of,
+    shown,
+    without_none,
+    words_for,
+)
 
 T = TypeVar("T")
 Loc = tuple[str | int, ...]
@@ -25,6 +34,9 @@ MOST_PROBLEMS_LISTED = 100
 
 MOST_PASSES = 4
 """A misspelt table hides what is wrong inside it until it is respelt; tables nest no deeper than this."""
+
+KEY_ITSELF = "[key]"
+"""Last step of the place of an error that is in a key, not in its value."""
 
 _BARE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -37,6 +49,9 @@ class Shaped(Generic[T]):
     problems: tuple[Problem, ...]
     mended: T | None
     """The value without the keys that have problems, where that leaves one: good enough to look for more."""
+    doubtful: frozenset[str]
+    """Places that were left out or stood in for in `mended`, and the tables they are in: what is found wrong there
+    may only follow from that."""
 
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
@@ -62,6 +77,7 @@ def shape(kind: type[T], raw: Any, place: str = "", loader_keys: tuple[str, ...]
         found[loc] = Problem(place_of(kind, loc, place), f"found {unusable}, {expected}")
         _replace(raw, loc, None)
     value: T | None = None
+    changed = set(found)
     for _ in range(MOST_PASSES):
         try:
             value = adapter(kind).validate_python(raw)
@@ -75,11 +91,17 @@ def shape(kind: type[T], raw: Any, place: str = "", loader_keys: tuple[str, ...]
             at, expected = _at(kind, loc)
             if error == "missing" and at in meant.values():
                 continue
+            if loc[-1:] == (KEY_ITSELF,):
+                at = loc[:-1]
+                text = "the key is no name: expected 1 to 500 characters"
+                found.setdefault(at, Problem(place_of(kind, at, place), text))
+                continue
             text = _text(kind, raw, at, error, expected, meant, loader_keys)
             found.setdefault(at, Problem(place_of(kind, at, place), text))
-        if not _mend(kind, raw, errors, meant):
+        if not _mend(kind, raw, errors, meant, changed):
             break
-    return Shaped(None if found else value, tuple(found.values()), value)
+    doubtful = frozenset(place_of(kind, loc, place) for at in changed for loc in (at, at[:-1]))
+    return Shaped(None if found else value, tuple(found.values()), value, doubtful - {""})
 
 
 def listed(problems: Sequence[Problem] | Any) -> tuple[Problem, ...]:
@@ -98,7 +120,7 @@ def place_of(kind: Any, loc: Loc, prefix: str = "") -> str:
         here = None if here is None else without_none(here)
         if isinstance(step, int):
             text += f"[{step}]"
-        elif get_origin(here) is not dict and _BARE_KEY.fullmatch(step):
+        elif get_origin(here) is not dict and len(step) <= LONGEST_SHOWN and _BARE_KEY.fullmatch(step):
             text += f".{step}" if text else step
         else:
             text += f'["{_printable(step)}"]'
@@ -143,8 +165,6 @@ def _text(
         return f"unknown key; known here: {', '.join(known)}"
     if error == "missing" and _parent_lacks(raw, at):
         return f"missing; expected {words_for(expected)}; add `{at[-1]} = …`"
-    if at and at[-1] == "[key]":
-        return "found a key that is no name, expected 1 to 500 characters"
     value = _look_up(raw, at)
     return f"found {shown(value)}, expected {words_for(expected)}{_hint(value, words_for(expected))}"
 
@@ -181,11 +201,17 @@ def _meant(kind: Any, raw: Any, unknown: Sequence[Loc]) -> dict[Loc, Loc]:
     return meant
 
 
-def _mend(kind: Any, raw: Any, errors: Sequence[tuple[Loc, str]], meant: dict[Loc, Loc]) -> bool:
-    """Respell misspelt keys, leave wrong optional ones out, stand in for wrong amounts; False where that fails."""
+def _mend(kind: Any, raw: Any, errors: Sequence[tuple[Loc, str]], meant: dict[Loc, Loc], changed: set[Loc]) -> bool:
+    """Respell misspelt keys, leave wrong optional ones out, stand in for wrong amounts; False where that fails.
+
+    Adds to `changed` what is not as its user meant it.
+    """
     for loc, error in errors:
         at, expected = _at(kind, loc)
         if at in meant.values():
+            continue
+        if loc[-1:] == (KEY_ITSELF,):
+            _remove(raw, loc[:-1])
             continue
         if error == "unexpected_keyword_argument":
             if at in meant:
@@ -193,6 +219,7 @@ def _mend(kind: Any, raw: Any, errors: Sequence[tuple[Loc, str]], meant: dict[Lo
             _remove(raw, at)
             continue
         owner = _owned_by_record(kind, at)
+        changed.add(owner)
         if not owner:
             return False
         if not is_required(_at(kind, owner[:-1])[1], str(owner[-1])):
@@ -256,4 +283,5 @@ def _remove(raw: Any, loc: Loc) -> None:
 
 
 def _printable(text: str) -> str:
-    return text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    cut = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return cut if cut.isprintable() else cut.encode("unicode_escape").decode("ascii")

@@ -83,7 +83,7 @@ def words_for(kind: Any) -> str:
     if get_origin(kind) is tuple:
         return _words_for_list(arguments)
     if get_origin(kind) is dict:
-        return f"a table of {_bare(words_for(arguments[1]))} by name"
+        return f"a table, each value {words_for(arguments[1])}"
     return "a table" if is_record(kind) else "any value"
 
 
@@ -93,10 +93,6 @@ def _words_for_list(items: Sequence[Any]) -> str:
     if len(set(map(str, items))) == 1:
         return f"a list of {len(items)}, each {words_for(items[0])}"
     return "a list of " + " and ".join(words_for(item) for item in items)
-
-
-def _bare(words: str) -> str:
-    return words.removeprefix("a ")
 
 
 def shown(value: Any) -> str:

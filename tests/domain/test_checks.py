@@ -131,6 +131,7 @@ SPOILT: list[tuple[str, Scenario, str]] = [
     ("faults[0].device", with_fault(kind="device_down", device="bx"), 'did you mean "box"?'),
     ("faults[0].index", with_fault(kind="device_down", device="box", index=4), '"box" has 0 to 3'),
     ('budgets.power_w["bx"]', replace(S, budgets=FleetBudgets(power_w={"bx": 1.0})), 'did you mean "box"?'),
+    ("budgets.cost_per_hour", replace(S, budgets=FleetBudgets(cost_per_hour=0.0)), "leave it out for no limit"),
     ("search.modes", replace(S, search=Search(modes=())), "empty list"),
     ("search.windows", replace(S, search=Search(windows=())), "empty list"),
     ("search.windows[1]", replace(S, search=Search(windows=(2, 2))), "2 is listed twice"),

@@ -91,7 +91,7 @@ def spoil_values(raw: dict[str, Any], chance: random.Random) -> dict[str, Any]:
             other = chance.choice(list(parent) if isinstance(parent, dict) else range(len(parent)))
             parent[key], parent[other] = parent[other], parent[key]
         else:
-            parent[key] = chance.choice(NASTY)
+            parent[key] = copy.deepcopy(chance.choice(NASTY))
     return spoilt
 
 

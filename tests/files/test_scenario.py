@@ -181,6 +181,7 @@ def test_problems_of_a_profile_carry_its_name_and_place(folder: Folder) -> None:
         ("idle_w = 8.0", "idle_w = nan", "devices[0].idle_w", "found nan, expected a finite number"),
         ("count = 24", "count = 99999999999999999999999", "devices[0].count", "a number above 2^53"),
         ('name = "clinics"', 'name = "a\\u001b[31m"', "name", "U+001B"),
+        ('"big" = "prof', '"" = "prof', 'devices[1].profiles[""]', "the key is no name: expected 1 to 500 characters"),
         ("schema = 1", 'schema = "1"', "schema", 'found "1" (text), expected 1'),
         ("schema = 1", "schema = true", "schema", "found true, expected 1"),
         ("schema = 1\n", "", "schema", "missing; add `schema = 1`"),
@@ -212,3 +213,10 @@ def test_hundreds_of_problems_are_counted_not_listed(folder: Folder) -> None:
     with pytest.raises(ScenarioError, match="and 400 more; mend these first") as caught:
         load_scenario(folder.scenario)
     assert len(caught.value.problems) == 101
+
+
+def test_nothing_is_said_twice_or_only_because_of_something_else(complaints: Complain) -> None:
+    assert set(complaints(("rtt_ms = 40.0", 'rtt_ms = "40"'))) == {"links[0].rtt_ms"}
+    assert set(complaints(('rtt_ms = "40"', "rtt_ms = 40"), ('"traces/pair.parquet"', '"gone"'))) == {
+        "pairs[0].acceptance"
+    }
