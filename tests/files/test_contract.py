@@ -62,7 +62,8 @@ idle_w = 75.0
 cost_per_hour = 4.0
 [devices.profiles]
 "llama-1b" = "profiles/h200/llama-1b.json"
-"llama-70b" = { law = { step_ms = 20.0, per_token_ms = 0.3, per_prompt_token_ms = 0.05, per_kv_token_us = 0.0, active_w = 600.0 } }
+[devices.profiles."llama-70b"]
+law = { step_ms = 20.0, per_token_ms = 0.3, per_prompt_token_ms = 0.05, per_kv_token_us = 0.0, active_w = 600.0 }
 
 [[pairs]]
 draft = "llama-1b"
