@@ -13,8 +13,8 @@ WINDOWS = (1, 2, 3, 4, 6, 8, 12)
 
 
 def describe_acceptance(trace: TokenTrace | RoundTrace) -> dict[str, Any]:
-    """Its summary, with acceptance by task and the tokens that a round emits by window."""
-    from dsd_plan.domain.acceptance import tokens_per_round
+    """Its summary, with acceptance by task, and by window how often a round keeps all and what it emits."""
+    from dsd_plan.domain.acceptance import accepted_pmf, tokens_per_round
     from dsd_plan.domain.summary import acceptance_summary
 
     told = acceptance_summary(trace)
@@ -23,6 +23,7 @@ def describe_acceptance(trace: TokenTrace | RoundTrace) -> dict[str, Any]:
         **told,
         "accepted_share": accepted_share(trace),
         "accepted_share_by_task": {task: accepted_share(trace.for_task(task)) for task in told["tasks"] or ()},
+        "all_kept": {str(window): float(accepted_pmf(trace, window)[-1]) for window in windows},
         "tokens_per_round": {str(window): tokens_per_round(trace, window) for window in windows},
     }
 
@@ -48,12 +49,11 @@ def show_acceptance(file: str, told: dict[str, Any]) -> None:
         say(f"    {task}: {share(value)}")
     if told["tokens_per_round"]:
         say("  by window: how often a round keeps every proposal, and how many tokens it emits")
-        windows = told["tokens_per_round"]
         show_table(
-            ("  window", *windows),
+            ("  window", *told["all_kept"]),
             [
-                ("  all kept", *(f"{told['survival'][int(window) - 1]:.1%}" for window in windows)),
-                ("  tokens a round", *(number(value) for value in windows.values())),
+                ("  all kept", *(number(value) for value in told["all_kept"].values())),
+                ("  tokens a round", *(number(value) for value in told["tokens_per_round"].values())),
             ],
         )
 
