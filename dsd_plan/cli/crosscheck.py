@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from dsd_plan.cli.exit_codes import ExitCode
 from dsd_plan.cli.inputs import plan_of
 from dsd_plan.cli.options import AsJson, PlanPath, Replications, Requests, ScenarioPath, Seed
-from dsd_plan.cli.terminal import say, say_json, show_table
+from dsd_plan.cli.terminal import number, say, say_json, show_table
 
 if TYPE_CHECKING:
     from dsd_plan.domain.study import Agreement
@@ -45,3 +47,32 @@ def run(
         requests=requests,
         replications=replications,
     )
+    if as_json:
+        say_json({"agreements": [asdict(agreement) for agreement in agreements]})
+    else:
+        show_agreements(agreements)
+    if any(agreement.verdict == "disagrees" for agreement in agreements):
+        raise typer.Exit(ExitCode.DISAGREES)
+
+
+def show_agreements(agreements: tuple[Agreement, ...]) -> None:
+    """A line a metric: what the model says, where the replay's interval lies, and the verdict."""
+    show_table(
+        ("workload", "metric", "verdict", "predicted", "replayed", "95 % interval", "error", "tolerance"),
+        [
+            (
+                agreement.workload,
+                agreement.metric,
+                agreement.verdict,
+                number(agreement.predicted),
+                number(agreement.observed.point),
+                f"{number(agreement.observed.low)}–{number(agreement.observed.high)}",
+                f"{agreement.relative_error:+.1%}",
+                f"{agreement.tolerance:.0%}",
+            )
+            for agreement in agreements
+        ],
+        text_columns=3,
+    )
+    verdicts = Counter(agreement.verdict for agreement in agreements)
+    say(f"{verdicts['agrees']} agree, {verdicts['disagrees']} disagree, {verdicts['undecided']} undecided")

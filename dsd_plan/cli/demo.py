@@ -9,6 +9,7 @@ import typer
 
 from dsd_plan.cli.options import AsJson, Seed
 from dsd_plan.cli.profile_device import GridName, measured
+from dsd_plan.cli.report import write_page
 from dsd_plan.cli.terminal import OnProgress, progress, say, say_json, warn
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ MACHINE = "this-machine"
 TRACE = "traces/bundled-pair.parquet"
 
 Folder = Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where everything is written.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Measure and record less: rougher numbers, in a third of the time.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Measure and record less: rougher numbers in a third of the time.")
+]
 
 
 def run(output: Folder = Path("dsd-plan-demo"), quick: Quick = False, seed: Seed = 0, as_json: AsJson = False) -> None:
