@@ -171,7 +171,8 @@ def only_worldly_rooms_touch_the_world(sources: Sources) -> list[str]:
         here = room(module)
         if here in WORLDLY_ROOMS or module in WORLDLY_MODULES:
             continue
-        own = OWN_DATA if here in OWN_DATA_READERS else set()
+        reads_own_data = here in OWN_DATA_READERS and any(is_from(n, {"importlib"}) for n in imports(text))
+        own = OWN_DATA if reads_own_data else set()
         found += [
             f"{module} imports {name}"
             for name in imports(text, types_too=False)
