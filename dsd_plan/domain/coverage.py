@@ -225,7 +225,8 @@ def _pair(scenario: Scenario, workload: Workload, pair: Pair) -> PairCoverage:
     if isinstance(acceptance, AcceptanceLaw):
         source = "declared law"
     else:
-        source = "token trace" if isinstance(acceptance, TokenTrace) else "round trace"
+        form = "token trace" if isinstance(acceptance, TokenTrace) else "round trace"
+        source = f"{form} recorded with {acceptance.metadata.draft} for {acceptance.metadata.target}"
     return PairCoverage(
         draft=pair.draft,
         source=source,

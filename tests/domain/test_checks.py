@@ -95,11 +95,6 @@ SPOILT: list[tuple[str, Scenario, str]] = [
         with_pair(acceptance=replace(TOKENS, metadata=replace(METADATA, proposal="sampled"))),
         "record it with argmax proposals",
     ),
-    (
-        "pairs[0].acceptance",
-        with_pair(acceptance=replace(ROUNDS, metadata=replace(METADATA, target="huge"))),
-        'recorded with target "huge", the pair\'s target is "big"',
-    ),
     ("workloads[0].site", with_workload(site="nowhere"), 'there is "clinic", "region"'),
     ("workloads[0].target", with_workload(target="biig"), 'did you mean "big"?'),
     ("workloads[0].target", replace(S, devices=S.devices[:1]), 'no device has a profile for "big"'),
