@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dsd_plan.cli.exit_codes import ExitCode
+from dsd_plan.cli.terminal import visible
 from dsd_plan.cli.verbs import VERBS, Entry, Family, LaterVerb, Verb
 from dsd_plan.errors import DsdPlanError, InfeasibleError, InputError
 
@@ -143,7 +144,7 @@ def invoke(arguments: list[str]) -> int:
 
 def complain(problem: object, code: ExitCode) -> ExitCode:
     """Say on stderr what is wrong."""
-    typer.echo(f"{PROGRAM}: {problem}", err=True)
+    typer.echo(visible(f"{PROGRAM}: {problem}"), err=True)
     return code
 
 

@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 from dsd_plan.cli.options import AsJson, ScenarioPath
-from dsd_plan.cli.terminal import milliseconds, number, say, say_json, show_table, warn
-
-if TYPE_CHECKING:
-    from dsd_plan.domain.coverage import PairCoverage, ProfileCoverage, WorkloadCoverage
-    from dsd_plan.domain.scenario import Scenario
-    from dsd_plan.domain.workload import Requests, Workload
-
-MARKS = {"measured": "●", "interpolated": "◐", "extrapolated": "○", "declared": "–"}
-"""How a number is known, as in the report."""
-
-STEPS = (("prefill",), ("decode", "draft"), ("verify",))
+from dsd_plan.cli.terminal import say, say_json, warn
 
 
 def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
@@ -25,6 +12,7 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     For each workload: its route, the devices that may serve it, and how well the steps that it needs are known.
     Warnings name what lies beyond the measured points.
     """
+    from dsd_plan.cli.check_text import gaps, show_scenario
     from dsd_plan.domain.coverage import coverage
     from dsd_plan.domain.summary import summary
     from dsd_plan.files import load_scenario
@@ -35,88 +23,6 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
         say_json({"scenario": summary(given), "coverage": [workload.to_dict() for workload in covered]})
         return
     say(f"{scenario}: {given.name} is sound")
-    for workload in covered:
-        say()
-        show_workload(given, workload)
-    pairs = {(workload.target, pair) for workload in covered for pair in workload.pairs}
-    for target, pair in sorted(pairs, key=lambda known: (known[0], known[1].draft)):
-        say()
-        show_pair(target, pair)
-    say()
-    say("steps known for one sequence and for a full batch: " + ", ".join(f"{m} {o}" for o, m in MARKS.items()))
+    show_scenario(given, covered)
     for text in dict.fromkeys(text for workload in covered for text in gaps(workload)):
         warn(text)
-
-
-def show_workload(scenario: Scenario, covered: WorkloadCoverage) -> None:
-    """What one workload asks for, and what its prediction can stand on."""
-    workload = scenario.workload(covered.workload)
-    say(f"{workload.name} at {workload.site}: {stream(workload.requests)}, for {workload.target}")
-    say(f"  budgets: {promises(workload)}")
-    for route in covered.routes:
-        say(f"  route: {' – '.join(route.sites)}, {milliseconds(route.rtt_ms)} there and back")
-    show_table(
-        ("  role", "device", "model", "prefill", "decode", "verify"),
-        [(f"  {p.role}", p.device, p.model, *(known_by(p, steps) for steps in STEPS)) for p in covered.profiles],
-        text_columns=3,
-    )
-
-
-def show_pair(target: str, pair: PairCoverage) -> None:
-    """Acceptance of a draft over the windows of the search."""
-    say(f"{pair.draft} proposes for {target}: {pair.source}")
-    show_table(
-        ("  window", *(str(known.window) for known in pair.windows)),
-        [
-            ("  all kept", *(number(known.survival) for known in pair.windows)),
-            ("  tokens a round", *(number(known.tokens_per_round) for known in pair.windows)),
-        ],
-    )
-
-
-def known_by(profile: ProfileCoverage, kinds: tuple[str, ...]) -> str:
-    """How steps of these kinds are known at their worst, alone and in a full batch."""
-    steps = [step for step in profile.steps if step.step in kinds]
-    if not steps:
-        return ""
-    order = list(MARKS)
-    return "".join(
-        MARKS[max(found, key=order.index)] for found in zip(*((s.alone, s.full) for s in steps), strict=True)
-    )
-
-
-def gaps(covered: WorkloadCoverage) -> Iterator[str]:
-    """What a prediction for this workload may need beyond what was measured."""
-    for profile in covered.profiles:
-        far = [step for step in profile.steps if "extrapolated" in (step.alone, step.full)]
-        if far:
-            last = far[-1]
-            kinds = " and ".join(dict.fromkeys(step.step for step in far))
-            yield (
-                f"{profile.device}, {profile.model}: {kinds} steps up to batch {last.batch[1]}, "
-                f"{last.new_tokens[1]} new tokens, context {last.context_tokens[1]} reach past the measured points, "
-                "where the fitted law extrapolates; measure there, or lower batch_cap or the windows"
-            )
-    for pair in covered.pairs:
-        unknown = [str(known.window) for known in pair.windows if known.survival is None]
-        if unknown:
-            yield f"{pair.draft} + {covered.target}: acceptance was not measured for window {', '.join(unknown)}"
-
-
-def promises(workload: Workload) -> str:
-    """Latency budgets in words."""
-    limits = workload.budgets.limits()
-    return ", ".join(f"{metric.upper()} {at} {milliseconds(limit)}" for metric, at, limit in limits) or "none"
-
-
-def stream(requests: Requests) -> str:
-    """A request stream in words."""
-    from dsd_plan.domain.workload import ClosedRequests, PoissonRequests
-
-    if isinstance(requests, PoissonRequests):
-        source = f"{number(requests.rate_per_s)} requests/s"
-    elif isinstance(requests, ClosedRequests):
-        source = f"{requests.users:,} users"
-    else:
-        return f"{requests.arrival_s.size:,} recorded requests"
-    return f"{source}, {requests.prompt_tokens} tokens in, {requests.output_tokens} out"

@@ -11,7 +11,7 @@ import typer
 from dsd_plan.cli.exit_codes import ExitCode
 from dsd_plan.cli.inputs import plan_of
 from dsd_plan.cli.options import AsJson, PlanPath, Replications, Requests, ScenarioPath, Seed
-from dsd_plan.cli.terminal import number, say, say_json, show_table
+from dsd_plan.cli.terminal import say, say_json, show_table
 
 if TYPE_CHECKING:
     from dsd_plan.domain.study import Agreement
@@ -57,6 +57,8 @@ def run(
 
 def show_agreements(agreements: tuple[Agreement, ...]) -> None:
     """A line a metric: what the model says, where the replay's interval lies, and the verdict."""
+    from dsd_plan.report.numbers import number, signed_share
+
     show_table(
         ("workload", "metric", "verdict", "predicted", "replayed", "95 % interval", "error", "tolerance"),
         [
@@ -67,7 +69,7 @@ def show_agreements(agreements: tuple[Agreement, ...]) -> None:
                 number(agreement.predicted),
                 number(agreement.observed.point),
                 f"{number(agreement.observed.low)}–{number(agreement.observed.high)}",
-                f"{agreement.relative_error:+.1%}",
+                signed_share(agreement.relative_error),
                 f"{agreement.tolerance:.0%}",
             )
             for agreement in agreements

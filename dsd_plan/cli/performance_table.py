@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsd_plan.cli.terminal import milliseconds, number, say, share, show_table, warn
+from dsd_plan.cli.terminal import say, show_table, warn
+from dsd_plan.report.numbers import milliseconds, number, share, with_unit
 
 if TYPE_CHECKING:
     from dsd_plan.domain.performance import Performance, WorkloadPerformance
@@ -72,8 +73,3 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
             f"{number(workload.acceptance_rate)}, {number(workload.bytes_per_token)} bytes a token, "
             f"{with_unit(workload.energy_j_per_token, 'J')} a token"
         )
-
-
-def with_unit(value: float | None, unit: str) -> str:
-    """A number with its unit; the dash that stands for unknown has none."""
-    return number(value) if value is None else f"{number(value)} {unit}"

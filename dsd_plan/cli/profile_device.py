@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsd_plan.cli.options import AsJson, Seed
-from dsd_plan.cli.profile_text import describe_profile, show_profile
 from dsd_plan.cli.terminal import OnProgress, progress, say_json
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ def run(
 
     A machine that is busy with something else is refused: its numbers would be the other work's too.
     """
+    from dsd_plan.cli.profile_text import describe_profile, show_profile
     from dsd_plan.files import write_profile
 
     written = []

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from dsd_plan.cli.options import AsJson
-from dsd_plan.cli.profile_text import describe_profile, show_profile
 from dsd_plan.cli.terminal import say_json
 
 ProfilePath = Annotated[Path, typer.Argument(metavar="PROFILE", help="Profile file (JSON).")]
@@ -16,6 +15,7 @@ ProfilePath = Annotated[Path, typer.Argument(metavar="PROFILE", help="Profile fi
 
 def run(profile: ProfilePath, as_json: AsJson = False) -> None:
     """Step times at the corners of what was measured, the fitted law with its error, and how it was measured."""
+    from dsd_plan.cli.profile_text import describe_profile, show_profile
     from dsd_plan.files import load_profile
 
     told = describe_profile(str(profile), load_profile(profile))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsd_plan.cli.terminal import milliseconds, number, say, share, show_table
+from dsd_plan.cli.terminal import say, show_table
+from dsd_plan.report.numbers import milliseconds, number, share
 
 if TYPE_CHECKING:
     from dsd_plan.domain.profile import LatencyProfile

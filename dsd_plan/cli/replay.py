@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dsd_plan.cli.inputs import plan_of
 from dsd_plan.cli.options import AsJson, PlanPath, Replications, Requests, ScenarioPath, Seed
-from dsd_plan.cli.performance_table import show_performance
 from dsd_plan.cli.terminal import say_json
 
 
@@ -17,6 +16,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Every request, message and iteration is an event; nothing is shared with the analytic model."""
+    from dsd_plan.cli.performance_table import show_performance
     from dsd_plan.files import load_scenario
     from dsd_plan.planning import replay
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import floor, log10
 from typing import Any
 
 import typer
 
-UNKNOWN = "–"
+THIN_SPACE = "\u202f"
+UNSEEN = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+"""Control characters (but the line's end) and marks of writing direction: no name may steer a terminal."""
+
+
+def visible(text: str) -> str:
+    """What may be printed of a text, with spaces as wide as a terminal's cells."""
+    return text.replace(THIN_SPACE, " ").translate(UNSEEN)
 
 
 def say(text: str = "") -> None:
     """A line of the result."""
-    typer.echo(text)
+    typer.echo(visible(text))
 
 
 def warn(text: str) -> None:
     """A line that a user must see and a program must not."""
-    typer.echo(f"warning: {text}", err=True)
+    typer.echo(f"warning: {visible(text)}", err=True)
 
 
 def say_json(result: Mapping[str, Any]) -> None:
@@ -48,33 +54,8 @@ def show_table(
             no_wrap=position >= text_columns,
         )
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console(highlight=False).print(table)
-
-
-def number(value: float | None) -> str:
-    """Three significant digits, thousands separated: 0.0412, 1.27, 31.4, 2,900."""
-    if value is None:
-        return UNKNOWN
-    if value == 0:
-        return "0"
-    digits = float(f"{value:.3g}")
-    exponent = floor(log10(abs(digits)))
-    if exponent < -3:
-        return f"{digits:.2e}"
-    return f"{digits:,.{max(0, 2 - exponent)}f}"
-
-
-def milliseconds(value: float | None) -> str:
-    """A time in the unit that reads best: 31.4 ms, 1.27 s."""
-    if value is None:
-        return UNKNOWN
-    return f"{number(value)} ms" if value < 1000 else f"{number(value / 1000)} s"
-
-
-def share(value: float | None) -> str:
-    """A share as a percentage: 97.2 %."""
-    return UNKNOWN if value is None else f"{number(100 * value)} %"
 
 
 OnProgress = Callable[[int, int, str], None]

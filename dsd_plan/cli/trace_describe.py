@@ -9,7 +9,6 @@ import typer
 
 from dsd_plan.cli.options import AsJson
 from dsd_plan.cli.terminal import say_json
-from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance, show_requests
 from dsd_plan.errors import TraceError
 
 TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="Trace file (Parquet, CSV or JSONL).")]
@@ -17,6 +16,7 @@ TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="Trace file (Pa
 
 def run(trace: TracePath, as_json: AsJson = False) -> None:
     """A file with arrival_s is a workload trace, one with match or proposed an acceptance trace."""
+    from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance, show_requests
     from dsd_plan.domain.summary import requests_summary
     from dsd_plan.files import load_acceptance, load_requests
 

@@ -10,7 +10,6 @@ import typer
 
 from dsd_plan.cli.options import AsJson, Seed
 from dsd_plan.cli.terminal import progress, say_json
-from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance
 
 
 class Proposal(StrEnum):
@@ -43,6 +42,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Draft and target really run on prompts of several kinds; the same seed gives the same trace."""
+    from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance
     from dsd_plan.files import write_acceptance
     from dsd_plan.measure.record import bundled_pair, record_acceptance
 

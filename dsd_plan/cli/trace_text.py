@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsd_plan.cli.terminal import number, say, share, show_table
+from dsd_plan.cli.terminal import say, show_table
+from dsd_plan.report.numbers import number, share
 
 if TYPE_CHECKING:
     from dsd_plan.domain.acceptance import RoundTrace, TokenTrace

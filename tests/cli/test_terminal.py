@@ -1,44 +1,10 @@
-"""Numbers and tables as they are printed."""
+"""Tables, JSON, progress, and names that would steer a terminal."""
 
 from __future__ import annotations
 
 import pytest
 
-from dsd_plan.cli.terminal import milliseconds, number, progress, say_json, share, show_table
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "–"),
-        (0.0, "0"),
-        (31.42, "31.4"),
-        (1.274, "1.27"),
-        (9.996, "10.0"),
-        (99.96, "100"),
-        (2899.6, "2,900"),
-        (123456.0, "123,000"),
-        (0.0412, "0.0412"),
-        (0.123, "0.123"),
-        (0.00004, "4.00e-05"),
-        (-5.5, "-5.50"),
-    ],
-)
-def test_numbers_have_three_significant_digits(value: float | None, text: str) -> None:
-    assert number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "–"), (0.5, "0.500 ms"), (31.42, "31.4 ms"), (999.4, "999 ms"), (1274.0, "1.27 s")],
-)
-def test_times_take_the_unit_that_reads_best(value: float | None, text: str) -> None:
-    assert milliseconds(value) == text
-
-
-def test_shares_are_percentages() -> None:
-    assert share(0.9724) == "97.2 %"
-    assert share(None) == "–"
+from dsd_plan.cli.terminal import progress, say, say_json, show_table, warn
 
 
 def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +14,16 @@ def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
         "[bold red]x[/]      1",
         ":smile:            22",
     ]
+
+
+def test_a_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "a\x1b[2J\x07b\u202ec\x9bd"
+    say(f"  {hostile}\n31.4\u202fms")
+    show_table(("name",), [(hostile,)])
+    warn(hostile)
+    said = capsys.readouterr()
+    assert said.out.split("\n") == ["  a[2Jbcd", "31.4 ms", "name   ", "a[2Jbcd", ""]
+    assert said.err == "warning: a[2Jbcd\n"
 
 
 def test_json_refuses_what_json_cannot_hold() -> None:
