@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +28,7 @@ def run(
     plan: PlanPath,
     tolerance: Tolerance = None,
     seed: Seed = 0,
-    requests: Requests = 2000,
+    requests: Requests = 4000,
     replications: Replications = 8,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +38,7 @@ def run(
     from dsd_plan.files import load_scenario
     from dsd_plan.planning import crosscheck
 
-    agreements = crosscheck(
+    checked = crosscheck(
         load_scenario(scenario),
         plan_of(plan),
         tolerance=tolerance,
@@ -48,10 +47,10 @@ def run(
         replications=replications,
     )
     if as_json:
-        say_json({"agreements": [asdict(agreement) for agreement in agreements]})
+        say_json(checked.to_dict())
     else:
-        show_agreements(agreements)
-    if any(agreement.verdict == "disagrees" for agreement in agreements):
+        show_agreements(checked.agreements)
+    if checked.disagrees:
         raise typer.Exit(ExitCode.DISAGREES)
 
 

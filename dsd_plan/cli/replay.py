@@ -11,7 +11,7 @@ def run(
     scenario: ScenarioPath,
     plan: PlanPath,
     seed: Seed = 0,
-    requests: Requests = 2000,
+    requests: Requests = 4000,
     replications: Replications = 8,
     as_json: AsJson = False,
 ) -> None:
