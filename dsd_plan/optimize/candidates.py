@@ -83,6 +83,14 @@ class Space:
         """At least one workload speculates, each in its own way."""
         return Space(self.by_workload, self.notes, SPECULATIVE)
 
+    def holds(self, chosen: tuple[Candidate, ...]) -> bool:
+        """Whether these candidates are this space's, one a workload, and may be deployed together."""
+        return (
+            len(chosen) == len(self.by_workload)
+            and all(candidate in group for candidate, group in zip(chosen, self.by_workload, strict=True))
+            and self.admits(chosen)
+        )
+
     def admits(self, chosen: tuple[Candidate, ...]) -> bool:
         """Whether these candidates, one a workload, can be deployed together and keep the wish for a mode."""
         return compatible(chosen) and (not self.must or any(c.mode in self.must for c in chosen))

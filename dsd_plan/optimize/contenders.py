@@ -41,7 +41,9 @@ class Standing:
     tpot_ms: float | None
 
 
-def contenders(space: Space, scenario: Scenario, chosen: Choice, bests: Mapping[Mode, Choice]) -> dict[str, tuple[Contender, ...]]:
+def contenders(
+    space: Space, scenario: Scenario, chosen: Choice, bests: Mapping[Mode, Choice]
+) -> dict[str, tuple[Contender, ...]]:
     """By workload, every mode it could run in on the devices of the chosen plan.
 
     Where a mode needs a device type that the plan does not deploy, it gets what the mode's own best plan deploys.

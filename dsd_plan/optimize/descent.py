@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Candidate, Choice, Space, full_counts, same_but_window, with_count
+from dsd_plan.optimize.candidates import (
+    SIMPLEST_FIRST,
+    Candidate,
+    Choice,
+    Space,
+    full_counts,
+    same_but_window,
+    with_count,
+)
 from dsd_plan.optimize.objective import Judge, Judged, better
 from dsd_plan.optimize.relaxation import Bounds, LowerKey
 from dsd_plan.optimize.replicas import fitted_counts

@@ -64,9 +64,7 @@ def _cells(
         changed = vertical(y)
         near = dict(below)
         for column, x in enumerate(xs):
-            found = standings(
-                explorer, ground.contenders, ground.workload, compose(changed, ground.at_rtt(x)), near
-            )
+            found = standings(explorer, ground.contenders, ground.workload, compose(changed, ground.at_rtt(x)), near)
             near = {standing.mode: standing.window for standing in found}
             if column == 0:
                 below = near

@@ -1,0 +1,151 @@
+"""Search, replay the best, correct the model by what was seen, and search again until the replay agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.plan import Plan
+from dsd_plan.optimize.budgets import FLEET, Limit, Reading
+from dsd_plan.optimize.candidates import Candidate, Choice, Space
+from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
+from dsd_plan.optimize.objective import Judge, Judged, spelling
+from dsd_plan.optimize.search import Found, search
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """A plan's replay: all replications together, and each alone in the order of their luck."""
+
+    pooled: Performance
+    runs: tuple[Performance, ...] = ()
+
+
+Observe = Callable[[Plan], Observation]
+
+MOST_REPLAYS = 8
+"""Plans of one space that are replayed before the search gives up on it."""
+GROSS_ERROR = 0.10
+"""Error of a budgeted quantity above which the model is corrected and the search repeated, even if budgets hold."""
+NEAR_MISS = 0.06
+"""Share by which a cheaper plan may break latency budgets under the model and still be worth a replay."""
+UNSTEADY = 1.25
+"""Factor on the latencies of a mode one of whose plans found no steady state in the replay."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confirmed:
+    """A plan that was predicted and replayed."""
+
+    judged: Judged
+    """As the replay sees it."""
+    predicted: Performance
+    observed: Observation
+    found: Found | None = None
+    """The search that led to it; None where it was looked at for another reason."""
+
+    @property
+    def choice(self) -> Choice:
+        """What the plan says."""
+        return self.judged.choice
+
+
+class Confirmation:
+    """Remembers what was observed, so that every later search in the same scenario knows it."""
+
+    def __init__(self, evaluator: Evaluator, observe: Observe, tell: Callable[[str], None]) -> None:
+        self.evaluator = evaluator
+        self.observed: dict[Choice, Observation] = {}
+        self._observe = observe
+        self._tell = tell
+        self._readings: dict[Choice, Reading] = {}
+        self._factors: dict[tuple[str, str, str], float] = {}
+
+    @property
+    def lens(self) -> Lens:
+        """The model as corrected so far."""
+        return Lens(factors=dict(self._factors), observed=dict(self._readings))
+
+    def judge(self, choice: Choice) -> Judged:
+        """A choice as it looks by now."""
+        return Judge(self.evaluator, self.lens).judge(choice)
+
+    def observe(self, choice: Choice) -> Observation:
+        """Replay a choice, once."""
+        if choice not in self.observed:
+            trial = self.evaluator.trial(choice)
+            self.observed[choice] = self._observe(trial.plan)
+            self._readings[choice] = reading_of(self.observed[choice].pooled, self.evaluator.limits)
+        return self.observed[choice]
+
+    def best(self, space: Space, name: str) -> Confirmed | None:
+        """The best plan of `space` that keeps every budget in the replay; None where there is none."""
+        seeds: tuple[Choice, ...] = ()
+        for _ in range(MOST_REPLAYS):
+            found = search(Judge(self.evaluator, self.lens), space, seeds)
+            if found.best is None:
+                return None
+            choice = found.best.choice
+            if choice in self.observed:
+                return self._second_look(space, name, self._confirmed(found))
+            if self._accepts(name, choice):
+                return self._second_look(space, name, self._confirmed(found))
+        self._tell(f"{name}: gave up after {MOST_REPLAYS} replays without a plan that keeps its budgets in the replay")
+        return None
+
+    def _second_look(self, space: Space, name: str, confirmed: Confirmed) -> Confirmed:
+        """A better plan that only the model's pessimism hides is replayed too."""
+        loosened = replace(self.lens, slack=NEAR_MISS)
+        near = search(Judge(self.evaluator, loosened), space, (confirmed.choice,)).best
+        if near is None or near.choice in self.observed or near.key[:2] >= confirmed.judged.key[:2]:
+            return confirmed
+        self._tell(f"{name}: {spelling(near.choice)} would be better and misses a budget narrowly under the model")
+        self._accepts(name, near.choice)
+        seen = self.judge(near.choice)
+        if seen.kept and seen.key < confirmed.judged.key and confirmed.found is not None:
+            return self._confirmed(replace(confirmed.found, best=seen))
+        return confirmed
+
+    def _accepts(self, name: str, choice: Choice) -> bool:
+        """Replay a choice; whether it keeps its budgets there, and the model was about right."""
+        predicted = self.evaluator.trial(choice).reading
+        self.observe(choice)
+        seen = self._readings[choice]
+        judged = self.judge(choice)
+        worst = self._correct(choice.candidates, predicted, seen)
+        what = "no steady state"
+        if judged.worst is not None and judged.value is not None:
+            what = f"{judged.worst} {judged.value:.4g} of {judged.worst.limit:.4g}"
+        elif judged.worst is None:
+            what = "no budget to keep"
+        verdict = "kept" if judged.kept else "broken"
+        self._tell(f"{name}: replayed {spelling(choice)}: {what}, {verdict}; model off by at most {worst:.1%}")
+        return judged.kept and worst <= GROSS_ERROR
+
+    def _correct(self, candidates: tuple[Candidate, ...], predicted: Reading, seen: Reading) -> float:
+        """Take observed / predicted as the factor of these modes from now on; the largest error of any quantity."""
+        modes: Mapping[str, str] = {candidate.workload: candidate.mode for candidate in candidates}
+        worst = 0.0
+        for (scope, quantity), expected in predicted.items():
+            found = seen.get((scope, quantity))
+            if expected is None or expected <= 0.0 or (scope == FLEET and found is None):
+                continue
+            if found is None:
+                factor = 1.0 / UNSTEADY if Limit(scope, quantity, 1.0).at_least else UNSTEADY
+            else:
+                factor = found / expected
+            self._factors[scope, modes.get(scope, ""), quantity] = factor
+            worst = max(worst, abs(factor - 1.0))
+        return worst
+
+    def _confirmed(self, found: Found) -> Confirmed:
+        assert found.best is not None
+        return replace(self.confirmed(found.best.choice), found=found)
+
+    def confirmed(self, choice: Choice) -> Confirmed:
+        """A choice that the model has a performance for, with its replay; it need not keep its budgets."""
+        performance = self.evaluator.trial(choice).performance
+        assert performance is not None
+        observed = self.observe(choice)
+        return Confirmed(self.judge(choice), performance, observed)

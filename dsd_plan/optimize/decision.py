@@ -1,0 +1,228 @@
+"""The whole choice: each mode's best confirmed plan, the best of all, its equals, and the verdict's case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dsd_plan.domain.scenario import Mode
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, Space
+from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of
+from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.infeasible import why_infeasible
+from dsd_plan.optimize.objective import Judge, spelling
+from dsd_plan.optimize.options import MIXED, NAMES, Outcome, nearest_miss, trouble
+from dsd_plan.optimize.search import Found, search
+from dsd_plan.optimize.verdict import Case
+
+RUNNERS_UP = 2
+"""Plans beside each mode's best that are replayed, because they might be its equals."""
+SAME_PRICE = 1e-3
+"""Relative difference of two prices that is none."""
+CLOSE = 0.05
+"""Relative difference of objective or TPOT up to which a plan may turn out an equal."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """What was chosen, and beside what."""
+
+    chosen: Confirmed
+    best: Found
+    """The search whose bound holds for the choice."""
+    outcomes: tuple[Outcome, ...]
+    equivalents: tuple[tuple[Confirmed, Ratio], ...]
+    """Plans that the data cannot tell from the chosen one, with TPOT over the chosen one's."""
+    case: Case
+
+
+def decide(confirmation: Confirmation, space: Space, stage: Callable[[str], None]) -> Decision:
+    """Choose. Raises InfeasibleError where no plan keeps every budget. `stage` is told what begins."""
+    evaluator = confirmation.evaluator
+    outcomes = []
+    for mode in SIMPLEST_FIRST:
+        if mode in evaluator.scenario.search.modes:
+            stage(f"searching: {NAMES[mode]}")
+            outcomes.append(_outcome(confirmation, space, mode))
+    if len(space.by_workload) > 1:
+        stage(f"searching: {MIXED}")
+        outcomes += _mixed(confirmation, space, outcomes)
+    kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
+    if not kept:
+        raise why_infeasible(evaluator, space, confirmation.lens)
+    best = min(kept, key=lambda confirmed: confirmed.judged.key)
+    stage("replaying the runners-up")
+    equals = _equals(confirmation, best)
+    chosen = min([best, *equals], key=_simplicity)
+    outcomes = _standing_for(outcomes, chosen)
+    equivalents = []
+    for other in [best, *equals]:
+        ratio = None if other.choice == chosen.choice else _tpot_ratio(confirmation, other, chosen)
+        if ratio is not None:
+            equivalents.append((other, ratio))
+    stage("weighing the verdict")
+    overall = search(Judge(evaluator, confirmation.lens), space, [confirmed.choice for confirmed in kept])
+    return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), _case(confirmation, space, outcomes, chosen))
+
+
+def _outcome(confirmation: Confirmation, space: Space, mode: Mode) -> Outcome:
+    """The mode for every workload that can; where that breaks a budget, for some of them."""
+    name = NAMES[mode]
+    tried = [space.purely(mode)]
+    if mode != "target_only" and len(space.by_workload) > 1:
+        tried.append(space.partly(mode))
+    for within in tried:
+        confirmed = confirmation.best(within, name)
+        if confirmed is not None:
+            return Outcome(name, within, confirmed)
+    return Outcome(name, tried[0], None, nearest_miss(confirmation, tried[0]))
+
+
+def _mixed(confirmation: Confirmation, space: Space, outcomes: list[Outcome]) -> list[Outcome]:
+    """A plan of several modes, where that beats every plan of one."""
+    known = {outcome.confirmed.choice for outcome in outcomes if outcome.confirmed is not None}
+    keys = [outcome.confirmed.judged.key for outcome in outcomes if outcome.confirmed is not None]
+    confirmed = confirmation.best(space, MIXED)
+    if confirmed is None or confirmed.choice in known or any(key <= confirmed.judged.key for key in keys):
+        return []
+    return [Outcome(MIXED, space, confirmed)]
+
+
+def _standing_for(outcomes: list[Outcome], chosen: Confirmed) -> list[Outcome]:
+    """The chosen plan stands for the first outcome whose space holds it."""
+    for index, outcome in enumerate(outcomes):
+        if outcome.space.holds(chosen.choice.candidates):
+            return [*outcomes[:index], replace(outcome, confirmed=chosen, miss=None), *outcomes[index + 1 :]]
+    return outcomes
+
+
+def _equals(confirmation: Confirmation, best: Confirmed) -> list[Confirmed]:
+    """Replayed plans that keep every budget and cannot be told from the best, runners-up among them."""
+    for choice in _runners_up(confirmation, best):
+        confirmation.observe(choice)
+    found = []
+    for choice in confirmation.observed:
+        whole = len(choice.candidates) == len(best.choice.candidates)
+        if whole and choice != best.choice and confirmation.judge(choice).kept:
+            other = confirmation.confirmed(choice)
+            if _indistinguishable(confirmation, other, best):
+                found.append(other)
+    return found
+
+
+def _runners_up(confirmation: Confirmation, best: Confirmed) -> list[Choice]:
+    judge = Judge(confirmation.evaluator, confirmation.lens)
+    close = []
+    for trial in confirmation.evaluator.trials():
+        choice = trial.choice
+        if len(choice.candidates) != len(best.choice.candidates) or choice in confirmation.observed:
+            continue
+        judged = judge.judge(choice)
+        mine = best.judged
+        if (
+            judged.kept
+            and judged.objective <= mine.objective * (1 + CLOSE)
+            and judged.tpot_ms <= mine.tpot_ms * (1 + CLOSE)
+        ):
+            close.append(judged)
+    close.sort(key=lambda judged: judged.key)
+    return [judged.choice for judged in close[:RUNNERS_UP]]
+
+
+def _indistinguishable(confirmation: Confirmation, other: Confirmed, best: Confirmed) -> bool:
+    """The same price, and an objective and TPOT whose difference is within the error."""
+    minimize = confirmation.evaluator.scenario.search.minimize
+    if minimize in ("cost", "devices"):
+        gap = abs(other.judged.objective - best.judged.objective)
+        if gap > SAME_PRICE * best.judged.objective or other.judged.key[1] > best.judged.key[1]:
+            return False
+    if minimize == "energy":
+        energy = ratio_of(confirmation, fleet_energy, other, best)
+        if energy is None or energy.surely_above or energy.point > 1 + CLOSE:
+            return False
+    tpot = _tpot_ratio(confirmation, other, best)
+    return tpot is not None and not tpot.surely_above and not tpot.surely_below
+
+
+def _tpot_ratio(confirmation: Confirmation, one: Confirmed, other: Confirmed) -> Ratio | None:
+    return ratio_of(confirmation, mean_tpot(confirmation.evaluator.scenario), one, other)
+
+
+def _simplicity(confirmed: Confirmed) -> tuple[int, int, int, str]:
+    """Fewer devices, then simpler modes, then smaller windows."""
+    _, devices, _, complexity, windows, words = confirmed.judged.key
+    return devices, complexity, windows, words
+
+
+def _case(confirmation: Confirmation, space: Space, outcomes: list[Outcome], chosen: Confirmed) -> Case:
+    """The best speculative plan against the best plain one, kept or not, each replayed."""
+    plain_name = NAMES["target_only"]
+    speculative = [outcome for outcome in outcomes if outcome.name != plain_name]
+    plain = next((outcome for outcome in outcomes if outcome.name == plain_name), None)
+    fastest = _representative(confirmation, speculative)
+    if any(mode != "target_only" for mode in chosen.choice.modes):
+        fastest = chosen
+    slow = _representative(confirmation, [plain] if plain is not None else [])
+    if plain is not None and chosen.choice.modes == ("target_only",) * len(chosen.choice.modes):
+        slow = chosen
+    tpot = None
+    if fastest is not None and slow is not None:
+        tpot = _tpot_ratio(confirmation, fastest, slow)
+    return Case(
+        scenario=confirmation.evaluator.scenario,
+        speculative=fastest,
+        plain=slow,
+        objective=_objective_ratio(confirmation, space, fastest, slow, tpot),
+        tpot=tpot,
+        plain_trouble=_trouble(confirmation, plain),
+        speculative_trouble=_speculative_trouble(confirmation, speculative, fastest),
+    )
+
+
+def _representative(confirmation: Confirmation, outcomes: list[Outcome]) -> Confirmed | None:
+    """The best of these that keeps its budgets; else the nearest miss that has a performance, replayed."""
+    kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
+    if kept:
+        return min(kept, key=lambda confirmed: confirmed.judged.key)
+    misses = [o.miss for o in outcomes if o.miss is not None and o.miss.performance is not None]
+    if not misses:
+        return None
+    nearest = min(misses, key=lambda trial: confirmation.judge(trial.choice).excess)
+    return confirmation.confirmed(nearest.choice)
+
+
+def _trouble(confirmation: Confirmation, outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "was not in the search"
+    return "" if outcome.confirmed is not None else trouble(confirmation, outcome.miss)
+
+
+def _speculative_trouble(confirmation: Confirmation, outcomes: list[Outcome], fastest: Confirmed | None) -> str:
+    if any(outcome.confirmed is not None for outcome in outcomes):
+        return ""
+    if fastest is not None:
+        trial = fastest.judged.trial
+        return f"({spelling(trial.choice)}) {trouble(confirmation, trial)}"
+    misses = [outcome for outcome in outcomes if outcome.miss is not None]
+    if misses:
+        return "; ".join(f"to {o.name} {trouble(confirmation, o.miss)}" for o in misses)
+    return ""
+
+
+def _objective_ratio(
+    confirmation: Confirmation, space: Space, fastest: Confirmed | None, slow: Confirmed | None, tpot: Ratio | None
+) -> Ratio | None:
+    if fastest is None or slow is None or not (fastest.judged.kept and slow.judged.kept):
+        return None
+    minimize = confirmation.evaluator.scenario.search.minimize
+    if minimize == "tpot":
+        return tpot
+    if minimize == "energy":
+        return ratio_of(confirmation, fleet_energy, fastest, slow)
+    modes = {mode for mode in fastest.choice.modes if mode != "target_only"}
+    mode = modes.pop()
+    pure = not modes and "target_only" not in fastest.choice.modes
+    within = space.purely(mode) if pure else space.speculating()
+    errors = {} if tpot is None else tpot.errors
+    sampled = (errors.get("replay", 0.0) ** 2 + errors.get("acceptance", 0.0) ** 2) ** 0.5
+    return price_ratio(confirmation, [within], space.purely("target_only"), max(0.01, sampled))

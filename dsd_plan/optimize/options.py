@@ -1,0 +1,220 @@
+"""The options side by side: whole devices, cost, numbers, and why each was chosen or lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from dsd_plan.domain.scenario import Mode, Scenario
+from dsd_plan.domain.study import Option
+from dsd_plan.optimize.candidates import (
+    SIMPLEST_FIRST,
+    Candidate,
+    Choice,
+    Counts,
+    Space,
+    cost_per_hour,
+    device_total,
+    site_copies,
+)
+from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.evaluate import Trial
+from dsd_plan.optimize.objective import Judge, Judged
+from dsd_plan.optimize.words import number, percent
+
+NAMES: Mapping[Mode, str] = {
+    "target_only": "do nothing: plain decoding on the target",
+    "fused": "draft beside the target",
+    "distributed": "draft at the edge",
+}
+MIXED = "each workload in its own way"
+ALL_DRAFTS_LOST = "all drafts lost at peak"
+NOT_ASSESSED = (
+    (
+        "head or n-gram on the target",
+        "not assessed: heads and n-gram tables are not supported yet, and no number is made up for them",
+    ),
+    (
+        "edge alone",
+        "not assessed: the draft's own text is another answer than the target's, and its quality was not measured",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What came of one mode: its best confirmed plan, or the nearest miss, or nothing at all."""
+
+    name: str
+    space: Space
+    confirmed: Confirmed | None
+    miss: Trial | None = None
+    """Where no plan keeps every budget: the plan that comes nearest."""
+
+    @property
+    def choice(self) -> Choice | None:
+        """The plan that stands for this mode."""
+        if self.confirmed is not None:
+            return self.confirmed.choice
+        return None if self.miss is None else self.miss.choice
+
+
+def nearest_miss(confirmation: Confirmation, space: Space) -> Trial | None:
+    """Of all plans of `space` that were tried: the one whose worst budget is broken least, saturated ones last."""
+    judge = Judge(confirmation.evaluator, confirmation.lens)
+
+    def distance(trial: Trial) -> tuple[float, float, tuple[float, ...]]:
+        judged = judge.judge(trial.choice)
+        saturation = trial.saturated[1] if trial.saturated is not None else 0.0
+        return judged.excess, saturation, judged.key[:5]
+
+    tried = [
+        trial
+        for trial in confirmation.evaluator.trials()
+        if trial.misfit is None and space.holds(trial.choice.candidates)
+    ]
+    return min(tried, key=distance, default=None)
+
+
+def trouble(confirmation: Confirmation, trial: Trial | None) -> str:
+    """What is wrong with a plan, as the end of a sentence: "breaks chat: tpot_p95_ms, 52.3 for 45"."""
+    if trial is None:
+        return "cannot be deployed"
+    judged = confirmation.judge(trial.choice)
+    if trial.saturated is not None:
+        device, saturation = trial.saturated
+        return f"saturates {device} ({number(saturation)} of the work it can do)"
+    if judged.worst is None or judged.value is None or judged.excess == inf:
+        return "finds no steady state in the replay" if trial.choice in confirmation.observed else "has unknown numbers"
+    how = "in the replay" if trial.choice in confirmation.observed else "under the model"
+    return f"breaks {judged.worst}, {number(judged.value)} for {number(judged.worst.limit)} {how}"
+
+
+def option_rows(confirmation: Confirmation, outcomes: Sequence[Outcome], chosen: Confirmed) -> tuple[Option, ...]:
+    """One row an outcome, then what was not assessed; the chosen plan is marked once."""
+    rows = [option_of(confirmation, outcome, chosen) for outcome in outcomes]
+    lost = _all_drafts_lost(confirmation, chosen)
+    rows += [lost] if lost is not None else []
+    rows += [Option(name=name, chosen=False, plan=None, predicted=None, reason=reason) for name, reason in NOT_ASSESSED]
+    return tuple(rows)
+
+
+def option_of(confirmation: Confirmation, outcome: Outcome, chosen: Confirmed, name: str | None = None) -> Option:
+    """The row of one outcome, under another name where one is given."""
+    name = name or outcome.name
+    scenario = confirmation.evaluator.scenario
+    if outcome.confirmed is not None:
+        is_chosen = outcome.confirmed.choice == chosen.choice
+        reason = why_chosen(scenario) if is_chosen else why_lost(scenario, outcome.confirmed, chosen)
+        return _row(confirmation, name, outcome.confirmed.judged.trial, reason, chosen=is_chosen)
+    if outcome.miss is None:
+        return Option(name=name, chosen=False, plan=None, predicted=None, reason=_impossible(outcome.space))
+    return _row(confirmation, name, outcome.miss, trouble(confirmation, outcome.miss))
+
+
+def _row(confirmation: Confirmation, name: str, trial: Trial, reason: str, *, chosen: bool = False) -> Option:
+    scenario = confirmation.evaluator.scenario
+    observed = confirmation.observed.get(trial.choice)
+    return Option(
+        name=name,
+        chosen=chosen,
+        plan=trial.plan,
+        predicted=trial.performance,
+        replayed=None if observed is None else observed.pooled,
+        devices=whole_devices(scenario, trial.choice.counts),
+        cost_per_hour=cost_per_hour(scenario, trial.choice.counts),
+        reason=reason,
+    )
+
+
+def whole_devices(scenario: Scenario, counts: Counts) -> dict[str, int]:
+    """Devices by type, over all copies of their sites."""
+    return {name: count * site_copies(scenario, scenario.device(name)) for name, count in counts}
+
+
+def _impossible(space: Space) -> str:
+    return "; ".join(space.notes) or "not in the search, or no device has the profiles for it"
+
+
+def why_chosen(scenario: Scenario) -> str:
+    """The reason beside the chosen plan."""
+    words = {
+        "cost": "the cheapest",
+        "energy": "the least energy a token",
+        "tpot": "the lowest TPOT",
+        "devices": "the fewest devices",
+    }
+    return f"{words[scenario.search.minimize]} of the plans that keep every budget in the replay"
+
+
+def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed) -> str:
+    """The reason beside a plan that keeps every budget and was not chosen, with its number."""
+    cost = cost_per_hour(scenario, plan.choice.counts) - cost_per_hour(scenario, chosen.choice.counts)
+    devices = device_total(scenario, plan.choice.counts) - device_total(scenario, chosen.choice.counts)
+    mine, best = plan.judged, chosen.judged
+    if scenario.search.minimize == "cost" and abs(cost) > 1e-9:
+        return f"keeps every budget, but costs {number(abs(cost))} an hour {'more' if cost > 0 else 'less'}"
+    if scenario.search.minimize == "energy" and mine.key[0] > best.key[0]:
+        return f"keeps every budget, but takes {percent(mine.objective / best.objective - 1.0)} more energy a token"
+    if scenario.search.minimize != "tpot" and devices > 0:
+        return f"keeps every budget, but takes {devices} more devices"
+    change = mine.tpot_ms / best.tpot_ms - 1.0 if best.tpot_ms > 0.0 else 0.0
+    if change > 0.0:
+        return f"keeps every budget, but its mean TPOT is {percent(change)} higher"
+    return f"mean TPOT {percent(-change)} lower, which is within the error; the simpler plan is chosen"
+
+
+def _all_drafts_lost(confirmation: Confirmation, chosen: Confirmed) -> Option | None:
+    """The chosen plan's targets decoding plainly: what is left when every draft device is down at today's load."""
+    if not any(candidate.mode == "distributed" for candidate in chosen.choice.candidates):
+        return None
+    plain = tuple(
+        Candidate(c.workload, "target_only", c.target_model, c.target_device) if c.mode == "distributed" else c
+        for c in chosen.choice.candidates
+    )
+    used = {name for candidate in plain for name in candidate.devices}
+    choice = Choice(plain, tuple((name, count) for name, count in chosen.choice.counts if name in used))
+    trial = confirmation.evaluator.trial(choice)
+    judged: Judged = confirmation.judge(choice)
+    reason = f"mean TPOT {number(judged.tpot_ms)} ms while every draft device is down, and every budget is kept"
+    if trial.performance is None or not judged.kept:
+        reason = f"while every draft device is down, the rest {trouble(confirmation, trial)}"
+    return _row(confirmation, ALL_DRAFTS_LOST, trial, reason)
+
+
+def pareto_front(confirmation: Confirmation, chosen: Choice, most: int = 24) -> tuple[dict[str, object], ...]:
+    """Whole plans that keep every budget under the (corrected) model and that no other beats in all of cost, devices,
+    TPOT and, where known, energy."""
+    workloads = len(confirmation.evaluator.scenario.workloads)
+    judge = Judge(confirmation.evaluator, confirmation.lens)
+    scenario = confirmation.evaluator.scenario
+    found: list[tuple[tuple[float, ...], Judged]] = []
+    for trial in confirmation.evaluator.trials():
+        if len(trial.choice.candidates) != workloads or trial.performance is None:
+            continue
+        judged = judge.judge(trial.choice)
+        energy = trial.performance.fleet.energy_j_per_token
+        if judged.kept:
+            cost = cost_per_hour(scenario, trial.choice.counts)
+            found.append(((cost, float(judged.key[1]), judged.tpot_ms, energy or 0.0), judged))
+    found.sort(key=lambda pair: (pair[0], pair[1].key))
+    front: list[tuple[tuple[float, ...], Judged]] = []
+    for values, judged in found:
+        if not any(all(a <= b for a, b in zip(other, values, strict=True)) for other, _ in front):
+            front.append((values, judged))
+    return tuple(_pareto_row(scenario, values, judged, chosen) for values, judged in front[:most])
+
+
+def _pareto_row(scenario: Scenario, values: tuple[float, ...], judged: Judged, chosen: Choice) -> dict[str, object]:
+    choice = judged.choice
+    windows = [str(c.window) for c in choice.candidates if c.window is not None]
+    return {
+        "mode": ", ".join(dict.fromkeys(sorted(choice.modes, key=SIMPLEST_FIRST.index))),
+        "window": ", ".join(dict.fromkeys(windows)) or None,
+        "cost_per_hour": values[0],
+        "devices": int(values[1]),
+        "tpot_ms": judged.tpot_ms,
+        "energy_j_per_token": values[3] or None,
+        "chosen": choice == chosen,
+    }

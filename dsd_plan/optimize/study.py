@@ -1,0 +1,135 @@
+"""A decision with all that a page draws of it, so that rendering computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dsd_plan.domain.scenario import Mode
+from dsd_plan.domain.study import Agreement, Option, Provenance, Study, WorkloadParts
+from dsd_plan.domain.summary import summary
+from dsd_plan.optimize.budgets import budget_checks
+from dsd_plan.optimize.candidates import Choice, Space
+from dsd_plan.optimize.compare import Ratio
+from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.contenders import Explorer, contenders
+from dsd_plan.optimize.curves import load_curves
+from dsd_plan.optimize.decision import Decision
+from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
+from dsd_plan.optimize.ground import ground_of
+from dsd_plan.optimize.maps import mode_maps
+from dsd_plan.optimize.options import option_of, option_rows, pareto_front, whole_devices
+from dsd_plan.optimize.tipping import tipping_points
+from dsd_plan.optimize.verdict import verdict
+from dsd_plan.optimize.words import percent
+
+
+def study_of(
+    confirmation: Confirmation,
+    space: Space,
+    decision: Decision,
+    *,
+    agreements: Sequence[Agreement],
+    story: Sequence[str],
+    provenance: Provenance,
+    stage: Callable[[str], None],
+) -> Study:
+    """The study of a decision. `stage` is told what begins."""
+    scenario = confirmation.evaluator.scenario
+    chosen = decision.chosen
+    rows = option_rows(confirmation, decision.outcomes, chosen)
+    stage("drawing load curves")
+    explorer = Explorer(scenario, confirmation.evaluator.predict)
+    bests = _bests(decision)
+    curves = load_curves(explorer, dict.fromkeys([chosen.choice, *bests.values()]))
+    grounds = [
+        ground_of(explorer, chosen.choice, workload, group)
+        for workload, group in contenders(space, scenario, chosen.choice, bests).items()
+    ]
+    stage("mapping which mode wins where")
+    maps = mode_maps(explorer, grounds)
+    stage("looking for tipping points")
+    tips = tipping_points(explorer, grounds)
+    return Study(
+        name=scenario.name,
+        scenario=summary(scenario),
+        plan=chosen.judged.trial.plan,
+        predicted=chosen.predicted,
+        replayed=chosen.observed.pooled,
+        measured=None,
+        agreements=tuple(agreements),
+        verdict=verdict(decision.case),
+        budgets=budget_checks(scenario, chosen.predicted, chosen.observed.pooled),
+        options=rows,
+        alternatives=_alternatives(confirmation, decision),
+        equivalents=tuple(_equivalent(confirmation, other, ratio) for other, ratio in decision.equivalents),
+        pareto=pareto_front(confirmation, chosen.choice),
+        optimality_gap=decision.best.gap,
+        bound_scope=decision.best.scope,
+        curves=curves,
+        maps=maps,
+        round_parts=_round_parts(decision),
+        tipping_points=tips,
+        acceptance=acceptance_evidence(scenario),
+        profiles=profile_evidence(scenario),
+        story=(*story, f"{confirmation.evaluator.calls:,} plans predicted, {len(confirmation.observed)} replayed"),
+        provenance=provenance,
+    )
+
+
+def _bests(decision: Decision) -> dict[Mode, Choice]:
+    """The plan that stands for each mode: the chosen one for its own, else the mode's best, else its nearest miss."""
+    found: dict[Mode, Choice] = {}
+    for choice in (outcome.choice for outcome in decision.outcomes):
+        modes = set() if choice is None else set(choice.modes)
+        speculative = modes - {"target_only"} or modes
+        if choice is not None and len(speculative) == 1:
+            found.setdefault(speculative.pop(), choice)
+    return found
+
+
+def _alternatives(confirmation: Confirmation, decision: Decision) -> tuple[Option, ...]:
+    """Each mode's best plan with why it lost; the chosen plan stands for its own mode."""
+    return tuple(
+        option_of(confirmation, outcome, decision.chosen, name=plan_words(outcome.choice))
+        for outcome in decision.outcomes
+        if outcome.choice is not None
+    )
+
+
+def plan_words(choice: Choice) -> str:
+    """Modes and windows in a few words: "distributed, window 4"."""
+    ways = [
+        c.mode.replace("_", " ") + (f", window {c.window}" if c.window is not None else "") for c in choice.candidates
+    ]
+    if len(set(ways)) == 1:
+        return ways[0]
+    return "; ".join(f"{c.workload} {way}" for c, way in zip(choice.candidates, ways, strict=True))
+
+
+def _equivalent(confirmation: Confirmation, other: Confirmed, ratio: Ratio) -> Option:
+    trial = other.judged.trial
+    change = ratio.point - 1.0
+    return Option(
+        name=plan_words(other.choice),
+        chosen=False,
+        plan=trial.plan,
+        predicted=other.predicted,
+        replayed=other.observed.pooled,
+        devices=whole_devices(confirmation.evaluator.scenario, other.choice.counts),
+        cost_per_hour=other.observed.pooled.fleet.cost_per_hour,
+        reason=f"mean TPOT {percent(abs(change))} {'higher' if change >= 0 else 'lower'}, "
+        f"within the error of {percent(ratio.error)}",
+    )
+
+
+def _round_parts(decision: Decision) -> tuple[WorkloadParts, ...]:
+    """Where the time of a round goes: in the chosen plan first, then in each other mode's best."""
+    plans = [decision.chosen, *(o.confirmed for o in decision.outcomes if o.confirmed is not None)]
+    found: dict[tuple[str, str], WorkloadParts] = {}
+    for plan in plans:
+        for candidate in plan.choice.candidates:
+            parts = plan.predicted.workload(candidate.workload).round_parts
+            if parts is not None:
+                key = (candidate.workload, candidate.mode)
+                found.setdefault(key, WorkloadParts(workload=key[0], mode=key[1], parts=parts))
+    return tuple(found.values())

@@ -1,0 +1,297 @@
+"""Does speculation pay here? Yes, no, or undecided, in a sentence with its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import Verdict
+from dsd_plan.optimize.budgets import interval_of
+from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
+from dsd_plan.optimize.compare import Ratio
+from dsd_plan.optimize.confirm import Confirmed
+from dsd_plan.optimize.evidence import acceptance_evidence
+from dsd_plan.optimize.words import number, percent
+
+METRIC_WORDS = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E"}
+OBJECTIVE_WORDS = {"cost": "cost", "energy": "energy a token", "tpot": "mean TPOT", "devices": "number of devices"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """What the verdict is made from: the best speculative plan against the best plain one."""
+
+    scenario: Scenario
+    speculative: Confirmed | None
+    """None: no draft can be deployed here, or nothing about it could be predicted."""
+    plain: Confirmed | None
+    """None: plain decoding was not in the search, or has no steady state."""
+    objective: Ratio | None
+    """Objective of the speculative plan over the plain one's; None where either breaks a budget."""
+    tpot: Ratio | None
+    """The same of mean TPOT."""
+    plain_trouble: str = ""
+    """Why plain decoding cannot do, where it cannot."""
+    speculative_trouble: str = ""
+
+
+def verdict(case: Case) -> Verdict:
+    """The decision. Undecided where the gain is smaller than the error of the ratio."""
+    speculates = case.speculative is not None and case.speculative.judged.kept
+    plain_does = case.plain is not None and case.plain.judged.kept
+    if not speculates:
+        return Verdict(answer="no", sentence=_no_speculation(case), saves=_saves(case), measure_next=_declared(case))
+    assert case.speculative is not None
+    if not plain_does:
+        sentence = (
+            f"{_how(case, case.speculative)}: {_numbers(case, case.speculative)}; plain decoding {case.plain_trouble}."
+        )
+        return Verdict(answer="yes", sentence=sentence, saves=_saves(case), measure_next=_declared(case))
+    answer = _answer(case)
+    if answer == "yes":
+        sentence = f"{_how(case, case.speculative)}: {_numbers(case, case.speculative)}, {_gain(case)}."
+        return Verdict(answer="yes", sentence=sentence, saves=_saves(case), measure_next=_declared(case))
+    if answer == "no":
+        return Verdict(answer="no", sentence=_not_worth_it(case), saves=_saves(case), measure_next=_declared(case))
+    return Verdict(answer="undecided", sentence=_undecided(case), saves=_saves(case), measure_next=_measure_next(case))
+
+
+def _answer(case: Case) -> str:
+    """The objective decides; where it is sure not to differ, or never to get worse, mean TPOT does."""
+    objective, tpot = case.objective, case.tpot
+    if objective is None:
+        return "undecided"
+    if objective.surely_below:
+        return "yes"
+    if objective.surely_above:
+        return "no"
+    if tpot is not None and objective.high <= 1.0 and tpot.surely_below:
+        return "yes"
+    if tpot is not None and objective.low >= 1.0 and tpot.surely_above:
+        return "no"
+    return "undecided"
+
+
+def _how(case: Case, plan: Confirmed) -> str:
+    """Where to draft, with which window: "Draft at the clinics with window 5"."""
+    speculating = [c for c in plan.choice.candidates if c.mode != "target_only"]
+    places = list(dict.fromkeys((_place(case.scenario, c), c.window) for c in speculating))
+    if len(places) == 1:
+        place, window = places[0]
+        which = (
+            ""
+            if len(speculating) == len(plan.choice.candidates)
+            else f" for {_listed([c.workload for c in speculating])}"
+        )
+        return f"Draft {place} with window {window}{which}"
+    return "Draft " + _listed(
+        [f"{_place(case.scenario, c)} with window {c.window} for {c.workload}" for c in speculating]
+    )
+
+
+def _place(scenario: Scenario, candidate: Candidate) -> str:
+    if candidate.mode == "fused" or candidate.draft_device is None:
+        return f"beside the target on {candidate.target_device}"
+    site = scenario.site(scenario.device(candidate.draft_device).site)
+    return f"at {site.name}" if site.count == 1 else f"at each of {site.count} × {site.name}"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _numbers(case: Case, plan: Confirmed) -> str:
+    """The tightest latency budget with what the replay makes of it; mean TPOT where nothing was promised."""
+    seen = plan.observed.pooled
+    told: list[tuple[float, str]] = []
+    for workload in case.scenario.workloads:
+        found = seen.workload(workload.name)
+        prefix = f"{workload.name}: " if len(case.scenario.workloads) > 1 else ""
+        for metric, statistic, limit in workload.budgets.limits():
+            value = getattr(getattr(found, f"{metric}_ms"), statistic)
+            if value is not None:
+                interval = interval_of(found, f"{metric}_ms.{statistic}", value)
+                between = f" ({number(interval.low)}–{number(interval.high)})" if interval else ""
+                what = f"{prefix}{statistic} {METRIC_WORDS[metric]} {number(value)} ms{between}"
+                told.append((value / limit, f"{what} for a budget of {number(limit)}"))
+    if told:
+        return max(told)[1]
+    first = seen.workloads[0]
+    return (
+        f"mean TPOT {number(first.tpot_ms.mean)} ms"
+        if first.tpot_ms.mean
+        else f"mean TTFT {number(first.ttft_ms.mean)} ms"
+    )
+
+
+def _gain(case: Case) -> str:
+    """What speculation saves against plain decoding, in devices, cost and time."""
+    assert case.speculative is not None
+    assert case.plain is not None
+    parts = _device_changes(case)
+    cost = _cost(case, case.plain) - _cost(case, case.speculative)
+    if abs(cost) > 1e-9:
+        parts.append(f"{number(abs(cost))} an hour {'less' if cost > 0 else 'more'}")
+    if case.scenario.search.minimize == "energy" and case.objective is not None:
+        parts.append(f"{percent(1.0 - case.objective.point)} less energy a token")
+    if case.tpot is not None:
+        change = 1.0 - case.tpot.point
+        direction = "lower" if change >= 0 else "higher"
+        parts.append(f"mean TPOT {percent(abs(change))} ± {percent(case.tpot.error)} {direction} than plain decoding's")
+    return ", ".join(parts)
+
+
+def _device_changes(case: Case) -> list[str]:
+    assert case.speculative is not None
+    assert case.plain is not None
+    mine, plain = dict(case.speculative.choice.counts), dict(case.plain.choice.counts)
+    return [
+        f"{_copies(case.scenario, device, mine[device.name])} {device.name} instead of "
+        f"{_copies(case.scenario, device, plain[device.name])}"
+        for device in case.scenario.devices
+        if device.name in mine and device.name in plain and mine[device.name] != plain[device.name]
+    ]
+
+
+def _copies(scenario: Scenario, device: Device, count: int) -> int:
+    return count * site_copies(scenario, device)
+
+
+def _cost(case: Case, plan: Confirmed) -> float:
+    return cost_per_hour(case.scenario, plan.choice.counts)
+
+
+def _no_speculation(case: Case) -> str:
+    """Speculation cannot do what was asked, or there is no draft to do it with."""
+    plain = ""
+    if case.plain is not None and case.plain.judged.kept:
+        devices = device_total(case.scenario, case.plain.choice.counts)
+        plain = f" Decode plainly: {_numbers(case, case.plain)}, on {devices} devices."
+    if case.speculative is None:
+        return f"Do not speculate here: {case.speculative_trouble or 'there is no draft for any target'}.{plain}"
+    return f"Do not speculate here: the best speculative plan {case.speculative_trouble}.{plain}"
+
+
+def _not_worth_it(case: Case) -> str:
+    assert case.plain is not None
+    assert case.objective is not None
+    if case.objective.surely_above:
+        what = OBJECTIVE_WORDS[case.scenario.search.minimize]
+        loss = f"the best speculative plan has {percent(case.objective.point - 1.0)} more {what}"
+    else:
+        assert case.tpot is not None
+        loss = (
+            f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]}, mean TPOT would be "
+            f"{percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)} higher"
+        )
+    even = break_even_words(case)
+    return f"Do not speculate here: {loss} than plain decoding{even}; decode plainly: {_numbers(case, case.plain)}."
+
+
+def break_even_words(case: Case) -> str:
+    """What a distributed round costs, and at which round trip it would pay: RTT < E[X]·t_T − (γt_d + W + t_v)."""
+    if case.speculative is None or case.plain is None:
+        return ""
+    for candidate in case.speculative.choice.candidates:
+        if candidate.mode != "distributed":
+            continue
+        seen = case.speculative.predicted.workload(candidate.workload)
+        plain = case.plain.predicted.workload(candidate.workload)
+        parts, tokens, step = seen.round_parts, seen.tokens_per_round, plain.tpot_ms.mean
+        if parts is None or tokens is None or step is None:
+            continue
+        at_site = parts.draft_ms + parts.wait_ms + parts.verify_ms
+        rtt_ms = parts.uplink_ms + parts.downlink_ms
+        even = tokens * step - at_site
+        limit = f"break-even is {number(even)} ms" if even > 0.0 else "it would not pay even without a network"
+        return (
+            f" (a round of window {candidate.window} takes {number(at_site + rtt_ms)} ms for {number(tokens)} tokens, "
+            f"{number(rtt_ms)} of them on the way; {limit})"
+        )
+    return ""
+
+
+def _undecided(case: Case) -> str:
+    assert case.speculative is not None
+    what = OBJECTIVE_WORDS[case.scenario.search.minimize]
+    parts = []
+    if case.objective is not None:
+        parts.append(_between(case.objective, what))
+    if case.tpot is not None and case.scenario.search.minimize != "tpot":
+        parts.append(_between(case.tpot, "mean TPOT"))
+    how = _how(case, case.speculative)
+    found = " and ".join(parts) or "its gain could not be worked out"
+    return (
+        f"Undecided whether to {how[0].lower()}{how[1:]}: {found}, and the error hides the difference; "
+        f"with it, {_numbers(case, case.speculative)}."
+    )
+
+
+def _between(ratio: Ratio, what: str) -> str:
+    if ratio.low == ratio.high == 1.0:
+        return f"{what} is the same as plain decoding's"
+    return f"{what} is {number(ratio.point)} times ({number(ratio.low)}–{number(ratio.high)}) plain decoding's"
+
+
+def _measure_next(case: Case) -> str | None:
+    """The measurement that would decide: against the largest part of the error."""
+    if case.tpot is None:
+        return _declared(case)
+    errors = case.tpot.errors
+    largest = max(errors, key=lambda name: errors[name], default="replay")
+    gain = max(abs(1.0 - case.tpot.point), 0.005)
+    if largest == "acceptance":
+        requests = max((e.requests or 0 for e in acceptance_evidence(case.scenario)), default=0)
+        wanted = ceil(requests * (errors[largest] / gain) ** 2)
+        return (
+            f"Record acceptance of about {max(wanted, 2 * requests):,} requests instead of {requests:,}: "
+            f"its error of {percent(errors[largest])} hides the difference of {percent(gain)}."
+        )
+    if largest == "model":
+        return (
+            f"Run both plans on the real devices: model and replay differ by {percent(errors[largest])} about their "
+            f"ratio, more than the difference of {percent(gain)} between them."
+        )
+    return (
+        f"Replay with about {ceil(max(4.0, (errors[largest] / gain) ** 2)):,} times as many requests: the replay's own "
+        f"error of {percent(errors[largest])} hides the difference of {percent(gain)}."
+    )
+
+
+def _declared(case: Case) -> str | None:
+    """Step times that somebody wrote down are the first thing to measure."""
+    used = {
+        (device, model)
+        for plan in (case.speculative, case.plain)
+        if plan is not None
+        for c in plan.choice.candidates
+        for device, model in ((c.target_device, c.target_model), (c.draft_device, c.draft_model))
+        if device is not None and model is not None
+    }
+    declared = [
+        f"{model} on {device.name}"
+        for device in case.scenario.devices
+        for model, profile in device.profiles.items()
+        if (device.name, model) in used and profile.origin == "declared"
+    ]
+    if not declared:
+        return None
+    return f"Step times of {_listed(declared)} are declared, not measured: run `dsd-plan profile device` there."
+
+
+def _saves(case: Case) -> dict[str, float]:
+    """Speculation against plain decoding: positive is saved."""
+    saves: dict[str, float] = {}
+    if case.speculative is None or case.plain is None:
+        return saves
+    if case.tpot is not None:
+        saves["tpot_share"] = 1.0 - case.tpot.point
+    saves["cost_per_hour"] = _cost(case, case.plain) - _cost(case, case.speculative)
+    devices = [device_total(case.scenario, plan.choice.counts) for plan in (case.plain, case.speculative)]
+    saves["devices"] = float(devices[0] - devices[1])
+    energies = [plan.observed.pooled.fleet.energy_j_per_token for plan in (case.plain, case.speculative)]
+    if energies[0] is not None and energies[1] is not None:
+        saves["energy_j_per_token"] = energies[0] - energies[1]
+    return saves
