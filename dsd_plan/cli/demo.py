@@ -9,6 +9,7 @@ import typer
 
 from dsd_plan.cli.options import AsJson, Seed
 from dsd_plan.cli.profile_device import GridName, measured
+from dsd_plan.cli.provenance import command_line, this_machine
 from dsd_plan.cli.report import write_page
 from dsd_plan.cli.terminal import OnProgress, progress, say, say_json, warn
 
@@ -98,4 +99,10 @@ def plan(scenario: Path, seed: int, on_progress: OnProgress) -> Study:
     from dsd_plan.files import load_scenario
     from dsd_plan.planning import optimize
 
-    return optimize(load_scenario(scenario), seed=seed, on_progress=on_progress)
+    return optimize(
+        load_scenario(scenario),
+        seed=seed,
+        on_progress=on_progress,
+        command=command_line(),
+        machine=this_machine(),
+    )

@@ -7,13 +7,21 @@ from typing import Annotated
 
 import typer
 
-from dsd_plan.cli.options import AsJson, ScenarioPath, Seed
+from dsd_plan.cli.options import AsJson, Replications, Requests, ScenarioPath, Seed
+from dsd_plan.cli.provenance import command_line, this_machine
 from dsd_plan.cli.terminal import progress, say, say_json, warn
 
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Study file to write (JSON).")]
 
 
-def run(scenario: ScenarioPath, output: Output = None, seed: Seed = 0, as_json: AsJson = False) -> None:
+def run(
+    scenario: ScenarioPath,
+    output: Output = None,
+    seed: Seed = 0,
+    requests: Requests = 4000,
+    replications: Replications = 8,
+    as_json: AsJson = False,
+) -> None:
     """The winner is replayed event by event before it is believed; the study holds all that a report draws.
 
     Exit code 3 when no plan in the search keeps every budget; the message names the nearest miss.
@@ -23,13 +31,21 @@ def run(scenario: ScenarioPath, output: Output = None, seed: Seed = 0, as_json: 
     from dsd_plan.report import render_text
 
     with progress("planning") as on_progress:
-        study = optimize(load_scenario(scenario), seed=seed, on_progress=on_progress)
+        study = optimize(
+            load_scenario(scenario),
+            seed=seed,
+            requests=requests,
+            replications=replications,
+            on_progress=on_progress,
+            command=command_line(),
+            machine=this_machine(),
+        )
     if output is not None:
         write_study(output, study)
     if as_json:
         say_json(study.to_dict())
         return
-    say(render_text(study))
+    say(render_text(study).rstrip())
     if output is None:
         warn("the study was not saved; name a file with -o to render a report from it")
     else:

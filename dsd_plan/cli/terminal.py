@@ -75,7 +75,7 @@ def progress(task: str) -> Iterator[OnProgress]:
             tenth = 10 * done // total
             if tenths[-1:] != [tenth]:
                 tenths.append(tenth)
-                typer.echo(f"{task}: {text}", err=True)
+                typer.echo(f"{task}: {visible(text)}", err=True)
 
         yield line
         return
@@ -91,6 +91,6 @@ def progress(task: str) -> Iterator[OnProgress]:
         shown = bar.add_task(task, total=None, text="")
 
         def move(done: int, total: int, text: str) -> None:
-            bar.update(shown, completed=done, total=total, text=text)
+            bar.update(shown, completed=done, total=total, text=visible(text))
 
         yield move
