@@ -56,24 +56,27 @@ def run(
 
 def show_agreements(agreements: tuple[Agreement, ...]) -> None:
     """A line a metric: what the model says, where the replay's interval lies, and the verdict."""
-    from dsd_plan.report.numbers import number, signed_share
+    from dsd_plan.report.numbers import number, share, signed_share
 
     show_table(
-        ("workload", "metric", "verdict", "predicted", "replayed", "95 % interval", "error", "tolerance"),
+        ("workload", "metric", "model", "replay", "95 % interval", "error", "verdict"),
         [
             (
                 agreement.workload,
                 agreement.metric,
-                agreement.verdict,
                 number(agreement.predicted),
                 number(agreement.observed.point),
                 f"{number(agreement.observed.low)}–{number(agreement.observed.high)}",
                 signed_share(agreement.relative_error),
-                f"{agreement.tolerance:.0%}",
+                agreement.verdict,
             )
             for agreement in agreements
         ],
-        text_columns=3,
+        text_columns=2,
     )
     verdicts = Counter(agreement.verdict for agreement in agreements)
-    say(f"{verdicts['agrees']} agree, {verdicts['disagrees']} disagree, {verdicts['undecided']} undecided")
+    tolerances = " or ".join(share(tolerance) for tolerance in sorted({a.tolerance for a in agreements}))
+    say(
+        f"{verdicts['agrees']} agree within {tolerances}, {verdicts['disagrees']} disagree, "
+        f"{verdicts['undecided']} undecided"
+    )
