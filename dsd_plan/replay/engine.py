@@ -1,0 +1,177 @@
+"""One replication: the kernel's tables, the marks between which it is measured, and what it recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from dsd_plan.replay.inputs import MS_PER_S, Tables
+from dsd_plan.replay.kernel import AT_MARK, FINISHED, advance
+from dsd_plan.replay.layout import NONE, TABLES, WORLD, Rows
+from dsd_plan.replay.load import unloaded_ms
+from dsd_plan.replay.memory import address_of
+
+WARM_UP = 0.2
+"""First share of a run that is not measured."""
+BACKGROUND = 256
+"""Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
+FIRST_GROUPS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """When measuring begins and ends: by count of requests started, or by time where a recording ends."""
+
+    warm: int
+    requests: int
+    warm_ms: float = inf
+    end_ms: float = inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """Sums up to an instant. Work in progress counts for the part that is done."""
+
+    at_ms: float
+    started: int
+    step_ms: NDArray[np.float64]
+    """By replica; `draft_ms` likewise, what fused drafts took there."""
+    draft_ms: NDArray[np.float64]
+    iterations: NDArray[np.int64]
+    jobs: NDArray[np.int64]
+    device_ms: NDArray[np.float64]
+    """By draft device."""
+    work: Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What one replication leaves: every session, every group of tokens, and sums at the two marks."""
+
+    sessions: Rows
+    groups: Rows
+    replicas: Rows
+    devices: Rows
+    opened: Mark
+    closed: Mark
+    refused: int
+    """Requests that came after the most that a run may start: arrivals did not go on to its end."""
+
+
+def horizon_of(deployed: Deployed, requests: int) -> Horizon:
+    """Where to measure: not the first share, nor before every closed user has asked twice where that can be had."""
+    users = sum(s.requests.users for s in deployed.streams if isinstance(s.requests, ClosedRequests))
+    warm = min(max(ceil(WARM_UP * requests), min(2 * users, requests // 2)), requests - 1)
+    traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
+    if not traces:
+        return Horizon(warm, requests)
+    origin_s = min(float(trace.arrival_s[0]) for trace in traces)
+    end_ms = min((float(trace.arrival_s[-1]) - origin_s) * MS_PER_S for trace in traces)
+    return Horizon(warm, requests, WARM_UP * end_ms, end_ms)
+
+
+def users_of(deployed: Deployed) -> Rows:
+    """Closed users, each stream's staggered evenly over one cycle of thinking and an unloaded request."""
+    rows = []
+    for index, stream in enumerate(deployed.streams):
+        if isinstance(stream.requests, ClosedRequests):
+            users = stream.requests.users
+            cycle_ms = stream.requests.think_s * MS_PER_S + unloaded_ms(deployed, stream)
+            rows += [(index, i, 0, i / users * cycle_ms) for i in range(users)]
+    return np.array(rows, dtype=TABLES["users"])
+
+
+class Run:
+    """The tables of one replication, and the world that points at them."""
+
+    def __init__(self, fixed: Tables, keys: Rows, users: Rows, most_sessions: int) -> None:
+        targets = fixed["targets"].copy()
+        drafts = fixed["drafts"].copy() if "drafts" in fixed else np.zeros(0, TABLES["drafts"])
+        replicas = np.zeros(int(targets["count"].sum()), dtype=TABLES["replicas"])
+        replicas["target"] = np.repeat(np.arange(targets.size), targets["count"])
+        for chain in ("head", "tail", "memory_head", "memory_tail", "batch_head"):
+            replicas[chain] = NONE
+        streams = fixed["streams"]
+        sizes = {
+            "heap": most_sessions + users.size + replicas.size + streams.size,
+            "devices": int(drafts["count"].sum()),
+            "woken": replicas.size,
+            "work": streams.size,
+            "sessions": most_sessions,
+            "groups": FIRST_GROUPS,
+        }
+        made = {name: np.zeros(size, dtype=TABLES[name]) for name, size in sizes.items()}
+        own = {"targets": targets, "drafts": drafts, "replicas": replicas, "users": users.copy(), "keys": keys}
+        self.tables: dict[str, Rows] = {**fixed, **own, **made}
+        self.worlds = np.zeros(1, dtype=WORLD)
+        for name, table in self.tables.items():
+            self.worlds[name] = address_of(table)
+        self.worlds["stream_count"], self.worlds["user_count"] = streams.size, users.size
+        self.worlds["most_sessions"], self.worlds["most_groups"] = most_sessions, FIRST_GROUPS
+        self.worlds["unfinished"] = NONE
+        self.mark_at(inf, NONE)
+
+    def mark_at(self, at_ms: float, started: int) -> None:
+        """Stop before session number `started` begins, or the first one at `at_ms` or later."""
+        self.worlds["mark_ms"], self.worlds["mark_start"] = at_ms, started
+
+    def watch(self, first: int, end: int) -> None:
+        """Run on until the sessions first … end − 1 have their last token."""
+        self.worlds["watched"], self.worlds["watched_end"] = first, end
+        self.worlds["unfinished"] = np.count_nonzero(self.tables["sessions"]["done"][first:end] == 0)
+
+    def advance(self) -> int:
+        """FINISHED or AT_MARK; the log of token groups grows as needed."""
+        while True:
+            status = advance(self.worlds)
+            if status in (FINISHED, AT_MARK):
+                return status
+            groups = self.tables["groups"]
+            self.tables["groups"] = np.concatenate([groups, np.zeros_like(groups)])
+            self.worlds["groups"] = address_of(self.tables["groups"])
+            self.worlds["most_groups"] = 2 * groups.size
+
+    def mark(self) -> Mark:
+        """Sums up to the next event, which is a request about to start."""
+        replicas, devices = self.tables["replicas"], self.tables["devices"]
+        at_ms = float(self.tables["heap"]["time_ms"][0])
+        left_ms = np.where(replicas["stepping"] == 1, replicas["ends_ms"] - at_ms, 0.0)
+        step_left_ms = np.minimum(left_ms, replicas["batch_step_ms"])
+        return Mark(
+            at_ms=at_ms,
+            started=int(self.worlds["started"][0]),
+            step_ms=replicas["step_ms"] - step_left_ms,
+            draft_ms=replicas["draft_ms"] - (left_ms - step_left_ms),
+            iterations=replicas["iterations"].copy(),
+            jobs=replicas["jobs"].copy(),
+            device_ms=devices["busy_ms"] - np.maximum(devices["free_ms"] - at_ms, 0.0),
+            work=self.tables["work"].copy(),
+        )
+
+
+def record(fixed: Tables, keys: Rows, users: Rows, horizon: Horizon) -> Recording:
+    """Replay once, until every session that started between the marks has its last token."""
+    run = Run(fixed, keys, users, 2 * (horizon.requests + users.size) + BACKGROUND)
+    run.mark_at(horizon.warm_ms, horizon.warm)
+    run.advance()
+    opened = run.mark()
+    run.mark_at(horizon.end_ms, horizon.requests)
+    run.advance()
+    closed = run.mark()
+    run.mark_at(inf, NONE)
+    run.watch(opened.started, closed.started)
+    run.advance()
+    return Recording(
+        sessions=run.tables["sessions"][: int(run.worlds["started"][0])],
+        groups=run.tables["groups"][: int(run.worlds["logged"][0])],
+        replicas=run.tables["replicas"],
+        devices=run.tables["devices"],
+        opened=opened,
+        closed=closed,
+        refused=int(run.worlds["refused"][0]),
+    )

@@ -1,0 +1,199 @@
+"""A deployed plan as the tables that the kernel reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.control.policy import KINDS
+from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
+from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
+from dsd_plan.domain.step_time import StepSurface
+from dsd_plan.domain.workload import PoissonRequests, RequestTrace
+from dsd_plan.errors import PlanError, Problem, ScenarioError
+from dsd_plan.replay.layout import (
+    CLOSED,
+    MODES,
+    NONE,
+    POISSON,
+    ROUTINGS,
+    TABLES,
+    TRACE,
+    Rows,
+)
+from dsd_plan.replay.random_numbers import stream_key
+
+MS_PER_S = 1000.0
+
+Tables = Mapping[str, Rows]
+"""By the names of layout.TABLES; read only."""
+
+
+def refuse_unsupported(deployed: Deployed) -> None:
+    """Raises ScenarioError or PlanError naming everything that a replay cannot do yet, or could never finish."""
+    problems = not_yet_problems(deployed.scenario, SCENARIO)
+    if problems:
+        raise ScenarioError(deployed.scenario.name, problems)
+    problems = (*not_yet_problems(deployed.plan, PLAN), *_never_admitted(deployed))
+    if problems:
+        raise PlanError(f"plan for {deployed.scenario.name}", problems)
+
+
+def _never_admitted(deployed: Deployed) -> Iterator[Problem]:
+    for index, stream in enumerate(deployed.streams):
+        pool = deployed.targets[stream.target]
+        needed = int(np.max(np.add(stream.requests.prompt_tokens, stream.requests.output_tokens)))
+        if pool.kv_tokens is not None and needed > pool.kv_tokens:
+            yield Problem(
+                f"assignments[{index}].target_device",
+                f"a request of {stream.workload.name!r} needs {needed} tokens of KV, a replica of "
+                f"{pool.device.name!r} holds {pool.kv_tokens:.0f}; choose a device with more memory",
+            )
+
+
+def tables_of(deployed: Deployed) -> Tables:
+    """Everything that stays the same over replications."""
+    made = _Tables()
+    traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
+    origin_s = min((float(trace.arrival_s[0]) for trace in traces), default=0.0)
+    for stream in deployed.streams:
+        made.add("streams", [_stream(stream, made, origin_s)])
+    replicas = devices = 0
+    for target in deployed.targets:
+        pool = {
+            "first": replicas,
+            "count": target.replicas,
+            "batch_cap": target.batch_cap,
+            "kv_tokens": np.inf if target.kv_tokens is None else target.kv_tokens,
+            "surface": _surface(target.surface, made),
+            "fused_surface": NONE if target.fused_surface is None else _surface(target.fused_surface, made),
+        }
+        made.add("targets", [pool])
+        replicas += target.replicas
+    for draft in deployed.drafts:
+        made.add("drafts", [{"first": devices, "count": draft.count, "surface": _surface(draft.surface, made)}])
+        devices += draft.count
+    return made.joined()
+
+
+def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
+    """Keys of each stream's random numbers: by workload, so that plans share their luck."""
+    names = [workload.name for workload in deployed.scenario.workloads]
+    parts: dict[str, int] = {}
+    keys = []
+    for stream in deployed.streams:
+        name = stream.workload.name
+        keys.append((stream_key(seed, replication, names.index(name), parts.get(name, 0)),))
+        parts[name] = parts.get(name, 0) + 1
+    return np.array(keys, dtype=TABLES["keys"])
+
+
+class _Tables:
+    """Tables that grow; rows of one point into another by its size so far."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Rows]] = {}
+
+    def add(self, name: str, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Append rows given by field; fields left out are 0. Returns where they begin."""
+        table = np.zeros(len(rows), dtype=TABLES[name])
+        for index, fields in enumerate(rows):
+            for field, value in fields.items():
+                table[field][index] = value
+        return self._append(name, table)
+
+    def add_columns(self, name: str, **columns: NDArray[Any]) -> int:
+        """Append rows given as parallel arrays. Returns where they begin."""
+        table = np.zeros(len(next(iter(columns.values()))), dtype=TABLES[name])
+        for field, values in columns.items():
+            table[field] = values
+        return self._append(name, table)
+
+    def _append(self, name: str, table: Rows) -> int:
+        parts = self._parts.setdefault(name, [])
+        parts.append(table)
+        return sum(part.size for part in parts) - table.size
+
+    def joined(self) -> dict[str, Rows]:
+        return {name: np.concatenate(parts) for name, parts in self._parts.items()}
+
+
+def _surface(surface: StepSurface, made: _Tables) -> int:
+    def numbers(values: NDArray[np.float64]) -> int:
+        return made.add_columns("numbers", value=values.ravel())
+
+    row = {
+        "decode_batch": numbers(surface.decode_batch),
+        "decode_new": numbers(surface.decode_new),
+        "decode_context": numbers(surface.decode_context),
+        "decode": numbers(surface.decode_ms),
+        "prefill_batch": numbers(surface.prefill_batch),
+        "prefill_prompt": numbers(surface.prefill_prompt),
+        "prefill": numbers(surface.prefill_ms),
+        "law": numbers(surface.law),
+        "batches": surface.decode_batch.size,
+        "news": surface.decode_new.size,
+        "contexts": surface.decode_context.size,
+        "prefills": surface.prefill_batch.size,
+        "prompts": surface.prefill_prompt.size,
+    }
+    return made.add("surfaces", [row])
+
+
+def _stream(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:
+    assignment, messages = stream.assignment, stream.messages
+    up = made.add("hops", [hop._asdict() for hop in stream.up])
+    down = made.add("hops", [hop._asdict() for hop in stream.down])
+    return {
+        "mode": MODES[stream.mode],
+        "policy": KINDS[assignment.policy.kind],
+        "window": stream.window,
+        "target": stream.target,
+        "draft": NONE if stream.draft is None else stream.draft,
+        "routing": ROUTINGS[assignment.routing],
+        "draft_routing": ROUTINGS[assignment.draft_routing or "random"],
+        "up": up,
+        "up_end": up + len(stream.up),
+        "down": down,
+        "down_end": down + len(stream.down),
+        "first_down": messages.first_down,
+        "round_up": messages.round_up,
+        "round_down": messages.round_down,
+        **_acceptance(stream, made),
+        **_requests(stream, made, origin_s),
+    }
+
+
+def _acceptance(stream: Stream, made: _Tables) -> dict[str, Any]:
+    if stream.acceptance is None:
+        return {}
+    if isinstance(stream.acceptance, TokenTrace):
+        match, starts = stream.acceptance.match, stream.acceptance.request_starts()
+        return {
+            "match": made.add_columns("match", hit=match),
+            "matches": match.size,
+            "start": made.add_columns("starts", place=starts),
+            "recorded": starts.size,
+        }
+    return {"cdf": made.add_columns("cdf", p=np.cumsum(accepted_pmf(stream.acceptance, stream.window)))}
+
+
+def _requests(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:
+    requests = stream.requests
+    if isinstance(requests, RequestTrace):
+        at_ms = (requests.arrival_s - origin_s) * MS_PER_S
+        return {
+            "requests": TRACE,
+            "row": made.add_columns(
+                "requests", at_ms=at_ms, prompt=requests.prompt_tokens, output=requests.output_tokens
+            ),
+            "row_count": at_ms.size,
+        }
+    lengths = {"prompt": requests.prompt_tokens, "output": requests.output_tokens}
+    if isinstance(requests, PoissonRequests):
+        return {"requests": POISSON, "gap_ms": MS_PER_S / requests.rate_per_s, **lengths}
+    return {"requests": CLOSED, "think_ms": requests.think_s * MS_PER_S, **lengths}

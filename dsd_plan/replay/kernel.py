@@ -1,0 +1,77 @@
+"""The event loop, compiled. Its rules: docs/invariants.md.
+
+Six kinds of event drive everything. What lies between them (a draft device's queue, a message's way) is
+arithmetic, because its end is known when it begins. All state lies in tables, so the loop can stop between two
+events and be entered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from numba import njit
+
+from dsd_plan.replay.compiled import fingerprint
+from dsd_plan.replay.heap import drop_first
+from dsd_plan.replay.layout import (
+    EVENT,
+    ITERATION_ENDS,
+    JOB_ARRIVES,
+    OPEN_REQUEST,
+    PROMPT_ARRIVES,
+    REPLICA,
+    USER_REQUEST,
+    VERDICT_ARRIVES,
+    Rows,
+)
+from dsd_plan.replay.memory import row
+from dsd_plan.replay.replica import join, prompt_arrives, start_woken
+from dsd_plan.replay.requests import begin, open_request, user_request
+from dsd_plan.replay.rounds import iteration_ends, verdict_arrives
+
+FINISHED, AT_MARK, LOG_FULL = range(3)
+"""Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log."""
+
+
+def _made(version: int) -> Callable[[Rows], int]:
+    @njit(cache=True, nogil=True)
+    def advance(worlds: Rows) -> int:
+        world = worlds[0]
+        assert version >= 0  # a constant of this function, and so part of its cache's key
+        if world.begun == 0:
+            begin(world)
+        while True:
+            event = row(world.heap, EVENT, 0)
+            # Same-instant rule: replicas start only when every event of this instant has been processed.
+            if world.events == 0 or event.time_ms > world.now_ms:
+                start_woken(world)
+                if world.events == 0 or world.unfinished == 0:
+                    return FINISHED
+            time_ms = event.time_ms
+            kind = event.kind
+            index = event.index
+            if kind == ITERATION_ENDS:
+                if world.logged + row(world.replicas, REPLICA, index).batch > world.most_groups:
+                    return LOG_FULL
+            elif kind <= USER_REQUEST and (world.started == world.mark_start or time_ms >= world.mark_ms):
+                return AT_MARK
+            world.now_ms = time_ms
+            drop_first(world)
+            if kind == ITERATION_ENDS:
+                iteration_ends(world, index)
+            elif kind == JOB_ARRIVES:
+                join(world, index)
+            elif kind == VERDICT_ARRIVES:
+                verdict_arrives(world, index)
+            elif kind == PROMPT_ARRIVES:
+                prompt_arrives(world, index)
+            elif kind == OPEN_REQUEST:
+                open_request(world, index)
+            else:
+                user_request(world, index)
+
+    return advance  # type: ignore[no-any-return]
+
+
+advance = _made(fingerprint())
+"""advance(worlds): run the one world in the array until FINISHED, AT_MARK or LOG_FULL."""

@@ -1,0 +1,141 @@
+"""The rows that the kernel reads and writes: one C struct a stream, pool, replica, session, group of tokens.
+
+Times are ms, sizes bytes, counts and indices 64-bit integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = Any
+"""One row of a structured array as compiled code sees it; `World` is the row of WORLD."""
+World = Any
+Rows = NDArray[np.void]
+
+TARGET_ONLY, FUSED, DISTRIBUTED = range(3)
+MODES = {"target_only": TARGET_ONLY, "fused": FUSED, "distributed": DISTRIBUTED}
+
+JSQ, ROUND_ROBIN, RANDOM = range(3)
+ROUTINGS = {"jsq": JSQ, "round_robin": ROUND_ROBIN, "random": RANDOM}
+
+POISSON, CLOSED, TRACE = range(3)
+
+OPEN_REQUEST, USER_REQUEST, PROMPT_ARRIVES, JOB_ARRIVES, VERDICT_ARRIVES, ITERATION_ENDS = range(6)
+"""Kinds of event; `index` is a stream, a user, a session, a session, a session, a replica."""
+
+NONE = -1
+"""No session, no device, no user, no row."""
+
+
+def _row(integers: str, reals: str) -> np.dtype[np.void]:
+    return np.dtype([(name, "i8") for name in integers.split()] + [(name, "f8") for name in reals.split()])
+
+
+EVENT = _row("order kind index", "time_ms")
+"""What happens when; `order` counts schedulings, so that events of one instant keep the order they were made in."""
+
+KEY = np.dtype([("key", "u8")])
+"""A stream's key, of which its requests' random numbers are made."""
+
+STREAM = _row(
+    "mode policy window requests target draft routing draft_routing"
+    # hops[up : up_end] and hops[down : down_end]
+    " up up_end down down_end"
+    # requests: lengths, unless a trace brings its own in rows[row : row + row_count]
+    " prompt output row row_count"
+    # acceptance: cdf[cdf : cdf + window + 1]; or, where matches > 0, match[match : match + matches] walked from one
+    # of starts[start : start + recorded] on
+    " cdf match matches start recorded",
+    # mean time between Poisson requests; mean think time; bytes of each message
+    "gap_ms think_ms first_down round_up round_down",
+)
+HOP = _row("", "mean_ms jitter_cv mbps loss rtt_ms")
+REQUEST = _row("prompt output", "at_ms")
+"""A recorded request."""
+CUMULATIVE = _row("", "p")
+"""P(accepted ≤ j)."""
+MATCH = np.dtype([("hit", "u1")])
+START = _row("place", "")
+
+SURFACE = _row(
+    # where each axis and table begins among the numbers, and how long the axes are
+    "decode_batch decode_new decode_context decode prefill_batch prefill_prompt prefill law"
+    " batches news contexts prefills prompts",
+    "",
+)
+TARGET = _row("first count batch_cap surface fused_surface turn", "kv_tokens")
+"""A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""
+DRAFT = _row("first count surface turn", "")
+"""A pool: devices[first : first + count]."""
+
+REPLICA = _row(
+    "target stepping woken live"
+    # chains of sessions: jobs in the queue, prompts that wait for memory, members of the iteration in progress
+    " head tail queued memory_head memory_tail memory_waits kv_tokens batch_head batch"
+    # sums over all iterations begun
+    " iterations jobs",
+    "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms",
+)
+DEVICE = _row("live", "free_ms busy_ms")
+"""A draft device: when its last job ends, and how much work it has been given."""
+WAKE = _row("replica", "")
+"""Idle replicas to look at when the instant is over."""
+
+WORK = _row("requests new_tokens kv_tokens prompt_tokens draft_steps draft_kv_tokens jobs", "draft_ms")
+"""What a stream has asked of the target's replicas (draft_steps: fused), and `draft_ms` of the draft devices."""
+
+USER = _row("stream number visits", "first_ms")
+"""A closed user: the `number`-th of its stream, and when it asks first."""
+
+SESSION = np.dtype(
+    [
+        ("key", "u8"),
+        *_row(
+            "stream mode replica device user prompt output emitted window rounds accepted proposed place next done"
+            # of the last round, for the policy
+            " last_accepted last_proposed batch queued",
+            "started_ms first_ms last_ms joined_ms wait_ms iteration_ms network_ms"
+            # over its rounds
+            " sum_draft_ms sum_up_ms sum_wait_ms sum_verify_ms sum_down_ms",
+        ).descr,
+    ]
+)
+GROUP = _row("session tokens", "arrival_ms gap_ms")
+"""Tokens that reach a user together; `gap_ms` since the session's group before, NaN for the first."""
+
+TABLES: dict[str, np.dtype[np.void]] = {
+    "heap": EVENT,
+    "keys": KEY,
+    "streams": STREAM,
+    "hops": HOP,
+    "requests": REQUEST,
+    "cdf": CUMULATIVE,
+    "match": MATCH,
+    "starts": START,
+    "surfaces": SURFACE,
+    "numbers": _row("", "value"),
+    "targets": TARGET,
+    "drafts": DRAFT,
+    "replicas": REPLICA,
+    "devices": DEVICE,
+    "woken": WAKE,
+    "work": WORK,
+    "users": USER,
+    "sessions": SESSION,
+    "groups": GROUP,
+}
+
+WORLD = _row(
+    " ".join(TABLES)  # where each table begins
+    + " stream_count user_count most_sessions most_groups"
+    " begun events scheduled started refused logged waking"
+    # stop for a mark before session number `mark_start` begins
+    " mark_start"
+    # the sessions watched[first] ≤ i < watched_end must finish; `unfinished` of them are left, negative: none watched
+    " watched watched_end unfinished",
+    # the present instant; stop for a mark when a request comes at `mark_ms` or later
+    "now_ms mark_ms",
+)

@@ -1,0 +1,133 @@
+"""What a plan asks of its devices, before anything is replayed: rounds, one unloaded request, saturation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dsd_plan.domain.acceptance import accepted_pmf
+from dsd_plan.domain.deployed import Deployed, DraftPool, Stream, TargetPool
+from dsd_plan.domain.network import mean_delay_ms
+from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
+from dsd_plan.domain.workload import ClosedRequests, PoissonRequests
+
+MS_PER_S = 1000.0
+
+
+class Means(NamedTuple):
+    """A stream's mean request."""
+
+    prompt: float
+    output: float
+    context: float
+    """KV tokens under a decode job, halfway through the output."""
+    rounds: float
+    """Decode or verify jobs a request."""
+
+
+def means(stream: Stream) -> Means:
+    """Mean lengths and number of rounds of the stream's requests."""
+    prompt = float(np.mean(stream.requests.prompt_tokens))
+    lengths, counts = np.unique(np.atleast_1d(stream.requests.output_tokens), return_counts=True)
+    output = float(np.average(lengths, weights=counts))
+    rounds = float(np.average(_expected_rounds(stream, int(lengths[-1]))[lengths - 1], weights=counts))
+    return Means(prompt, output, prompt + output / 2, rounds)
+
+
+def _expected_rounds(stream: Stream, most: int) -> np.ndarray:
+    """Mean rounds to emit 0 … most − 1 tokens: m(n) = 1 + Σ_j P(X = j) m(n − j − 1), m(≤ 0) = 0."""
+    if stream.acceptance is None:
+        return np.arange(most, dtype=np.float64)
+    pmf = accepted_pmf(stream.acceptance, stream.window)
+    rounds = np.zeros(most)
+    for n in range(1, most):
+        reached = rounds[max(n - pmf.size, 0) : n][::-1]
+        rounds[n] = 1.0 + float(np.dot(pmf[: reached.size], reached))
+    return rounds
+
+
+def open_rate_per_s(stream: Stream) -> float | None:
+    """Requests a second that come whatever happens; None of closed users, who wait for their answers."""
+    if isinstance(stream.requests, ClosedRequests):
+        return None
+    return stream.requests.rate_per_s
+
+
+def unloaded_ms(deployed: Deployed, stream: Stream) -> float:
+    """About how long one request takes on an idle system: where closed users are staggered over."""
+    pool = deployed.targets[stream.target]
+    mean = means(stream)
+    first = stream.messages
+    total = mean_delay_ms(stream.up, first.prompt_up) + mean_delay_ms(stream.down, first.first_down)
+    total += _alone_ms(pool, stream, prefills=1.0)
+    round_ms = _alone_ms(pool, stream, prefills=0.0)
+    if stream.draft is not None:
+        draft = deployed.drafts[stream.draft]
+        round_ms += stream.window * decode_ms(draft.surface, 1.0, 1.0, mean.context)
+        round_ms += mean_delay_ms(stream.up, first.round_up) + mean_delay_ms(stream.down, first.round_down)
+    return total + mean.rounds * round_ms
+
+
+def _alone_ms(pool: TargetPool, stream: Stream, prefills: float) -> float:
+    """One job of the stream, alone on a replica."""
+    return full_iteration_ms(pool, {0: 1.0 if prefills else 0.0}, {0: 0.0 if prefills else 1.0}, [stream])
+
+
+def full_iteration_ms(
+    pool: TargetPool, prefills: Mapping[int, float], decodes: Mapping[int, float], streams: Sequence[Stream]
+) -> float:
+    """Time of an iteration that holds so many jobs of each stream (fractions allowed: a mean mix)."""
+    mean = [means(stream) for stream in streams]
+    n_p, n_d = sum(prefills.values()), sum(decodes.values())
+    fused = [i for i in decodes if streams[i].mode == "fused"]
+    total = iteration_ms(
+        pool.surface,
+        n_d,
+        sum(n * (streams[i].window + 1) for i, n in decodes.items()) / (n_d or 1.0),
+        sum(n * mean[i].context for i, n in decodes.items()) / (n_d or 1.0),
+        n_p,
+        sum(n * mean[i].prompt for i, n in prefills.items()) / (n_p or 1.0),
+    )
+    if pool.fused_surface is None or not fused:
+        return total
+    n_f, n_fp = sum(decodes[i] for i in fused), sum(prefills[i] for i in fused)
+    drafted = 0.0
+    if n_f > 0:
+        context = sum(decodes[i] * mean[i].context for i in fused) / n_f
+        drafted = max(streams[i].window for i in fused) * decode_ms(pool.fused_surface, n_f, 1.0, context)
+    if n_fp > 0:
+        added = prefill_ms(pool.fused_surface, n_fp, sum(prefills[i] * mean[i].prompt for i in fused) / n_fp)
+        drafted += max(added - float(pool.fused_surface.law[0]), 0.0) if n_f > 0 else added
+    return total + drafted
+
+
+def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:
+    """Λ·T(B)/B of a replica: offered jobs a second, over those that full batches of the mean mix can serve."""
+    target = deployed.targets[pool]
+    mine = [i for i, stream in enumerate(deployed.streams) if stream.target == pool and rates_per_s[i] > 0]
+    if not mine:
+        return 0.0
+    rounds = {i: means(deployed.streams[i]).rounds for i in mine}
+    jobs_per_s = sum(rates_per_s[i] * (1.0 + rounds[i]) for i in mine)
+    share = target.batch_cap / jobs_per_s
+    full_ms = full_iteration_ms(
+        target,
+        {i: rates_per_s[i] * share for i in mine},
+        {i: rates_per_s[i] * rounds[i] * share for i in mine},
+        deployed.streams,
+    )
+    return jobs_per_s / target.replicas * full_ms / MS_PER_S / target.batch_cap
+
+
+def draft_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:
+    """Offered device time a second over the devices there are."""
+    draft: DraftPool = deployed.drafts[pool]
+    offered_ms = 0.0
+    for stream, rate_per_s in zip(deployed.streams, rates_per_s, strict=True):
+        if stream.draft == pool:
+            mean = means(stream)
+            steps_ms = mean.rounds * stream.window * decode_ms(draft.surface, 1.0, 1.0, mean.context)
+            offered_ms += rate_per_s * (steps_ms + prefill_ms(draft.surface, 1.0, mean.prompt))
+    return offered_ms / MS_PER_S / draft.count

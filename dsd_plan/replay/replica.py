@@ -1,0 +1,184 @@
+"""A target replica: memory for its sessions, a first-come-first-served queue, one iteration at a time."""
+
+from __future__ import annotations
+
+from dsd_plan.domain.step_time import StepSurface, decode_ms, iteration_ms, prefill_ms
+from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.heap import push
+from dsd_plan.replay.layout import (
+    FUSED,
+    ITERATION_ENDS,
+    NONE,
+    REPLICA,
+    SESSION,
+    TARGET,
+    WAKE,
+    WORK,
+    Row,
+    World,
+)
+from dsd_plan.replay.memory import row
+from dsd_plan.replay.surfaces import surface_at
+
+
+@compiled
+def prompt_arrives(world: World, r: int) -> None:
+    """The prompt waits for memory, in order of arrival; then its prefill joins the queue."""
+    session = row(world.sessions, SESSION, r)
+    replica = row(world.replicas, REPLICA, session.replica)
+    if replica.memory_head == NONE and admitted(world, replica, session):
+        join(world, r)
+        return
+    replica.memory_waits += 1
+    session.next = NONE
+    if replica.memory_head == NONE:
+        replica.memory_head = r
+    else:
+        row(world.sessions, SESSION, replica.memory_tail).next = r
+    replica.memory_tail = r
+
+
+@compiled
+def admitted(world: World, replica: Row, session: Row) -> bool:
+    """Reserve the session's whole KV, if it fits now."""
+    reserved = replica.kv_tokens + session.prompt + session.output
+    if reserved > row(world.targets, TARGET, replica.target).kv_tokens:
+        return False
+    replica.kv_tokens = reserved
+    return True
+
+
+@compiled
+def release(world: World, session: Row) -> None:
+    """The target is done with a session: its memory goes to the prompts that wait for it."""
+    replica = row(world.replicas, REPLICA, session.replica)
+    replica.live -= 1
+    replica.kv_tokens -= session.prompt + session.output
+    while replica.memory_head != NONE:
+        r = replica.memory_head
+        waiting = row(world.sessions, SESSION, r)
+        if not admitted(world, replica, waiting):
+            return
+        replica.memory_head = waiting.next
+        join(world, r)
+
+
+@compiled
+def join(world: World, r: int) -> None:
+    """The session's next job joins its replica's queue."""
+    session = row(world.sessions, SESSION, r)
+    session.joined_ms = world.now_ms
+    session.next = NONE
+    replica = row(world.replicas, REPLICA, session.replica)
+    if replica.queued == 0:
+        replica.head = r
+    else:
+        row(world.sessions, SESSION, replica.tail).next = r
+    replica.tail = r
+    replica.queued += 1
+    if replica.stepping == 0:
+        wake(world, session.replica)
+
+
+@compiled
+def wake(world: World, i: int) -> None:
+    """List an idle replica, in order of index, among those to look at when this instant is over."""
+    replica = row(world.replicas, REPLICA, i)
+    if replica.woken == 1:
+        return
+    replica.woken = 1
+    at = world.waking
+    world.waking = at + 1
+    while at > 0 and row(world.woken, WAKE, at - 1).replica > i:
+        row(world.woken, WAKE, at).replica = row(world.woken, WAKE, at - 1).replica
+        at -= 1
+    row(world.woken, WAKE, at).replica = i
+
+
+@compiled
+def start_woken(world: World) -> None:
+    """All events of the instant are done: idle replicas that have jobs begin an iteration."""
+    for at in range(world.waking):
+        i = row(world.woken, WAKE, at).replica
+        replica = row(world.replicas, REPLICA, i)
+        replica.woken = 0
+        if replica.queued > 0:
+            start_iteration(world, i, replica)
+    world.waking = 0
+
+
+@compiled
+def start_iteration(world: World, i: int, replica: Row) -> None:
+    """Take up to `batch_cap` jobs and step once for all of them."""
+    target = row(world.targets, TARGET, replica.target)
+    count = min(target.batch_cap, replica.queued)
+    decodes = new_tokens = contexts = prefills = prompts = 0
+    drafts = draft_contexts = longest = draft_prefills = draft_prompts = 0
+    r = replica.head
+    replica.batch_head = r
+    replica.batch = count
+    replica.queued -= count
+    for _ in range(count):
+        session = row(world.sessions, SESSION, r)
+        work = row(world.work, WORK, session.stream)
+        work.jobs += 1
+        if session.emitted == 0:
+            prefills += 1
+            prompts += session.prompt
+            work.prompt_tokens += session.prompt
+            if session.mode == FUSED:
+                draft_prefills += 1
+                draft_prompts += session.prompt
+        else:
+            context = session.prompt + session.emitted
+            decodes += 1
+            new_tokens += session.window + 1
+            contexts += context
+            work.new_tokens += session.window + 1
+            work.kv_tokens += context
+            if session.mode == FUSED:
+                drafts += 1
+                draft_contexts += context
+                longest = max(longest, session.window)
+                work.draft_steps += session.window
+                work.draft_kv_tokens += session.window * context
+        session.wait_ms = world.now_ms - session.joined_ms
+        session.queued = replica.queued
+        r = session.next
+    replica.head = r
+
+    draft_ms = 0.0
+    if drafts > 0 or draft_prefills > 0:
+        surface = surface_at(world, target.fused_surface)
+        draft_ms = drafting_ms(surface, longest, drafts, draft_contexts, draft_prefills, draft_prompts)
+    step_ms = iteration_ms(
+        surface_at(world, target.surface),
+        float(decodes),
+        new_tokens / max(decodes, 1),
+        contexts / max(decodes, 1),
+        float(prefills),
+        prompts / max(prefills, 1),
+    )
+    replica.stepping = 1
+    replica.batch_draft_ms = draft_ms
+    replica.batch_step_ms = step_ms
+    replica.draft_ms += draft_ms
+    replica.step_ms += step_ms
+    replica.iterations += 1
+    replica.jobs += count
+    replica.ends_ms = world.now_ms + (draft_ms + step_ms)
+    push(world, replica.ends_ms, ITERATION_ENDS, i)
+
+
+@compiled
+def drafting_ms(surface: StepSurface, longest: int, drafts: int, contexts: int, prefills: int, prompts: int) -> float:
+    """The fused draft's part of an iteration: as many steps as the largest window, and what its prefills add."""
+    total = 0.0
+    if drafts > 0:
+        total = longest * decode_ms(surface, float(drafts), 1.0, contexts / drafts)
+    if prefills > 0:
+        added = prefill_ms(surface, float(prefills), prompts / prefills)
+        if drafts > 0:
+            added = max(added - surface.law[0], 0.0)
+        total += added
+    return total

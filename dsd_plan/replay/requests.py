@@ -1,0 +1,175 @@
+"""How requests begin: arrivals, the choice of servers, the prompt's departure."""
+
+from __future__ import annotations
+
+from math import log
+
+from dsd_plan.domain.step_time import prefill_ms
+from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.heap import push
+from dsd_plan.replay.layout import (
+    CLOSED,
+    DEVICE,
+    DISTRIBUTED,
+    DRAFT,
+    JSQ,
+    KEY,
+    NONE,
+    OPEN_REQUEST,
+    PROMPT_ARRIVES,
+    REPLICA,
+    REQUEST,
+    ROUND_ROBIN,
+    SESSION,
+    START,
+    STREAM,
+    TARGET,
+    TRACE,
+    USER,
+    USER_REQUEST,
+    WORK,
+    Row,
+    World,
+)
+from dsd_plan.replay.memory import row
+from dsd_plan.replay.messages import delay_ms
+from dsd_plan.replay.random_numbers import (
+    DRAFT_ROUTE,
+    GAP,
+    ROUTE,
+    TRACE_START,
+    UP_JITTER,
+    USER_BITS,
+    request_key,
+    uniform,
+)
+from dsd_plan.replay.surfaces import surface_at
+
+TOKEN_ID_BYTES = 4.0
+
+
+@compiled
+def begin(world: World) -> None:
+    """Schedule the first request of every open stream and of every closed user."""
+    world.begun = 1
+    for s in range(world.stream_count):
+        if row(world.streams, STREAM, s).requests != CLOSED:
+            schedule_request(world, s, 0)
+    for user in range(world.user_count):
+        push(world, row(world.users, USER, user).first_ms, USER_REQUEST, user)
+
+
+@compiled
+def schedule_request(world: World, s: int, number: int) -> None:
+    """When request `number` of an open stream comes: by the trace, or an exponential gap after the one before."""
+    stream = row(world.streams, STREAM, s)
+    if stream.requests == TRACE:
+        if number < stream.row_count:
+            push(world, row(world.requests, REQUEST, stream.row + number).at_ms, OPEN_REQUEST, s)
+    else:
+        key = request_key(row(world.keys, KEY, s).key, number)
+        push(world, world.now_ms - log(uniform(key, 0, GAP)) * stream.gap_ms, OPEN_REQUEST, s)
+
+
+@compiled
+def open_request(world: World, s: int) -> None:
+    """The next request of an open stream, and the schedule of the one after."""
+    stream = row(world.streams, STREAM, s)
+    number = row(world.work, WORK, s).requests
+    prompt, output = stream.prompt, stream.output
+    if stream.requests == TRACE:
+        recorded = row(world.requests, REQUEST, stream.row + number)
+        prompt, output = recorded.prompt, recorded.output
+    schedule_request(world, s, number + 1)
+    start_session(world, s, number, prompt, output, NONE)
+
+
+@compiled
+def user_request(world: World, user: int) -> None:
+    """A closed user asks."""
+    who = row(world.users, USER, user)
+    stream = row(world.streams, STREAM, who.stream)
+    number = (who.number << USER_BITS) + who.visits
+    who.visits += 1
+    start_session(world, who.stream, number, stream.prompt, stream.output, user)
+
+
+@compiled
+def start_session(world: World, s: int, number: int, prompt: int, output: int, user: int) -> None:
+    """A request begins at its site: choose its servers, let the draft prefill, send the prompt."""
+    r = world.started
+    if r == world.most_sessions:
+        world.refused += 1
+        return
+    world.started = r + 1
+    row(world.work, WORK, s).requests += 1
+    stream = row(world.streams, STREAM, s)
+    session = row(world.sessions, SESSION, r)
+    key = request_key(row(world.keys, KEY, s).key, number)
+    session.key = key
+    session.stream = s
+    session.mode = stream.mode
+    session.user = user
+    session.started_ms = world.now_ms
+    session.prompt = prompt
+    session.output = output
+    session.window = stream.window
+    session.device = NONE
+    if stream.matches > 0:
+        recorded = int(uniform(key, 0, TRACE_START) * stream.recorded)
+        session.place = row(world.starts, START, stream.start + recorded).place
+
+    session.replica = chosen_replica(world, row(world.targets, TARGET, stream.target), stream.routing, key)
+    row(world.replicas, REPLICA, session.replica).live += 1
+    if stream.mode == DISTRIBUTED:
+        draft = row(world.drafts, DRAFT, stream.draft)
+        session.device = chosen_device(world, draft, stream.draft_routing, key)
+        row(world.devices, DEVICE, session.device).live += 1
+        occupy(world, session.device, s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prompt)))
+    up_ms = delay_ms(world, stream.up, stream.up_end, TOKEN_ID_BYTES * prompt, key, 0, UP_JITTER)
+    push(world, world.now_ms + up_ms, PROMPT_ARRIVES, r)
+
+
+@compiled
+def chosen_replica(world: World, pool: Row, routing: int, key: int) -> int:
+    """The replica that a session is tied to."""
+    if routing == JSQ:
+        best = pool.first
+        for i in range(pool.first + 1, pool.first + pool.count):
+            if row(world.replicas, REPLICA, i).live < row(world.replicas, REPLICA, best).live:
+                best = i
+        return best  # type: ignore[no-any-return]
+    return in_turn_or_random(pool, routing, uniform(key, 0, ROUTE))
+
+
+@compiled
+def chosen_device(world: World, pool: Row, routing: int, key: int) -> int:
+    """The draft device that a session is tied to."""
+    if routing == JSQ:
+        best = pool.first
+        for i in range(pool.first + 1, pool.first + pool.count):
+            if row(world.devices, DEVICE, i).live < row(world.devices, DEVICE, best).live:
+                best = i
+        return best  # type: ignore[no-any-return]
+    return in_turn_or_random(pool, routing, uniform(key, 0, DRAFT_ROUTE))
+
+
+@compiled
+def in_turn_or_random(pool: Row, routing: int, u: float) -> int:
+    """A server of the pool by round robin, or by the uniform number `u`."""
+    if routing == ROUND_ROBIN:
+        turn = pool.turn
+        pool.turn = turn + 1
+        return pool.first + turn % pool.count  # type: ignore[no-any-return]
+    return pool.first + int(u * pool.count)  # type: ignore[no-any-return]
+
+
+@compiled
+def occupy(world: World, d: int, s: int, job_ms: float) -> float:
+    """Put a job at the end of a draft device's queue; returns when it ends."""
+    device = row(world.devices, DEVICE, d)
+    ends_ms = max(device.free_ms, world.now_ms) + job_ms
+    device.free_ms = ends_ms
+    device.busy_ms += job_ms
+    row(world.work, WORK, s).draft_ms += job_ms
+    return ends_ms  # type: ignore[no-any-return]

@@ -1,0 +1,183 @@
+"""What happens between a session's rounds: the target emits, the verdict travels, the draft proposes."""
+
+from __future__ import annotations
+
+from math import log, nan
+
+from dsd_plan.control import policy
+from dsd_plan.control.policy import Observation, Policy, PolicyState, decide
+from dsd_plan.domain.step_time import decode_ms
+from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.heap import push
+from dsd_plan.replay.layout import (
+    CUMULATIVE,
+    DEVICE,
+    DISTRIBUTED,
+    DRAFT,
+    FUSED,
+    GROUP,
+    JOB_ARRIVES,
+    MATCH,
+    NONE,
+    REPLICA,
+    SESSION,
+    STREAM,
+    TARGET_ONLY,
+    USER_REQUEST,
+    VERDICT_ARRIVES,
+    Row,
+    World,
+)
+from dsd_plan.replay.memory import row
+from dsd_plan.replay.messages import delay_ms
+from dsd_plan.replay.random_numbers import ACCEPT, DOWN_JITTER, THINK, UP_JITTER, uniform
+from dsd_plan.replay.replica import join, release, wake
+from dsd_plan.replay.requests import occupy
+from dsd_plan.replay.surfaces import surface_at
+
+compiled(policy.static)
+compiled(decide)
+
+
+@compiled
+def verdict_arrives(world: World, r: int) -> None:
+    """First token or verdict at the site (distributed): choose the window, draft it, send it up."""
+    session = row(world.sessions, SESSION, r)
+    stream = row(world.streams, STREAM, session.stream)
+    choose_window(stream, session)
+    context = session.prompt + session.emitted
+    surface = surface_at(world, row(world.drafts, DRAFT, stream.draft).surface)
+    job_ms = session.window * decode_ms(surface, 1.0, 1.0, float(context))
+    drafted_ms = occupy(world, session.device, session.stream, job_ms)
+    turn = session.rounds + 1
+    up_ms = delay_ms(world, stream.up, stream.up_end, stream.round_up, session.key, turn, UP_JITTER)
+    session.network_ms = up_ms
+    session.sum_draft_ms += drafted_ms - world.now_ms
+    session.sum_up_ms += up_ms
+    push(world, drafted_ms + up_ms, JOB_ARRIVES, r)
+
+
+@compiled
+def choose_window(stream: Row, session: Row) -> None:
+    """Ask the policy, with what the session knows."""
+    observation = Observation(
+        session.last_accepted,
+        session.last_proposed,
+        session.network_ms,
+        session.wait_ms,
+        session.iteration_ms,
+        session.batch,
+        session.queued,
+    )
+    state, decision = decide(Policy(stream.policy, stream.window), PolicyState(session.window), observation)
+    session.window = decision.window
+
+
+@compiled
+def iteration_ends(world: World, i: int) -> None:
+    """Every member emits, in the order of the queue; those that go on at once join it again."""
+    replica = row(world.replicas, REPLICA, i)
+    replica.stepping = 0
+    r = replica.batch_head
+    for _ in range(replica.batch):
+        behind = row(world.sessions, SESSION, r).next
+        emit(world, r, replica)
+        r = behind
+    if replica.queued > 0:
+        wake(world, i)
+
+
+@compiled
+def emit(world: World, r: int, replica: Row) -> None:
+    """The target has produced the session's next tokens: send them down, and see to what follows."""
+    session = row(world.sessions, SESSION, r)
+    stream = row(world.streams, STREAM, session.stream)
+    prefilled = session.emitted == 0
+    tokens = 1
+    payload = stream.first_down
+    if not prefilled:
+        session.rounds += 1
+        payload = stream.round_down
+        if session.mode != TARGET_ONLY:
+            tokens = min(accept(world, stream, session) + 1, session.output - session.emitted)
+            if session.mode == FUSED:
+                payload *= tokens
+    turn = session.rounds
+    down_ms = delay_ms(world, stream.down, stream.down_end, payload, session.key, turn, DOWN_JITTER)
+    session.emitted += tokens
+
+    arrival_ms = world.now_ms + down_ms
+    gap_ms = nan
+    if prefilled:
+        session.first_ms = arrival_ms
+    else:
+        keep_times(session, replica, down_ms)
+        # A stream stays in order; a verdict is answered before the next can follow.
+        arrival_ms = max(arrival_ms, session.last_ms)
+        gap_ms = arrival_ms - session.last_ms
+    session.last_ms = arrival_ms
+    group = row(world.groups, GROUP, world.logged)
+    world.logged += 1
+    group.session = r
+    group.tokens = tokens
+    group.arrival_ms = arrival_ms
+    group.gap_ms = gap_ms
+
+    if session.emitted == session.output:
+        finish(world, r, session)
+    elif session.mode == DISTRIBUTED:
+        push(world, arrival_ms, VERDICT_ARRIVES, r)
+    else:
+        join(world, r)
+
+
+@compiled
+def accept(world: World, stream: Row, session: Row) -> int:
+    """How many proposals the target accepts: the trace's next run of matches, or a draw from the law."""
+    window = session.window
+    accepted = 0
+    if stream.matches > 0:
+        place = session.place
+        while accepted < window and row(world.match, MATCH, stream.match + place).hit == 1:
+            accepted += 1
+            place = place + 1 if place + 1 < stream.matches else 0
+        session.place = place + 1 if place + 1 < stream.matches else 0  # past the target's own token
+    else:
+        u = uniform(session.key, session.rounds, ACCEPT)
+        while accepted < window and u >= row(world.cdf, CUMULATIVE, stream.cdf + accepted).p:
+            accepted += 1
+    session.last_accepted = accepted
+    session.last_proposed = window
+    session.accepted += accepted
+    session.proposed += window
+    return accepted
+
+
+@compiled
+def keep_times(session: Row, replica: Row, down_ms: float) -> None:
+    """Where this round's time went. A stream pays no way down a round: it is one offset of all its tokens."""
+    session.iteration_ms = replica.batch_draft_ms + replica.batch_step_ms
+    session.batch = replica.batch
+    session.sum_wait_ms += session.wait_ms
+    if session.mode == FUSED:
+        session.sum_draft_ms += replica.batch_draft_ms
+        session.sum_verify_ms += replica.batch_step_ms
+    else:
+        session.sum_verify_ms += session.iteration_ms
+    if session.mode == DISTRIBUTED:
+        session.network_ms += down_ms
+        session.sum_down_ms += down_ms
+
+
+@compiled
+def finish(world: World, r: int, session: Row) -> None:
+    """The target has produced the last token: free what the session held; its user reads, thinks and asks again."""
+    session.done = 1
+    if world.watched <= r < world.watched_end:
+        world.unfinished -= 1
+    if session.device != NONE:
+        row(world.devices, DEVICE, session.device).live -= 1
+    if session.user != NONE:
+        think_ms = -log(uniform(session.key, 0, THINK)) * row(world.streams, STREAM, session.stream).think_ms
+        push(world, session.last_ms + think_ms, USER_REQUEST, session.user)
+    release(world, session)

@@ -1,0 +1,32 @@
+"""Step-time surfaces inside the kernel: the very functions of `domain.step_time`, over views of one table."""
+
+from __future__ import annotations
+
+from dsd_plan.domain import step_time
+from dsd_plan.domain.step_time import StepSurface
+from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.layout import SURFACE, World
+from dsd_plan.replay.memory import floats, row
+
+for _function in (
+    *(step_time.law_decode_ms, step_time.law_prefill_ms, step_time.clamp, step_time.cell),
+    *(step_time.decode_ms, step_time.prefill_ms, step_time.iteration_ms),
+):
+    compiled(_function)
+
+
+@compiled
+def surface_at(world: World, index: int) -> StepSurface:
+    """A surface as views into the numbers of all surfaces."""
+    at = row(world.surfaces, SURFACE, index)
+    numbers = world.numbers
+    return StepSurface(
+        floats(numbers, at.decode_batch, (at.batches,)),
+        floats(numbers, at.decode_new, (at.news,)),
+        floats(numbers, at.decode_context, (at.contexts,)),
+        floats(numbers, at.decode, (at.batches, at.news, at.contexts)),
+        floats(numbers, at.prefill_batch, (at.prefills,)),
+        floats(numbers, at.prefill_prompt, (at.prompts,)),
+        floats(numbers, at.prefill, (at.prefills, at.prompts)),
+        floats(numbers, at.law, (4,)),
+    )
