@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Interval, Performance, WorkloadPerformance
 from dsd_plan.domain.study import Agreement, VerdictKind
 
@@ -60,23 +59,6 @@ class Crosscheck:
 
 
 _AGREEMENTS = TypeAdapter(tuple[Agreement, ...])
-
-
-def crosscheck(
-    deployed: Deployed,
-    *,
-    seed: int = 0,
-    requests: int = 4000,
-    replications: int = 8,
-    tolerance: float | None = None,
-) -> Crosscheck:
-    """Predict and replay a plan, and compare. Raises UnstableError where the model finds a device saturated."""
-    from dsd_plan.model import predict
-    from dsd_plan.replay import replay
-
-    predicted = predict(deployed)
-    replayed = replay(deployed, seed=seed, requests=requests, replications=replications)
-    return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
 
 
 def agreements(predicted: Performance, observed: Performance, tolerance: float | None = None) -> tuple[Agreement, ...]:

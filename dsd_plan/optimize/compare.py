@@ -33,7 +33,7 @@ class Ratio:
     low: float
     high: float
     errors: Mapping[str, float]
-    """Half-widths as shares, by where they come from: "replay", "model", "acceptance"."""
+    """Half-widths as shares, by where they come from: "replay", "model", "acceptance", "rounding"."""
 
     @property
     def surely_below(self) -> bool:
@@ -92,7 +92,8 @@ def ratio_of(confirmation: Confirmation, measure: Measure, one: Confirmed, other
         "model": _model_error(one, other, measure, point),
         "acceptance": _acceptance_error(confirmation, one, other, measure),
     }
-    half = max(LEAST_ERROR, sqrt(sum(error**2 for error in errors.values())))
+    errors["rounding"] = LEAST_ERROR
+    half = sqrt(sum(error**2 for error in errors.values()))
     return Ratio(point, point * exp(-half), point * exp(half), errors)
 
 

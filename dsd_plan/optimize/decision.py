@@ -9,6 +9,7 @@ from dsd_plan.domain.scenario import Mode
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, Space
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, spelling
 from dsd_plan.optimize.options import MIXED, NAMES, Outcome, nearest_miss, trouble
@@ -72,7 +73,7 @@ def _outcome(confirmation: Confirmation, space: Space, mode: Mode) -> Outcome:
     if mode != "target_only" and len(space.by_workload) > 1:
         tried.append(space.partly(mode))
     for within in tried:
-        confirmed = confirmation.best(within, name)
+        confirmed = confirmation.best(within, mode.replace("_", " "))
         if confirmed is not None:
             return Outcome(name, within, confirmed)
     return Outcome(name, tried[0], None, nearest_miss(confirmation, tried[0]))
@@ -82,7 +83,7 @@ def _mixed(confirmation: Confirmation, space: Space, outcomes: list[Outcome]) ->
     """A plan of several modes, where that beats every plan of one."""
     known = {outcome.confirmed.choice for outcome in outcomes if outcome.confirmed is not None}
     keys = [outcome.confirmed.judged.key for outcome in outcomes if outcome.confirmed is not None]
-    confirmed = confirmation.best(space, MIXED)
+    confirmed = confirmation.best(space, "any mode")
     if confirmed is None or confirmed.choice in known or any(key <= confirmed.judged.key for key in keys):
         return []
     return [Outcome(MIXED, space, confirmed)]
@@ -176,7 +177,15 @@ def _case(confirmation: Confirmation, space: Space, outcomes: list[Outcome], cho
         tpot=tpot,
         plain_trouble=_trouble(confirmation, plain),
         speculative_trouble=_speculative_trouble(confirmation, speculative, fastest),
+        edge=_edge(outcomes),
     )
+
+
+def _edge(outcomes: list[Outcome]) -> Trial | None:
+    for outcome in outcomes:
+        if outcome.name == NAMES["distributed"]:
+            return outcome.miss if outcome.confirmed is None else outcome.confirmed.judged.trial
+    return None
 
 
 def _representative(confirmation: Confirmation, outcomes: list[Outcome]) -> Confirmed | None:

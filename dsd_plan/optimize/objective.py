@@ -136,11 +136,11 @@ def better(best: Judged | None, other: Judged) -> Judged | None:
 
 def spelling(choice: Choice) -> str:
     """A choice in one line, for messages and for breaking the last ties."""
-    ways = [
-        f"{c.workload}: {c.mode} on {c.target_device}"
-        + (f" with {c.draft_model} on {c.draft_device}, window {c.window}" if c.window is not None else "")
-        for c in choice.candidates
-    ]
+    served: dict[str, list[str]] = {}
+    for c in choice.candidates:
+        draft = f" with {c.draft_model} on {c.draft_device}, window {c.window}" if c.window is not None else ""
+        served.setdefault(f"{c.mode.replace('_', ' ')} on {c.target_device}{draft}", []).append(c.workload)
+    ways = [way if len(served) == 1 else f"{' + '.join(names)}: {way}" for way, names in served.items()]
     replicas = ", ".join(f"{count} × {name}" for name, count in choice.counts)
     return f"{'; '.join(ways)} ({replicas})"
 

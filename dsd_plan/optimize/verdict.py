@@ -12,6 +12,7 @@ from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
+from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.evidence import acceptance_evidence
 from dsd_plan.optimize.words import number, percent
 
@@ -35,6 +36,8 @@ class Case:
     plain_trouble: str = ""
     """Why plain decoding cannot do, where it cannot."""
     speculative_trouble: str = ""
+    edge: Trial | None = None
+    """The best plan that drafts at the edge, whether it can do or not."""
 
 
 def verdict(case: Case) -> Verdict:
@@ -171,7 +174,7 @@ def _no_speculation(case: Case) -> str:
         plain = f" Decode plainly: {_numbers(case, case.plain)}, on {devices} devices."
     if case.speculative is None:
         return f"Do not speculate here: {case.speculative_trouble or 'there is no draft for any target'}.{plain}"
-    return f"Do not speculate here: the best speculative plan {case.speculative_trouble}.{plain}"
+    return f"Do not speculate here: the best speculative plan {case.speculative_trouble}{break_even_words(case)}.{plain}"
 
 
 def _not_worth_it(case: Case) -> str:
@@ -186,29 +189,31 @@ def _not_worth_it(case: Case) -> str:
             f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]}, mean TPOT would be "
             f"{percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)} higher"
         )
-    even = break_even_words(case)
-    return f"Do not speculate here: {loss} than plain decoding{even}; decode plainly: {_numbers(case, case.plain)}."
+    return (
+        f"Do not speculate here: {loss} than plain decoding's{break_even_words(case)}; "
+        f"decode plainly: {_numbers(case, case.plain)}."
+    )
 
 
 def break_even_words(case: Case) -> str:
-    """What a distributed round costs, and at which round trip it would pay: RTT < E[X]·t_T − (γt_d + W + t_v)."""
-    if case.speculative is None or case.plain is None:
+    """What a round from the edge costs, and at which round trip it would pay: RTT < E[X]·t_T − (γt_d + W + t_v)."""
+    if case.edge is None or case.edge.performance is None or case.plain is None:
         return ""
-    for candidate in case.speculative.choice.candidates:
+    for candidate in case.edge.choice.candidates:
         if candidate.mode != "distributed":
             continue
-        seen = case.speculative.predicted.workload(candidate.workload)
+        seen = case.edge.performance.workload(candidate.workload)
         plain = case.plain.predicted.workload(candidate.workload)
         parts, tokens, step = seen.round_parts, seen.tokens_per_round, plain.tpot_ms.mean
         if parts is None or tokens is None or step is None:
             continue
-        at_site = parts.draft_ms + parts.wait_ms + parts.verify_ms
+        at_ends = parts.draft_ms + parts.wait_ms + parts.verify_ms
         rtt_ms = parts.uplink_ms + parts.downlink_ms
-        even = tokens * step - at_site
-        limit = f"break-even is {number(even)} ms" if even > 0.0 else "it would not pay even without a network"
+        even = tokens * step - at_ends
+        limit = f"break-even is at {number(even)} ms" if even > 0.0 else "which would not pay even without a network"
         return (
-            f" (a round of window {candidate.window} takes {number(at_site + rtt_ms)} ms for {number(tokens)} tokens, "
-            f"{number(rtt_ms)} of them on the way; {limit})"
+            f"; from the edge, at {number(rtt_ms)} ms round trip a round of window {candidate.window} takes "
+            f"{number(at_ends + rtt_ms)} ms for {number(tokens)} tokens, {limit}"
         )
     return ""
 

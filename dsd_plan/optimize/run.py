@@ -1,0 +1,91 @@
+"""From a scenario, a model and a way to observe plans, to a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import Agreement, Provenance, Study
+from dsd_plan.optimize.candidates import space_of
+from dsd_plan.optimize.confirm import Confirmation, Observe
+from dsd_plan.optimize.decision import decide
+from dsd_plan.optimize.evaluate import Evaluator, Predict
+from dsd_plan.optimize.study import study_of
+
+OnProgress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and what is going on or was found."""
+
+Agree = Callable[[Performance, Performance], Sequence[Agreement]]
+
+STAGES_AFTER_MODES = 6
+"""Runners-up, verdict, curves, maps, tipping points, and the end."""
+
+
+def optimize(
+    scenario: Scenario,
+    predict: Predict,
+    observe: Observe,
+    agree: Agree,
+    provenance: Provenance,
+    on_progress: OnProgress | None = None,
+) -> Study:
+    """The best plan of `scenario` with everything that speaks for and against it.
+
+    `predict` is the model; `observe` replays a plan; `agree` compares what the two say of the chosen plan.
+    Raises InfeasibleError where no plan keeps every budget under the model and in the replay.
+    """
+    space = space_of(scenario)
+    progress = _Progress(scenario, on_progress)
+    story = [*space.notes, _size(space.by_workload, scenario)]
+
+    def tell(line: str) -> None:
+        story.append(line)
+        progress.found(line)
+
+    confirmation = Confirmation(Evaluator(scenario, predict), observe, tell)
+    decision = decide(confirmation, space, progress.stage)
+    chosen = decision.chosen
+    study = study_of(
+        confirmation,
+        space,
+        decision,
+        agreements=agree(chosen.predicted, chosen.observed.pooled),
+        story=story,
+        provenance=provenance,
+        stage=progress.stage,
+    )
+    progress.end()
+    return study
+
+
+def _size(by_workload: Sequence[Sequence[object]], scenario: Scenario) -> str:
+    ways = ", ".join(
+        f"{len(group)} for {workload.name}" for workload, group in zip(scenario.workloads, by_workload, strict=True)
+    )
+    return f"ways to serve each workload, replicas aside: {ways}"
+
+
+class _Progress:
+    """Steps are the stages of the search; what is found in between moves nothing."""
+
+    def __init__(self, scenario: Scenario, on_progress: OnProgress | None) -> None:
+        modes = sum(mode in scenario.search.modes for mode in ("target_only", "fused", "distributed"))
+        self._total = modes + (len(scenario.workloads) > 1) + STAGES_AFTER_MODES
+        self._done = 0
+        self._on_progress = on_progress
+
+    def stage(self, text: str) -> None:
+        self._say(text)
+        self._done += 1
+
+    def found(self, text: str) -> None:
+        self._say(text)
+
+    def end(self) -> None:
+        self._done = self._total
+        self._say("done")
+
+    def _say(self, text: str) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self._done, self._total, text)

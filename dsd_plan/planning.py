@@ -1,0 +1,136 @@
+"""The public API: scenario in, answers out. Everything here is deterministic for a seed.
+
+    from dsd_plan import load_scenario, optimize
+    study = optimize(load_scenario("metro.toml"), seed=1)
+    print(study.verdict.sentence)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from dsd_plan import __version__
+from dsd_plan.crosscheck import Crosscheck, agreements
+from dsd_plan.domain.checks import scenario_problems
+from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import InputHash, Provenance, Study
+from dsd_plan.errors import PlanError, ScenarioError
+from dsd_plan.files import load_plan, load_scenario
+from dsd_plan.optimize.confirm import Observation
+from dsd_plan.optimize.run import OnProgress
+
+__all__ = ["crosscheck", "load_plan", "load_scenario", "optimize", "predict", "replay"]
+
+REQUESTS = 4000
+"""Requests in one replication, in total."""
+REPLICATIONS = 8
+
+
+def predict(scenario: Scenario, plan: Plan) -> Performance:
+    """What the analytic model says of a plan: latency in ms, rates a second, energy in J a token, cost an hour.
+
+    Raises ScenarioError or PlanError listing everything that does not fit, UnstableError naming the device that the
+    offered work saturates.
+    """
+    from dsd_plan import model
+
+    return model.predict(_deployed(scenario, plan))
+
+
+def replay(
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    requests: int = REQUESTS,
+    replications: int = REPLICATIONS,
+) -> Performance:
+    """Replay a plan event by event; same seed, same result. Intervals need two replications or more.
+
+    A run that is saturated or does not settle has `steady` false and no latencies. Raises ScenarioError, PlanError.
+    """
+    return _replayed(_deployed(scenario, plan), seed, requests, replications).pooled
+
+
+def crosscheck(
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    requests: int = REQUESTS,
+    replications: int = REPLICATIONS,
+    tolerance: float | None = None,
+) -> Crosscheck:
+    """Predict and replay a plan, and judge every metric: agrees, disagrees, or undecided.
+
+    `tolerance`: one relative error for all metrics, instead of 5 % for means and 10 % for p95 and p99.
+    Raises ScenarioError, PlanError, UnstableError.
+    """
+    from dsd_plan import model
+
+    deployed = _deployed(scenario, plan)
+    predicted = model.predict(deployed)
+    replayed = _replayed(deployed, seed, requests, replications).pooled
+    return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
+
+
+def optimize(
+    scenario: Scenario,
+    *,
+    seed: int = 0,
+    requests: int = REQUESTS,
+    replications: int = REPLICATIONS,
+    on_progress: OnProgress | None = None,
+    command: str = "",
+    machine: Mapping[str, str] | None = None,
+    created_at: str | None = None,
+) -> Study:
+    """Choose mode, draft, window and replicas for every workload; replay the winner before believing it.
+
+    `on_progress(done, total, text)` is called as the search goes. `command`, `machine` and `created_at` go into the
+    study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
+    Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
+    """
+    from dsd_plan import model
+    from dsd_plan.optimize.run import optimize as optimized
+
+    _check(scenario)
+
+    def observe(plan: Plan) -> Observation:
+        return _replayed(deploy(scenario, plan), seed, requests, replications)
+
+    return optimized(
+        scenario,
+        predict=model.predict,
+        observe=observe,
+        agree=agreements,
+        provenance=Provenance(
+            version=__version__,
+            command=command,
+            seed=seed,
+            inputs=tuple(InputHash(path=file.path, sha256=file.sha256) for file in scenario.inputs),
+            machine=dict(machine or {}),
+            created_at=created_at,
+        ),
+        on_progress=on_progress,
+    )
+
+
+def _check(scenario: Scenario) -> None:
+    problems = scenario_problems(scenario)
+    if problems:
+        raise ScenarioError(f"scenario {scenario.name}", problems)
+
+
+def _deployed(scenario: Scenario, plan: Plan) -> Deployed:
+    """The plan in its scenario, both checked: they may have been written in code."""
+    _check(scenario)
+    problems = (*plan_problems(plan), *plan_misfits(scenario, plan))
+    if problems:
+        raise PlanError(f"plan for {plan.scenario}", problems)
+    return deploy(scenario, plan)

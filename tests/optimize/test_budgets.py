@@ -1,0 +1,66 @@
+"""Broken by how much, and judged by whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+import pytest
+
+from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.scenario import FleetBudgets
+from dsd_plan.optimize.budgets import Limit, budget_checks, limits_of, quantity_of
+from dsd_plan.optimize.candidates import Choice, full_counts, plan_of, space_of
+from tests.optimize import stub_model
+from tests.optimize.small_scenarios import chat, scenario
+from tests.optimize.stub_replay import scaled
+
+
+def test_excess_is_the_share_by_which_a_limit_is_broken() -> None:
+    ceiling = Limit("chat", "tpot_p95_ms", 40.0)
+    assert ceiling.excess(50.0) == pytest.approx(0.25)
+    assert ceiling.excess(30.0) == pytest.approx(-0.25)
+    assert ceiling.excess(None) == inf
+    floor = Limit("chat", "goodput_share", 0.9)
+    assert floor.excess(0.75) == pytest.approx(0.2)
+    assert floor.excess(1.0) == pytest.approx(-0.1)
+    assert floor.excess(0.0) == inf
+
+
+def test_slack_loosens_ceilings_and_floors_alike() -> None:
+    assert Limit("chat", "tpot_p95_ms", 40.0).excess(44.0, slack=0.1) == pytest.approx(0.0)
+    assert Limit("chat", "goodput_share", 0.88).excess(0.8, slack=0.1) == pytest.approx(0.0)
+    assert Limit("chat", "tpot_p95_ms", 40.0).excess(39.0, slack=-0.1) > 0.0
+
+
+def test_a_fleet_that_may_cost_nothing_is_kept_by_nothing_else() -> None:
+    assert Limit("fleet", "cost_per_hour", 0.0).excess(0.0) < 0.0
+    assert Limit("fleet", "cost_per_hour", 0.0).excess(0.01) == inf
+
+
+def test_every_budget_of_a_scenario_is_found() -> None:
+    given = scenario(
+        workloads=(chat(tpot_p95_ms=40.0, goodput_share=0.9), chat(name="notes", ttft_p50_ms=300.0)),
+        budgets=FleetBudgets(cost_per_hour=9.0, energy_j_per_token=2.0),
+    )
+    assert [str(limit) for limit in limits_of(given)] == [
+        "chat: tpot_p95_ms",
+        "chat: goodput_share",
+        "notes: ttft_p50_ms",
+        "fleet: energy_j_per_token",
+        "fleet: cost_per_hour",
+    ]
+
+
+def test_a_budget_that_only_the_model_keeps_is_not_kept() -> None:
+    given = scenario(workloads=(chat(tpot_p95_ms=30.0),))
+    plain = space_of(given).by_workload[0][:1]
+    predicted = stub_model.predict(deploy(given, plan_of(given, Choice(plain, full_counts(given, plain)))))
+    given = scenario(workloads=(chat(tpot_p95_ms=1.05 * (quantity_of(predicted, "chat", "tpot_p95_ms") or 0.0)),))
+    assert [check.kept for check in budget_checks(given, predicted, None)] == [True]
+    (check,) = budget_checks(given, predicted, scaled(predicted, 1.1))
+    assert not check.kept
+    assert check.replayed is not None
+    assert check.replayed.point == pytest.approx(1.1 * (check.predicted or 0.0))
+    unknown = replace(predicted, workloads=(replace(predicted.workloads[0], tpot_ms=predicted.workloads[0].tpot_ms.__class__()),))
+    assert [check.kept for check in budget_checks(given, predicted, unknown)] == [False]
