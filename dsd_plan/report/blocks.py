@@ -1,0 +1,64 @@
+"""What a section of the page is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsd_plan.report.markup import Html
+from dsd_plan.report.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One entry of a chart's colour key."""
+
+    token: str
+    """Name of the colour token in the stylesheet, e.g. "mode-fused"."""
+    text: str
+    shape: str = "block"
+    """"block", "line", "dash", "dot" or "hatch"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure that script draws: its question, the answer in words, how to read it, and its numbers as a table."""
+
+    slug: str
+    question: str
+    answer: str | Html
+    how_to_read: str
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+    height_px: int
+    key: tuple[KeyEntry, ...] = ()
+    numbers: Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A paragraph."""
+
+    text: str | Html
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Something that opens on demand."""
+
+    summary: str
+    body: Html
+
+
+Block = Chart | Table | Prose | Folded | Html
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One of the page's questions, what answers it, and what follows from it in one line."""
+
+    slug: str
+    nav: str
+    title: str
+    so_what: str
+    blocks: tuple[Block, ...] = field(default=())

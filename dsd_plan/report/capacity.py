@@ -1,0 +1,215 @@
+"""Section 3: is it enough? Latency against load, in every mode, with budget and knee."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dsd_plan.domain.study import LoadCurve, Study
+from dsd_plan.report.blocks import Block, Chart, Prose, Section
+from dsd_plan.report.decision import load_answer
+from dsd_plan.report.figures import axis, layout, mode_key, mode_token, note, round_up, straight, token
+from dsd_plan.report.keypicture import curve_name
+from dsd_plan.report.labels import place_labels
+from dsd_plan.report.markup import isolated
+from dsd_plan.report.numbers import given_quantity, label, multiple
+from dsd_plan.report.reading import (
+    KeyMetric,
+    best_known,
+    chosen_curve,
+    curves_of,
+    fullest_device,
+    holds_between,
+    key_metric,
+    knee_of,
+    latency,
+    latency_interval,
+    limit_of,
+    mode_name,
+    value_at,
+    workload_of,
+)
+from dsd_plan.report.tables import Cell, Number, Table, named, quantity_cell
+
+HOW_TO_READ = (
+    "Each line is one way to serve this workload, as the model predicts it; the thick one is the plan. The further "
+    "right, the more requests: 1 is today's load. A line ends where saturation reaches 1, because beyond that there is "
+    "no average to draw. The dashed line is the budget. The dot is the replay at today's load, with its 95 % interval."
+)
+
+PLOT_PX = (790.0, 284.0)
+"""The size of a chart's inside in a wide window."""
+ANCHORS = {"start": "left", "end": "right"}
+
+
+def capacity_section(study: Study) -> Section:
+    """A chart for TPOT and one for TTFT, by workload."""
+    blocks: list[Block] = []
+    for workload in dict.fromkeys(curve.workload for curve in study.curves):
+        for metric in ("tpot_p95_ms", "ttft_p95_ms"):
+            if limit_of(study, workload, metric) is None and limit_of(study, workload, "tpot_mean_ms"):
+                metric = metric.replace("tpot_p95", "tpot_mean")
+            key = KeyMetric(workload, metric, limit_of(study, workload, metric))
+            curves = [c for c in curves_of(study, workload) if any(value_at(p, metric) is not None for p in c.points)]
+            if curves:
+                blocks.append(_chart(study, key, curves, len(blocks)))
+    if not blocks:
+        blocks.append(Prose("The study holds no load curves."))
+    return Section("load", "Is it enough?", "Is it enough?", what_breaks_first(study), tuple(blocks))
+
+
+def _chart(study: Study, key: KeyMetric, curves: list[LoadCurve], at: int) -> Chart:
+    chosen = chosen_curve(study, key.workload)
+    seen = workload_of(best_known(study), key.workload)
+    today = latency(seen, key.metric)
+    ends = latency_interval(seen, key.metric)
+    top = _top(key, curves, today)
+    load_end = max(point.load for curve in curves for point in curve.points)
+    data = [_trace(curve, key, curve is chosen) for curve in reversed(curves)]
+    if today is not None:
+        broken = key.limit is not None and today > key.limit
+        data.append(_today(today, None if ends is None else (ends.low, ends.high), broken, chosen))
+    frame = layout(
+        axis("load, multiples of today's", range=[0, load_end]),
+        axis(f"{label(key.metric)}, ms", range=[0, top]),
+        shapes=[],
+        annotations=_labels(curves, key, top, load_end),
+    )
+    if key.limit is not None:
+        frame["shapes"].append(straight(0, key.limit, load_end, key.limit, "dash"))
+        text = f"budget {given_quantity(key.metric, key.limit)}"
+        frame["annotations"].append(note(text, 0, key.limit, xanchor="left", yanchor="bottom", xshift=6))
+    knee = knee_of(chosen) if chosen else None
+    if knee is not None:
+        line = {"color": token("muted"), "width": 1, "dash": "dot"}
+        frame["shapes"].append(straight(knee, 0, knee, top, line=line))
+        text = f"knee {multiple(knee)}×"
+        frame["annotations"].append(note(text, knee, 0, xanchor="right", yanchor="bottom", xshift=-4))
+    return Chart(
+        slug=f"load-{at}",
+        question=f"How does {label(key.metric)} of {isolated(key.workload)} grow with load?",
+        answer=load_answer(study, key),
+        how_to_read=HOW_TO_READ,
+        data=data,
+        layout=frame,
+        height_px=340,
+        key=mode_key([curve.mode for curve in curves]),
+        numbers=_numbers(curves, key),
+    )
+
+
+def _top(key: KeyMetric, curves: list[LoadCurve], today: float | None) -> float:
+    lowest = [v for curve in curves for p in curve.points if (v := value_at(p, key.metric)) is not None]
+    wanted = max(2.2 * (today or 0.0), 1.5 * key.limit if key.limit else 0.0, 1.5 * min(lowest))
+    return min(round_up(wanted), round_up(max(lowest) * 1.05)) if max(lowest) > (key.limit or 0) else round_up(wanted)
+
+
+def _trace(curve: LoadCurve, key: KeyMetric, chosen: bool) -> dict[str, Any]:
+    points = sorted(curve.points, key=lambda p: p.load)
+    window = f", γ = {curve.window}" if curve.mode != "target_only" else ""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": mode_name(curve.mode),
+        "x": [p.load for p in points],
+        "y": [value_at(p, key.metric) for p in points],
+        "customdata": [p.saturation for p in points],
+        "connectgaps": False,
+        "line": {"color": token(mode_token(curve.mode)), "width": 3.5 if chosen else 2},
+        "hovertemplate": f"{mode_name(curve.mode)}{window}<br>%{{x:.3g}} × today's load<br>"
+        "%{y:.3g} ms, saturation %{customdata:.2f}<extra></extra>",
+    }
+
+
+def _today(value: float, ends: tuple[float, float] | None, broken: bool, chosen: LoadCurve | None) -> dict[str, Any]:
+    colour = token("broken") if broken else token(mode_token(chosen.mode) if chosen else "ink")
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [1],
+        "y": [value],
+        "marker": {"size": 11, "color": colour, "line": {"color": token("paper"), "width": 1.5}},
+        "hovertemplate": "today, replayed: %{y:.3g} ms<extra></extra>",
+    }
+    if ends is not None:
+        trace["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [ends[1] - value],
+            "arrayminus": [value - ends[0]],
+            "color": token("ink"),
+            "thickness": 1.5,
+            "width": 5,
+        }
+    return trace
+
+
+def _labels(curves: list[LoadCurve], key: KeyMetric, top: float, load_end: float) -> list[dict[str, Any]]:
+    """Names beside the lines, placed for a wide window; a narrow one has the key alone."""
+    across, up = PLOT_PX[0] / load_end, PLOT_PX[1] / top
+    lines = []
+    for curve in curves:
+        points = sorted(curve.points, key=lambda p: p.load)
+        values = [(p.load, v) for p in points if (v := value_at(p, key.metric)) is not None]
+        lines.append((curve_name(curve), [(load * across, v * up) for load, v in values]))
+    levels = [] if key.limit is None else [key.limit * up]
+    return [
+        note(label.text, label.x / across, label.y / up, xanchor=ANCHORS[label.anchor], yanchor="middle", name="wide")
+        for label in place_labels(lines, PLOT_PX, levels)
+    ]
+
+
+def _numbers(curves: list[LoadCurve], key: KeyMetric) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for curve in curves:
+        for point in curve.points:
+            window = curve.window if curve.mode != "target_only" else None
+            value = quantity_cell(key.metric, value_at(point, key.metric))
+            rows.append(
+                (
+                    mode_name(curve.mode),
+                    Number(window, "#"),
+                    Number(point.load, "×", given=True),
+                    Number(point.saturation),
+                    value,
+                )
+            )
+    columns = ("Mode", "Window γ", "Load", "Saturation", label(key.metric))
+    return Table(f"{label(key.metric)} against load", columns, tuple(rows), file=f"load-{key.metric}")
+
+
+def what_breaks_first(study: Study) -> str:
+    """How far traffic may grow, what breaks then, and which device fills first."""
+    key = key_metric(study)
+    curve = chosen_curve(study, key.workload) if key else None
+    device = fullest_device(best_known(study))
+    first = f"; {isolated(device.name)} fills first, at saturation {device.saturation:.2f} today" if device else ""
+    if key is None or curve is None:
+        return f"How far load may grow was not drawn{first}."
+    if key.limit is None:
+        knee = knee_of(curve)
+        return f"No latency budget limits growth before the knee{f' at {multiple(knee)} ×' if knee else ''}{first}."
+    kept, broken = holds_between(curve, key.metric, key.limit)
+    if kept is None or (broken is not None and kept < 1):
+        return f"Today's load is already too much for the {label(key.metric)} budget{first}."
+    edge = f", not to {multiple(broken)} ×" if broken is not None else ""
+    return f"Traffic may grow to {multiple(kept)} × today's before {label(key.metric)} breaks its budget{edge}{first}."
+
+
+def devices_table(study: Study) -> Table:
+    """Load of each device type, predicted and observed."""
+    seen = {device.name: device for device in best_known(study).devices}
+    rows = []
+    for device in study.predicted.devices:
+        other = seen.get(device.name)
+        rows.append(
+            (
+                named(device.name),
+                Number(device.saturation),
+                Number(other.saturation if other else None),
+                Number(other.busy if other else device.busy, "%"),
+                Number(other.mean_batch if other else device.mean_batch),
+                Number(other.power_w if other else device.power_w, "W", unknown="not measured"),
+            )
+        )
+    columns = ("Device", "Saturation, model", "Saturation, replay", "Busy", "Mean batch", "Power")
+    return Table("How full each device is", columns, tuple(rows), file="devices")

@@ -1,0 +1,115 @@
+"""Section 6: which other plans there were, why they lost, and what would change the decision."""
+
+from __future__ import annotations
+
+from math import log
+
+from dsd_plan.domain.study import Study, TippingPoint
+from dsd_plan.report.blocks import Block, Prose, Section
+from dsd_plan.report.decision import options_table
+from dsd_plan.report.maps import input_value, short_name
+from dsd_plan.report.markup import Html, isolated, printable, safe
+from dsd_plan.report.numbers import multiple, share
+from dsd_plan.report.reading import key_metric, mode_name
+from dsd_plan.report.tables import Cell, Number, Table, Words, named, records_table
+from dsd_plan.units import unit_of
+
+WIDTH, HEIGHT, EDGE = 200, 26, 8
+
+
+def choices_section(study: Study) -> Section:
+    """Each mode's best plan, plans that cannot be told apart, the front of what is possible, and tipping points."""
+    key = key_metric(study)
+    blocks: list[Block] = []
+    if study.alternatives:
+        blocks.append(options_table(study, study.alternatives, key, "The best plan of each mode"))
+    if study.equivalents:
+        blocks.append(options_table(study, study.equivalents, key, "Plans that the data cannot tell from the best"))
+        blocks.append(Prose("Of plans that cannot be told apart, the simplest is chosen."))
+    if study.tipping_points:
+        blocks.append(_tipping_table(study))
+    if study.pareto:
+        blocks.append(records_table("Plans that no other beats in everything", study.pareto, "pareto"))
+    if not blocks:
+        blocks.append(Prose("The study lists no other plans."))
+    blocks.append(Prose(_bound(study)))
+    return Section("choices", "What else?", "Which choices were there?", _so_what(study), tuple(blocks))
+
+
+def _bound(study: Study) -> str:
+    if study.optimality_gap is None:
+        return "No bound on the best possible plan was worked out."
+    scope = f" The bound holds for {printable(study.bound_scope)}." if study.bound_scope else ""
+    if study.optimality_gap <= 0:
+        return f"No better plan exists within the bound (optimality gap 0 %).{scope}"
+    return f"The plan is at most {share(study.optimality_gap)} from the best possible one (optimality gap).{scope}"
+
+
+def _tipping_table(study: Study) -> Table:
+    rows = tuple(_tipping(point) for point in study.tipping_points)
+    columns = ("Workload", "Input", "Now", "Tips at", "To", "Range searched", "Where that lies")
+    return Table("What would change the decision?", columns, rows, file="tipping-points")
+
+
+def _tipping(point: TippingPoint) -> tuple[Cell, ...]:
+    low, high = (input_value(point.input, value) for value in point.searched)
+    becomes = mode_name(point.becomes) if point.becomes else "–"
+    unit = "ms" if unit_of(point.input) == "ms" else ""
+    return (
+        named(point.workload),
+        named(short_name(point.input)),
+        Number(point.now, unit, given=True),
+        Number(point.tips_at, unit, unknown="nowhere in the range"),
+        named(becomes),
+        Words(safe(f"{low} to {high}"), f"{low} to {high}"),
+        Words(_slider(point), ""),
+    )
+
+
+def _slider(point: TippingPoint) -> Html:
+    """The searched range with now (a dot) and the tipping point (a bar); by ratio where the range spans a decade."""
+    low, high = point.searched
+    if not low < high:
+        return Html("")
+    by_ratio = low > 0 and high / low >= 10
+
+    def place(value: float) -> float:
+        part = log(value / low) / log(high / low) if by_ratio and value > 0 else (value - low) / (high - low)
+        return EDGE + (WIDTH - 2 * EDGE) * min(1.0, max(0.0, part))
+
+    middle = HEIGHT / 2
+    now = place(point.now)
+    parts = [f'<line class="rail" x1="{EDGE}" x2="{WIDTH - EDGE}" y1="{middle}" y2="{middle}"/>']
+    if point.tips_at is not None:
+        tip = place(point.tips_at)
+        parts.append(f'<line class="room" x1="{now:.1f}" x2="{tip:.1f}" y1="{middle}" y2="{middle}"/>')
+        parts.append(f'<line class="tip" x1="{tip:.1f}" x2="{tip:.1f}" y1="5" y2="{HEIGHT - 5}"/>')
+    parts.append(f'<circle class="now" cx="{now:.1f}" cy="{middle}" r="5"/>')
+    words = f"now {multiple(point.now)}, " + (
+        f"tips at {multiple(point.tips_at)}" if point.tips_at is not None else "no tipping point in the range"
+    )
+    scale = ", by ratio" if by_ratio else ""
+    return Html(
+        f'<svg class="slider" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'aria-label="{safe(words + scale)}">{"".join(parts)}</svg>'
+    )
+
+
+def _so_what(study: Study) -> str:
+    tips = [p for p in study.tipping_points if p.tips_at is not None]
+    if not study.tipping_points:
+        return "How far the inputs may move before the decision changes was not searched."
+    if not tips:
+        return "No single input that was searched changes the decision: it is robust."
+
+    def distance(point: TippingPoint) -> float:
+        if point.now > 0 and point.tips_at and point.tips_at > 0:
+            return abs(log(point.tips_at / point.now))
+        return abs((point.tips_at or 0.0) - point.now)
+
+    near = min(tips, key=distance)
+    becomes = f", where {mode_name(near.becomes)} takes over" if near.becomes else ""
+    return (
+        f"Watch {short_name(near.input)} of {isolated(near.workload)}: the decision changes at "
+        f"{input_value(near.input, near.tips_at)} (now {input_value(near.input, near.now)}){becomes}."
+    )

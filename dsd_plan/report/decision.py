@@ -1,0 +1,225 @@
+"""The first screen: the decision in a sentence, options with reasons, one picture, and how far to trust it."""
+
+from __future__ import annotations
+
+from dsd_plan.domain.study import Agreement, Option, Study
+from dsd_plan.report.keypicture import key_picture
+from dsd_plan.report.markup import (
+    FRONT,
+    FirstUse,
+    Html,
+    isolated,
+    joined,
+    mark,
+    mark_legend,
+    name,
+    printable,
+    safe,
+    short,
+)
+from dsd_plan.report.numbers import (
+    METRICS,
+    THIN,
+    given,
+    given_quantity,
+    interval,
+    label,
+    multiple,
+    quantity,
+    share,
+    signed_share,
+)
+from dsd_plan.report.reading import (
+    KeyMetric,
+    best_known,
+    busy_devices,
+    chosen_curve,
+    declared_parts,
+    holds_between,
+    is_declared,
+    key_metric,
+    knee_of,
+    latency,
+    limit_of,
+    option_numbers,
+    origin_of,
+    workload_of,
+    worst_first,
+)
+from dsd_plan.report.tables import Cell, Number, Table, Words, quantity_cell, table_html
+
+ANSWERS = {"yes": "Speculate", "no": "Do not speculate", "undecided": "Undecided"}
+LONGEST_HEADLINE, SHORTEST_HEADLINE = 190, 30
+"""Characters."""
+CHIPS = 3
+"""Agreements on the first screen; section 7 has them all."""
+
+
+def decision_html(study: Study, terms: FirstUse, identity: str, heading: str) -> Html:
+    """The whole first screen. `heading` is the level of its heading: h1 for the page's first study."""
+    key = key_metric(study)
+    verdict = study.verdict
+    headline, rest = split_sentence(printable(verdict.sentence))
+    more = f'<p class="rest">{terms.mark(rest)}</p>' if rest else ""
+    aside = _picture(study, key, terms, identity) if key else Html("")
+    return Html(
+        f'<p class="answer answer-{verdict.answer}"><span class="tag">{ANSWERS[verdict.answer]}</span>'
+        f'<span class="small">{_saves(study)}</span></p>'
+        f'<{heading} class="verdict">{terms.mark(headline)}</{heading}>{more}'
+        f"{_measure_next(study, terms)}"
+        f'<div class="first"><div class="choices">{_options(study, key, identity)}</div>{aside}</div>'
+        f"{trust_strip(study)}"
+    )
+
+
+def _saves(study: Study) -> Html:
+    """Speculation against plain decoding, as the study says it."""
+    parts = [_difference(quantity_name, saved) for quantity_name, saved in study.verdict.saves.items() if saved]
+    subject = "against" if study.verdict.answer == "yes" else "the best speculative plan against"
+    return Html(f"{subject} plain decoding: {joined(parts, ', ')}") if parts else Html("")
+
+
+def _difference(quantity_name: str, saved: float) -> Html:
+    """What is saved, in words; a negative saving is a loss."""
+    base = quantity_name.removesuffix("_share")
+    what = safe(short(METRICS.get(base, label(base))))
+    if base != quantity_name:
+        return Html(f"{what} {safe(share(abs(saved)))} {'lower' if saved > 0 else 'higher'}")
+    shown = given(abs(saved)) if float(saved).is_integer() else quantity(quantity_name, abs(saved))
+    return Html(f"{what} {safe(shown)} {'less' if saved > 0 else 'more'}")
+
+
+def split_sentence(sentence: str) -> tuple[str, str]:
+    """A headline and the rest: a long verdict is cut at its first semicolon or full stop."""
+    if len(sentence) <= LONGEST_HEADLINE:
+        return sentence, ""
+    cuts = [at for mark in ("; ", ". ") if (at := sentence.find(mark)) >= SHORTEST_HEADLINE]
+    if not cuts:
+        return sentence, ""
+    rest = sentence[min(cuts) + 2 :]
+    return f"{sentence[: min(cuts)]}.", rest[:1].upper() + rest[1:]
+
+
+def _measure_next(study: Study, terms: FirstUse) -> Html:
+    text = study.verdict.measure_next
+    if not text:
+        return Html("")
+    return Html(f'<p class="next"><strong>Measure next.</strong> {terms.mark(printable(text))}</p>')
+
+
+def _options(study: Study, key: KeyMetric | None, identity: str) -> Html:
+    return table_html(options_table(study, study.options, key, "Options"), f"{identity}-options")
+
+
+def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | None, title: str) -> Table:
+    """A row an option: the key number, TTFT, cost, devices, and why it was chosen or lost."""
+    metrics = [] if key is None else [key.metric] + [m for m in ("ttft_p95_ms",) if m != key.metric]
+    scope = f" of {short(key.workload, 20)}" if key and len(study.predicted.workloads) > 1 else ""
+    columns = ("Option", *(f"{label(metric)}{scope}" for metric in metrics), "Cost an hour", "Devices", "Why")
+    rows = []
+    for option in options:
+        numbers: list[Cell] = []
+        seen = workload_of(option_numbers(option), key.workload) if key else None
+        for metric in metrics:
+            value = latency(seen, metric)
+            limit = limit_of(study, key.workload, metric) if key else None
+            kept = None if limit is None or value is None else value <= limit
+            numbers.append(quantity_cell(metric, value, origin_of(study, option.plan, seen, metric), kept))
+        numbers.append(Number(option.cost_per_hour))
+        rows.append((_option_name(option), *numbers, _devices(option), printable(option.reason)))
+    chosen = frozenset(at for at, option in enumerate(options) if option.chosen)
+    return Table(title, columns, tuple(rows), chosen, file="options", style=f"options numbers-{len(metrics) + 1}")
+
+
+def _option_name(option: Option) -> Words:
+    tag = '<span class="tag">chosen</span>' if option.chosen else ""
+    return Words(Html(f"<strong>{name(option.name)}</strong>{tag}"), printable(option.name))
+
+
+def _devices(option: Option) -> Words:
+    parts = [(f"{n:,}", device) for device, n in (option.devices or {}).items()]
+    html = joined([Html(f'<span class="line">{n}{THIN}×{THIN}{name(device)}</span>') for n, device in parts])
+    return Words(
+        html or Html('<span class="unknown">–</span>'), ", ".join(f"{n} × {printable(device)}" for n, device in parts)
+    )
+
+
+def _picture(study: Study, key: KeyMetric, terms: FirstUse, identity: str) -> Html:
+    picture = key_picture(study, key, f"{identity}-picture")
+    if picture is None:
+        return Html("")
+    return Html(
+        f'<figure class="lead"><h3>How much load does it bear?</h3>{picture}'
+        f"<figcaption>{terms.mark(load_answer(study, key))}</figcaption></figure>"
+    )
+
+
+def load_answer(study: Study, key: KeyMetric) -> str:
+    """What the picture shows, in words with its numbers."""
+    curve = chosen_curve(study, key.workload)
+    metric = label(key.metric)
+    if curve is None:
+        return "No load curve was drawn for this workload."
+    knee = knee_of(curve)
+    ends = f"; waiting grows without bound at {multiple(knee)} ×" if knee else ""
+    if key.limit is None:
+        return f"{metric} of {isolated(key.workload)} against load, without a budget{ends}."
+    kept, broken = holds_between(curve, key.metric, key.limit)
+    limit = given_quantity(key.metric, key.limit)
+    if kept is None:
+        return f"{metric} is above its budget of {limit} at every load drawn{ends}."
+    if broken is None:
+        return f"{metric} stays within {limit} up to {multiple(kept)} × today's load, the most that was drawn{ends}."
+    if kept < 1:
+        return f"{metric} is within {limit} only up to {multiple(kept)} × today's load{ends}."
+    return (
+        f"{metric} stays within {limit} up to {multiple(kept)} × today's load, and not at {multiple(broken)} ×{ends}."
+    )
+
+
+def trust_strip(study: Study) -> Html:
+    """How far to trust it: model against observation, the worst number first, and what rests on a declaration."""
+    chips = [_chip(agreement) for agreement in worst_first(study.agreements)[:CHIPS]]
+    if not study.agreements:
+        chips.append(Html("<li><strong>Not cross-checked</strong><span>no metric was compared</span></li>"))
+    chips.append(_evidence_chip(study))
+    observed = "a real run" if study.measured else "replay"
+    unsteady = "" if best_known(study).source != "model" else " The replay found no steady state."
+    return Html(
+        f'<div class="trust"><p class="small"><span><strong>How far to trust it.</strong> Model against {observed}, '
+        f'worst first.{unsteady}</span><span class="legend">{mark_legend()}</span></p><ul>{joined(chips)}</ul></div>'
+    )
+
+
+def _chip(agreement: Agreement) -> Html:
+    seen = agreement.observed
+    ends = interval(agreement.metric, seen)
+    around = Html(f' <span class="nobr">({safe(ends)})</span>') if ends != "–" else ""
+    return Html(
+        f'<li class="{agreement.verdict}"><strong>{safe(label(agreement.metric))} '
+        f"{safe(signed_share(agreement.relative_error))} <em>{agreement.verdict}</em></strong>"
+        f"<span>{safe(quantity(agreement.metric, agreement.predicted))} predicted, "
+        f"{safe(quantity(agreement.metric, seen.point))}{around} observed</span></li>"
+    )
+
+
+def _evidence_chip(study: Study) -> Html:
+    declared = declared_parts(study)
+    if declared:
+        more = f" and {len(declared) - 1} more" if len(declared) > 1 else ""
+        return Html(
+            f"<li><strong>{mark('declared', FRONT)} Declared, not measured</strong>"
+            f"<span>{safe(isolated(declared[0]))}{more}</span></li>"
+        )
+    busy = busy_devices(study)
+    if busy:
+        return Html(
+            f"<li><strong>{mark('measured', FRONT)} Measured on a busy machine</strong>"
+            f"<span>something else ran on {safe(isolated(busy[0]))} meanwhile</span></li>"
+        )
+    recorded = [e for e in study.acceptance if not is_declared(e.source) and e.tokens]
+    tokens = f"; acceptance recorded over {recorded[0].tokens:,} tokens" if recorded else ""
+    if not study.profiles:
+        return Html("<li><strong>No evidence listed</strong><span>the study names no profile</span></li>")
+    what = f"every step time comes from a profile{tokens}"
+    return Html(f"<li><strong>{mark('measured', FRONT)} Nothing declared</strong><span>{what}</span></li>")

@@ -1,0 +1,192 @@
+"""The first screen's picture, drawn without script: latency against load, with budget, knee and today marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+from dsd_plan.domain.study import LoadCurve, Study
+from dsd_plan.report.figures import mode_token, round_up, ticks
+from dsd_plan.report.labels import place_labels
+from dsd_plan.report.markup import Html, safe
+from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple, number
+from dsd_plan.report.reading import (
+    KeyMetric,
+    best_known,
+    chosen_curve,
+    curves_of,
+    knee_of,
+    latency,
+    latency_interval,
+    mode_name,
+    value_at,
+    workload_of,
+)
+
+WIDTH, HEIGHT = 352, 264
+"""Its width is that of its column, so that its text has the page's small size."""
+LEFT, RIGHT, TOP, BOTTOM = 34, 8, 22, 40
+LOAD_STEPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where loads and milliseconds lie in the picture; `seconds` labels the axis in s."""
+
+    load_end: float
+    top_ms: float
+
+    @property
+    def seconds(self) -> bool:
+        """Whether the axis is labelled in seconds."""
+        return self.top_ms >= 2000
+
+    def x(self, load: float) -> float:
+        """Horizontal place of a load."""
+        return LEFT + (WIDTH - LEFT - RIGHT) * load / self.load_end
+
+    def y(self, ms: float) -> float:
+        """Vertical place of a latency."""
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * ms / self.top_ms
+
+
+def key_picture(study: Study, key: KeyMetric, identity: str) -> Html | None:
+    """An inline SVG in the page's own colours; None where the study holds no curve of the key workload."""
+    curve = chosen_curve(study, key.workload)
+    if curve is None or all(value_at(point, key.metric) is None for point in curve.points):
+        return None
+    rival = rival_of(study, curve)
+    seen = workload_of(best_known(study), key.workload)
+    today = latency(seen, key.metric)
+    knee = knee_of(curve)
+    frame = _frame(curve, key, today, knee)
+    parts = [_grid(frame, key.metric)]
+    if knee is not None and knee <= frame.load_end:
+        parts.append(_knee(frame, knee))
+    clip = f"{identity}-clip"
+    if rival is not None:
+        parts.append(_line(frame, rival, key.metric, clip, 1.75))
+    parts.append(_line(frame, curve, key.metric, clip, 3.0))
+    if key.limit is not None:
+        parts.append(_budget(frame, key.limit))
+    parts += _curve_labels(frame, [c for c in (curve, rival) if c is not None], key, today)
+    if today is not None and today <= frame.top_ms:
+        ends = latency_interval(seen, key.metric)
+        broken = key.limit is not None and today > key.limit
+        parts.append(_today(frame, today, None if ends is None else (ends.low, ends.high), broken, curve.mode))
+    title = f"{label(key.metric)} against load"
+    return Html(
+        f'<svg class="picture" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{identity}-title">'
+        f'<title id="{identity}-title">{safe(title)}</title>'
+        f'<clipPath id="{clip}"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
+        f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath>{"".join(parts)}</svg>'
+    )
+
+
+def rival_of(study: Study, curve: LoadCurve) -> LoadCurve | None:
+    """Plain decoding; where that is the choice, the first other way."""
+    others = [c for c in curves_of(study, curve.workload) if c.mode != curve.mode]
+    return next((c for c in others if c.mode == "target_only"), next(iter(others), None))
+
+
+def _frame(curve: LoadCurve, key: KeyMetric, today: float | None, knee: float | None) -> Frame:
+    values = [v for point in curve.points if (v := value_at(point, key.metric)) is not None]
+    drawn = [point.load for point in curve.points]
+    load_end = max(1.25, min(max(drawn), (knee or inf) * 1.12))
+    wanted = max(1.7 * (today or min(values)), 1.4 * min(values), 1.35 * key.limit if key.limit else 0.0)
+    return Frame(load_end, round_up(wanted))
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", style: str = "") -> str:
+    kind = f' class="{style}"' if style else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{safe(text)}</text>'
+
+
+def _grid(frame: Frame, metric: str) -> str:
+    base = frame.y(0)
+    shapes = []
+    for value in ticks(frame.top_ms):
+        at = frame.y(value)
+        shown = multiple(value / 1000 if frame.seconds else value)
+        shapes.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        shapes.append(_text(LEFT - 6, at + 4, shown, "end", "tick"))
+    shapes += [_text(frame.x(load), base + 17, multiple(load), "middle", "tick") for load in _loads(frame.load_end)]
+    shapes.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base:.1f}" y2="{base:.1f}"/>')
+    shapes.append(_text(0, 13, f"{label(metric)}, {'s' if frame.seconds else 'ms'}", "start", "tick"))
+    shapes.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "load, × today's", "middle", "tick"))
+    return "".join(shapes)
+
+
+def _loads(end: float) -> list[float]:
+    """The axis need not end on a mark."""
+    step = next(s for s in (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 100.0, end) if end / s <= LOAD_STEPS + 1)
+    return [step * at for at in range(int(end / step + 1e-9) + 1)]
+
+
+def _line(frame: Frame, curve: LoadCurve, metric: str, clip: str, width: float) -> str:
+    runs: list[list[str]] = [[]]
+    for point in sorted(curve.points, key=lambda p: p.load):
+        value = value_at(point, metric)
+        if value is None:
+            runs.append([])
+        else:
+            # Far above the frame a line only has to leave it.
+            runs[-1].append(f"{frame.x(point.load):.1f},{frame.y(min(value, 4 * frame.top_ms)):.1f}")
+    return "".join(
+        f'<polyline class="curve" clip-path="url(#{clip})" style="stroke:var(--{mode_token(curve.mode)});'
+        f'stroke-width:{width}" points="{" ".join(run)}"/>'
+        for run in runs
+        if len(run) > 1
+    )
+
+
+def _curve_labels(frame: Frame, curves: list[LoadCurve], key: KeyMetric, today: float | None) -> list[str]:
+    lines = []
+    for curve in curves:
+        points = sorted(curve.points, key=lambda p: p.load)
+        values = [(p.load, v) for p in points if (v := value_at(p, key.metric)) is not None]
+        lines.append((curve_name(curve), [(frame.x(load) - LEFT, frame.y(0) - frame.y(v)) for load, v in values]))
+    size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
+    levels = [] if key.limit is None else [frame.y(0) - frame.y(key.limit)]
+    spots = [] if today is None else [(frame.x(1.0) - LEFT, frame.y(0) - frame.y(today))]
+    return [
+        _text(LEFT + label.x, frame.y(0) - label.y + 4, label.text, label.anchor, "halo")
+        for label in place_labels(lines, size, levels, spots)
+    ]
+
+
+def curve_name(curve: LoadCurve) -> str:
+    """A curve's mode and window."""
+    return mode_name(curve.mode) + (f" γ{curve.window}" if curve.mode != "target_only" else "")
+
+
+def _budget(frame: Frame, limit: float) -> str:
+    at = frame.y(limit)
+    return (
+        f'<line class="budget" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f"{_text(LEFT + 6, at - 6, 'budget ' + given_quantity('ms', limit), 'start', 'halo')}"
+    )
+
+
+def _knee(frame: Frame, knee: float) -> str:
+    at = frame.x(knee)
+    anchor, gap = ("end", -4) if at > WIDTH - 100 else ("start", 4)
+    return (
+        f'<line class="knee" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>'
+        f"{_text(at + gap, frame.y(0) - 8, f'knee {number(knee)}×', anchor, 'halo')}"
+    )
+
+
+def _today(frame: Frame, value: float, ends: tuple[float, float] | None, broken: bool, mode: str) -> str:
+    x, y = frame.x(1.0), frame.y(value)
+    colour = "broken" if broken else mode_token(mode)
+    bar = ""
+    if ends is not None:
+        low, high = frame.y(ends[0]), frame.y(min(ends[1], frame.top_ms))
+        bar = f'<line class="interval" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
+    below = frame.y(0) - y > 42
+    return (
+        f'<line class="today" x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{frame.y(0):.1f}"/>{bar}'
+        f'<circle class="here" cx="{x:.1f}" cy="{y:.1f}" r="5.5" style="fill:var(--{colour})"/>'
+        f"{_text(x + 9, y + 20 if below else y - 12, f'today {milliseconds(value)}', 'start', 'halo strong')}"
+    )

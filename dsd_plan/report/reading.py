@@ -1,0 +1,247 @@
+"""Which numbers of a study the page leads with. It picks and orders; it works nothing out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from dsd_plan.domain.performance import DevicePerformance, Interval, Performance, WorkloadPerformance
+from dsd_plan.domain.plan import Assignment, Plan
+from dsd_plan.domain.profile import Origin
+from dsd_plan.domain.study import Agreement, BudgetCheck, LoadCurve, LoadPoint, Option, Study
+
+FLEET = "fleet"
+CURVE_METRICS = ("tpot_p95_ms", "ttft_p95_ms", "tpot_mean_ms")
+"""What a load curve holds; the first that a budget limits is the page's key metric."""
+
+MODE_NAMES = {
+    "target_only": "target only",
+    "fused": "fused",
+    "distributed": "distributed",
+    "pipelined": "pipelined",
+    "edge_only": "edge alone",
+}
+SURE_FIRST: tuple[Origin, ...] = ("measured", "interpolated", "extrapolated", "declared")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMetric:
+    """The metric of one workload that carries the argument, and its budget if there is one."""
+
+    workload: str
+    metric: str
+    limit: float | None
+
+
+def mode_name(mode: str) -> str:
+    """A mode as it is written in text."""
+    return MODE_NAMES.get(mode, mode.replace("_", " "))
+
+
+def key_metric(study: Study) -> KeyMetric | None:
+    """The first budget that load curves can show, by workload; TPOT p95 of the first workload where there is none."""
+    if not study.predicted.workloads:
+        return None
+    names = [workload.name for workload in study.predicted.workloads]
+    for metric in CURVE_METRICS:
+        for check in study.budgets:
+            if check.budget == metric and check.scope in names:
+                return KeyMetric(check.scope, metric, check.limit)
+    return KeyMetric(names[0], CURVE_METRICS[0], None)
+
+
+def limit_of(study: Study, scope: str, budget: str) -> float | None:
+    """What was promised, or None."""
+    return next((check.limit for check in study.budgets if (check.scope, check.budget) == (scope, budget)), None)
+
+
+def best_known(study: Study) -> Performance:
+    """What was observed: measured, else replayed; the prediction where the replay found no steady state."""
+    seen = study.measured or study.replayed
+    return seen if seen.steady else study.predicted
+
+
+def source_name(performance: Performance) -> str:
+    """Where its numbers come from, as a word."""
+    return {"model": "predicted", "replay": "replayed", "testbed": "measured"}[performance.source]
+
+
+def workload_of(performance: Performance | None, name: str) -> WorkloadPerformance | None:
+    """The workload's numbers, or None."""
+    if performance is None:
+        return None
+    return next((workload for workload in performance.workloads if workload.name == name), None)
+
+
+def latency(workload: WorkloadPerformance | None, metric: str) -> float | None:
+    """The value of a metric such as "tpot_p95_ms"."""
+    if workload is None:
+        return None
+    stem, _, statistic = metric.removesuffix("_ms").rpartition("_")
+    value: float | None = getattr(getattr(workload, f"{stem}_ms"), statistic)
+    return value
+
+
+def latency_interval(workload: WorkloadPerformance | None, metric: str) -> Interval | None:
+    """Its interval over replications, or None."""
+    stem, _, statistic = metric.removesuffix("_ms").rpartition("_")
+    bounds = (workload.ci or {}).get(f"{stem}_ms.{statistic}") if workload else None
+    point = latency(workload, metric)
+    return None if bounds is None or point is None else Interval(point=point, low=bounds[0], high=bounds[1])
+
+
+def surest_last(origins: list[Origin]) -> list[Origin]:
+    """The least certain origin first."""
+    return sorted(origins, key=SURE_FIRST.index, reverse=True)
+
+
+def origin_of(study: Study, plan: Plan | None, workload: WorkloadPerformance | None, metric: str = "") -> Origin | None:
+    """How a number is known: as said of its metric, else the least certain of all that went into it.
+
+    Where the numbers themselves say nothing, a plan that rests on a declaration still shows it.
+    """
+    found = workload.origin if workload else None
+    if not found:
+        return "declared" if plan is not None and rests_on_declaration(study, plan) else None
+    stem, _, statistic = metric.removesuffix("_ms").rpartition("_")
+    for name in (metric, f"{stem}_ms.{statistic}", f"{stem}_ms", stem):
+        if name in found:
+            return found[name]
+    return surest_last(list(found.values()))[0]
+
+
+def rests_on_declaration(study: Study, plan: Plan) -> bool:
+    """Whether any step time or acceptance that the plan uses was written down instead of measured."""
+    used = {(deployment.device, deployment.model) for deployment in plan.deployments}
+    drafts = {assignment.draft_model for assignment in plan.assignments}
+    return any((p.device, p.model) in used and p.origin == "declared" for p in study.profiles) or any(
+        e.draft in drafts and is_declared(e.source) for e in study.acceptance
+    )
+
+
+def assignment_of(study: Study, workload: str) -> Assignment | None:
+    """How the plan serves a workload (its first share), or None."""
+    return next((a for a in study.plan.assignments if a.workload == workload), None)
+
+
+def curves_of(study: Study, workload: str) -> tuple[LoadCurve, ...]:
+    """The workload's curves, the plan's own first."""
+    chosen = chosen_curve(study, workload)
+    mine = [curve for curve in study.curves if curve.workload == workload]
+    return tuple(sorted(mine, key=lambda curve: curve is not chosen))
+
+
+def chosen_curve(study: Study, workload: str) -> LoadCurve | None:
+    """The curve of the plan's mode and window; of its mode where no window matches; None without either."""
+    assignment = assignment_of(study, workload)
+    mine = [curve for curve in study.curves if curve.workload == workload]
+    if assignment is None:
+        return None
+    same_mode = [curve for curve in mine if curve.mode == assignment.mode]
+    same = [curve for curve in same_mode if curve.window == (assignment.window or 0)]
+    return next(iter(same or same_mode), None)
+
+
+def value_at(point: LoadPoint, metric: str) -> float | None:
+    """A curve's value of one of `CURVE_METRICS`."""
+    value: float | None = getattr(point, metric)
+    return value
+
+
+def holds_between(curve: LoadCurve, metric: str, limit: float) -> tuple[float | None, float | None]:
+    """(largest load drawn at which the limit holds, next load drawn at which it does not); None where there is none."""
+    kept: float | None = None
+    for point in sorted(curve.points, key=lambda p: p.load):
+        value = value_at(point, metric)
+        if value is None or value > limit:
+            return kept, point.load
+        kept = point.load
+    return kept, None
+
+
+def knee_of(curve: LoadCurve) -> float | None:
+    """Where the line through the drawn points reaches saturation 1; None where it stays below."""
+    points = sorted(curve.points, key=lambda p: p.load)
+    for before, after in pairwise(points):
+        if before.saturation < 1 <= after.saturation:
+            part = (1 - before.saturation) / (after.saturation - before.saturation)
+            return before.load + part * (after.load - before.load)
+    return None
+
+
+def worst_first(agreements: tuple[Agreement, ...]) -> list[Agreement]:
+    """Disagreements, then what is undecided, then what agrees; the larger error first."""
+    order = {"disagrees": 0, "undecided": 1, "agrees": 2}
+    return sorted(agreements, key=lambda a: (order[a.verdict], -abs(a.relative_error)))
+
+
+def tightest(budgets: tuple[BudgetCheck, ...]) -> BudgetCheck | None:
+    """The budget broken, else the one kept with the least to spare."""
+
+    def spare(check: BudgetCheck) -> float:
+        value = check.replayed.point if check.replayed else check.predicted
+        if value is None or not value or not check.limit:
+            return 0.0
+        used = check.limit / value if is_floor(check.budget) else value / check.limit
+        return -used
+
+    return min(budgets, key=lambda check: (check.kept, spare(check)), default=None)
+
+
+def is_floor(budget: str) -> bool:
+    """Whether a budget says "at least" rather than "at most"."""
+    return budget == "goodput_share"
+
+
+def budget_value(check: BudgetCheck) -> float | None:
+    """What a budget was judged by: the replay, else the model."""
+    return check.predicted if check.replayed is None else check.replayed.point
+
+
+def fullest_device(performance: Performance) -> DevicePerformance | None:
+    """The device nearest its knee."""
+    known = [device for device in performance.devices if device.saturation is not None]
+    return max(known, key=lambda device: device.saturation or 0.0, default=None)
+
+
+def option_numbers(option: Option) -> Performance | None:
+    """An option's numbers: replayed where they were."""
+    if option.replayed is not None and option.replayed.steady:
+        return option.replayed
+    return option.predicted
+
+
+def declared_parts(study: Study) -> list[str]:
+    """What rests on a declaration: step times and acceptance that nobody measured."""
+    profiles = [
+        f"the step time of {profile.model} on {profile.device}"
+        for profile in study.profiles
+        if profile.origin == "declared"
+    ]
+    pairs = [
+        f"the acceptance of {evidence.draft} + {evidence.target}"
+        for evidence in study.acceptance
+        if is_declared(evidence.source)
+    ]
+    return list(dict.fromkeys(profiles + pairs))
+
+
+def busy_devices(study: Study) -> list[str]:
+    """Devices that were measured while something else ran on them."""
+    busy = [p.device for p in study.profiles if (p.method or {}).get("contention") not in (None, False, 0, "", "none")]
+    return list(dict.fromkeys(busy))
+
+
+def is_declared(source: str) -> bool:
+    """Whether acceptance comes from a law somebody wrote down."""
+    return "declared" in source or "law" in source
+
+
+def find(scenario: dict[str, Any], kind: str, key: str, value: object) -> dict[str, Any]:
+    """The scenario's entry of this kind whose `key` is `value`; empty where there is none."""
+    entries = scenario.get(kind)
+    for entry in entries if isinstance(entries, list | tuple) else ():
+        if isinstance(entry, dict) and entry.get(key) == value:
+            return entry
+    return {}

@@ -1,0 +1,113 @@
+"""The facts that a terminal and a Markdown file show, in the page's order and words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsd_plan.domain.study import Option, Study
+from dsd_plan.report.markup import BIDI_CONTROLS, CONTROLS
+from dsd_plan.report.numbers import THIN, given_quantity, interval, label, milliseconds, number, quantity, signed_share
+from dsd_plan.report.reading import (
+    FLEET,
+    KeyMetric,
+    best_known,
+    budget_value,
+    declared_parts,
+    is_floor,
+    key_metric,
+    latency,
+    latency_interval,
+    limit_of,
+    option_numbers,
+    workload_of,
+    worst_first,
+)
+
+HEADLINES = 3
+WORST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One of the numbers that matter, and what was promised."""
+
+    what: str
+    value: str
+    ends: str
+    limit: str
+    kept: bool | None
+    """None: nothing was promised."""
+
+
+def plain(text: object) -> str:
+    """One line of visible text: no control characters, no marks of writing direction, ordinary spaces."""
+    one_line = " ".join(str(text).replace(THIN, " ").split())
+    return BIDI_CONTROLS.sub("", CONTROLS.sub("\ufffd", one_line))
+
+
+def headlines(study: Study) -> list[Headline]:
+    """Every budget, broken ones first; filled up to three with the key workload's latencies and the cost."""
+    found = []
+    for check in sorted(study.budgets, key=lambda check: check.kept):
+        scope = "" if check.scope == FLEET else f" of {check.scope}"
+        bound = "at least" if is_floor(check.budget) else "at most"
+        ends = interval(check.budget, check.replayed)
+        value, limit = quantity(check.budget, budget_value(check)), given_quantity(check.budget, check.limit)
+        found.append(Headline(f"{label(check.budget)}{scope}", value, ends, f"{bound} {limit}", check.kept))
+    budgeted = {check.budget for check in study.budgets}
+    return found + [extra for name, extra in _unbudgeted(study) if name not in budgeted][: HEADLINES - len(found)]
+
+
+def _unbudgeted(study: Study) -> list[tuple[str, Headline]]:
+    key, known = key_metric(study), best_known(study)
+    rows = []
+    for metric in ("tpot_p95_ms", "ttft_p95_ms") if key else ():
+        seen = workload_of(known, key.workload) if key else None
+        ends = interval(metric, latency_interval(seen, metric))
+        what = f"{label(metric)} of {key.workload}" if key else ""
+        rows.append((metric, Headline(what, milliseconds(latency(seen, metric)), ends, "no budget", None)))
+    cost = Headline(
+        label("cost_per_hour"), quantity("cost_per_hour", known.fleet.cost_per_hour), "–", "no budget", None
+    )
+    return [*rows, ("cost_per_hour", cost)]
+
+
+def option_columns(study: Study) -> list[str]:
+    """Headings of the numbers beside an option."""
+    key = key_metric(study)
+    return [*(label(metric) for metric in _metrics(key)), "Cost an hour"]
+
+
+def option_values(study: Study, option: Option) -> list[str]:
+    """An option's numbers with ✓ or ✗ where there is a budget."""
+    key = key_metric(study)
+    seen = workload_of(option_numbers(option), key.workload) if key else None
+    shown = []
+    for metric in _metrics(key):
+        value = latency(seen, metric)
+        limit = limit_of(study, key.workload, metric) if key else None
+        sign = "" if limit is None or value is None else (" ✓" if value <= limit else " ✗")
+        shown.append(milliseconds(value) + sign)
+    return [*shown, number(option.cost_per_hour)]
+
+
+def _metrics(key: KeyMetric | None) -> list[str]:
+    return [] if key is None else list(dict.fromkeys([key.metric, "ttft_p95_ms"]))
+
+
+def trust_lines(study: Study) -> list[str]:
+    """The worst agreements, and what rests on a declaration."""
+    observed = "a real run" if study.measured else "replay"
+    lines = [
+        f"{label(a.metric)} of {a.workload}: model {signed_share(a.relative_error)} against {observed}, {a.verdict}"
+        for a in worst_first(study.agreements)[:WORST]
+    ]
+    if not study.agreements:
+        lines.append("model and replay were not compared")
+    declared = declared_parts(study)
+    if declared:
+        more = f" and {len(declared) - 1} more" if len(declared) > 1 else ""
+        lines.append(f"◇ declared, not measured: {declared[0]}{more}")
+    if not study.replayed.steady:
+        lines.append("the replay found no steady state; the numbers above are the model's")
+    return lines
