@@ -63,6 +63,10 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
         ]
         rows.append((label, *(milliseconds(getattr(values, statistic)) for statistic in STATISTICS), ", ".join(kept)))
     show_table(("", *STATISTICS, "budget"), rows)
+    known = [(label, (workload.ci or {}).get(f"{metric}_ms.mean")) for label, metric in METRICS]
+    means = [f"{label} {number(ends[0])}–{number(ends[1])} ms" for label, ends in known if ends is not None]
+    if means:
+        say(f"means lie in (95 %, over replications): {', '.join(means)}")
     say(
         f"{number(workload.requests_per_s)} requests/s, {number(workload.tokens_per_s)} tokens/s, "
         f"{share(workload.slo_attainment)} within budget"

@@ -55,7 +55,11 @@ def show_table(
         )
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 OnProgress = Callable[[int, int, str], None]

@@ -112,6 +112,16 @@ def test_predict_as_json_is_the_performance(
     assert json.loads(capsys.readouterr().out) == PERFORMANCE.to_dict()
 
 
+def test_intervals_over_replications_are_shown(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    known = replace(PERFORMANCE.workloads[0], ci={"tpot_ms.mean": (30.5, 32.25), "ttft_ms.mean": None})
+    replayed = replace(PERFORMANCE, source="replay", workloads=(known,))
+    monkeypatch.setattr(planning, "replay", lambda *given, **options: replayed)
+    assert main(["replay", *files]) == 0
+    assert "means lie in (95 %, over replications): TPOT 30.5–32.2 ms\n" in capsys.readouterr().out
+
+
 def test_replay_passes_its_options_and_says_when_nothing_settled(
     files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

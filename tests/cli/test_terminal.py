@@ -22,7 +22,7 @@ def test_a_name_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) ->
     show_table(("name",), [(hostile,)])
     warn(hostile)
     said = capsys.readouterr()
-    assert said.out.split("\n") == ["  a[2Jbcd", "31.4 ms", "name   ", "a[2Jbcd", ""]
+    assert said.out.split("\n") == ["  a[2Jbcd", "31.4 ms", "name", "a[2Jbcd", ""]
     assert said.err == "warning: a[2Jbcd\n"
 
 
