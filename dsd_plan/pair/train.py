@@ -48,9 +48,9 @@ Tensors = dict[str, NDArray[np.float32]]
 class TrainingPlan:
     """How long, and with what, each model is trained."""
 
-    target_steps: int = 600
-    draft_steps: int = 1200
-    distill_steps: int = 150
+    target_steps: int = 2200
+    draft_steps: int = 3000
+    distill_steps: int = 600
     distill_epochs: int = 3
     batch: int = 8
     context: int = 512
