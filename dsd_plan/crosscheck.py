@@ -136,13 +136,13 @@ def _interval(seen: WorkloadPerformance, metric: str, point: float) -> Interval:
 
 
 def _fleet_energy(observed: Performance, point: float) -> Interval:
-    """The fleet's energy varies as its workloads' do: the widest of their relative intervals."""
+    """Power is a sum over the whole run and hardly varies; tokens a second do, so their widest interval is taken."""
     below, above, level = 0.0, 0.0, NO_INTERVAL
     for workload in observed.workloads:
-        bounds = (workload.ci or {}).get("energy_j_per_token")
-        if bounds is not None and workload.energy_j_per_token:
-            below = max(below, 1.0 - bounds[0] / workload.energy_j_per_token)
-            above = max(above, bounds[1] / workload.energy_j_per_token - 1.0)
+        bounds = (workload.ci or {}).get("tokens_per_s")
+        if bounds is not None and workload.tokens_per_s:
+            below = max(below, 1.0 - bounds[0] / workload.tokens_per_s)
+            above = max(above, bounds[1] / workload.tokens_per_s - 1.0)
             level = 0.95
     return Interval(point=point, low=point * (1.0 - below), high=point * (1.0 + above), level=level)
 

@@ -1,14 +1,14 @@
 """The public API: scenario in, answers out. Everything here is deterministic for a seed.
 
-    from dsd_plan import load_scenario, optimize
-    study = optimize(load_scenario("metro.toml"), seed=1)
-    print(study.verdict.sentence)
+from dsd_plan import load_scenario, optimize
+study = optimize(load_scenario("metro.toml"), seed=1)
+print(study.verdict.sentence)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
@@ -37,9 +37,9 @@ def predict(scenario: Scenario, plan: Plan) -> Performance:
     Raises ScenarioError or PlanError listing everything that does not fit, UnstableError naming the device that the
     offered work saturates.
     """
-    from dsd_plan import model
+    from dsd_plan.model import predict as predicted
 
-    return model.predict(_deployed(scenario, plan))
+    return predicted(_deployed(scenario, plan))
 
 
 def replay(
@@ -71,10 +71,10 @@ def crosscheck(
     `tolerance`: one relative error for all metrics, instead of 5 % for means and 10 % for p95 and p99.
     Raises ScenarioError, PlanError, UnstableError.
     """
-    from dsd_plan import model
+    from dsd_plan.model import predict as predict_deployed
 
     deployed = _deployed(scenario, plan)
-    predicted = model.predict(deployed)
+    predicted = predict_deployed(deployed)
     replayed = _replayed(deployed, seed, requests, replications).pooled
     return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
 
@@ -96,7 +96,7 @@ def optimize(
     study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
     """
-    from dsd_plan import model
+    from dsd_plan.model import predict as predict_deployed
     from dsd_plan.optimize.run import optimize as optimized
 
     _check(scenario)
@@ -106,7 +106,7 @@ def optimize(
 
     return optimized(
         scenario,
-        predict=model.predict,
+        predict=predict_deployed,
         observe=observe,
         agree=agreements,
         provenance=Provenance(
@@ -119,6 +119,30 @@ def optimize(
         ),
         on_progress=on_progress,
     )
+
+
+def _replayed(deployed: Deployed, seed: int, requests: int, replications: int) -> Observation:
+    """All replications together, in parallel threads, and each alone: plans are compared on the same luck."""
+    from dsd_plan.replay.run import Replicate
+    from dsd_plan.replay.run import replay as replay_deployed
+    from dsd_plan.replay.samples import Sample
+
+    samples: list[Sample] = []
+
+    def in_threads(replicate: Replicate, numbers: Iterable[int]) -> Iterable[Sample]:
+        with ThreadPoolExecutor() as executor:
+            samples.extend(executor.map(replicate, numbers))
+        return samples
+
+    pooled = replay_deployed(deployed, seed=seed, requests=requests, replications=replications, run_all=in_threads)
+
+    def alone(sample: Sample) -> Performance:
+        """What one replication says by itself; it is not run again."""
+        return replay_deployed(
+            deployed, seed=seed, requests=requests, replications=1, run_all=lambda replicate, numbers: [sample]
+        )
+
+    return Observation(pooled, tuple(alone(sample) for sample in samples))
 
 
 def _check(scenario: Scenario) -> None:

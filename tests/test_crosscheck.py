@@ -155,16 +155,15 @@ def test_what_either_side_does_not_know_is_not_compared() -> None:
     assert agreements(performance(tpot=Quantiles(mean=30.0)), performance("replay", name="other")) == ()
 
 
-def test_energy_of_the_fleet_takes_the_widest_interval_of_its_workloads() -> None:
-    found = only(
-        agreements(
-            performance(fleet_energy=2.1),
-            performance("replay", energy=1.0, fleet_energy=2.0, ci={"energy_j_per_token": (0.9, 1.2)}),
-        )
-    )
-    assert (found.workload, found.metric) == ("fleet", "energy_j_per_token")
-    assert (found.observed.low, found.observed.high) == (pytest.approx(1.8), pytest.approx(2.4))
-    assert found.verdict == "undecided"
+def test_energy_of_the_fleet_varies_as_its_throughput_does() -> None:
+    """J a token is power over tokens a second; 90 … 120 of 100 tokens/s are −10 … +20 %."""
+    energy = agreements(
+        performance(fleet_energy=2.1),
+        performance("replay", tokens_per_s=100.0, fleet_energy=2.0, ci={"tokens_per_s": (90.0, 120.0)}),
+    )[-1]
+    assert (energy.workload, energy.metric) == ("fleet", "energy_j_per_token")
+    assert (energy.observed.low, energy.observed.high) == (pytest.approx(1.8), pytest.approx(2.4))
+    assert energy.verdict == "undecided"
 
 
 @pytest.mark.parametrize(("saturation", "verdict"), [(1.2, "disagrees"), (0.9, "undecided")])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
-from dsd_plan.optimize.budgets import FLEET, Limit, Reading
-from dsd_plan.optimize.candidates import Candidate, Choice, Space
+from dsd_plan.optimize.budgets import Reading
+from dsd_plan.optimize.candidates import Choice, Space
 from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
 from dsd_plan.optimize.objective import Judge, Judged, spelling
 from dsd_plan.optimize.search import Found, search
@@ -30,8 +31,6 @@ GROSS_ERROR = 0.10
 """Error of a budgeted quantity above which the model is corrected and the search repeated, even if budgets hold."""
 NEAR_MISS = 0.06
 """Share by which a cheaper plan may break latency budgets under the model and still be worth a replay."""
-UNSTEADY = 1.25
-"""Factor on the latencies of a mode one of whose plans found no steady state in the replay."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,11 +60,12 @@ class Confirmation:
         self._tell = tell
         self._readings: dict[Choice, Reading] = {}
         self._factors: dict[tuple[str, str, str], float] = {}
+        self._unsteady: dict[str, float] = {}
 
     @property
     def lens(self) -> Lens:
         """The model as corrected so far."""
-        return Lens(factors=dict(self._factors), observed=dict(self._readings))
+        return Lens(dict(self._factors), dict(self._readings), dict(self._unsteady))
 
     def judge(self, choice: Choice) -> Judged:
         """A choice as it looks by now."""
@@ -98,7 +98,7 @@ class Confirmation:
         """A better plan that only the model's pessimism hides is replayed too."""
         loosened = replace(self.lens, slack=NEAR_MISS)
         near = search(Judge(self.evaluator, loosened), space, (confirmed.choice,)).best
-        if near is None or near.choice in self.observed or near.key[:2] >= confirmed.judged.key[:2]:
+        if near is None or near.key[:2] >= confirmed.judged.key[:2] or self._known_broken(near.choice):
             return confirmed
         self._tell(f"{name}: {spelling(near.choice)} would be better and misses a budget narrowly under the model")
         self._accepts(name, near.choice)
@@ -107,13 +107,20 @@ class Confirmation:
             return self._confirmed(replace(confirmed.found, best=seen))
         return confirmed
 
+    def _known_broken(self, choice: Choice) -> bool:
+        """Whether this choice, or the same with more replicas, was replayed and broke a latency budget."""
+        return any(
+            seen.candidates == choice.candidates
+            and all(more >= number for (_, more), (_, number) in zip(seen.counts, choice.counts, strict=True))
+            and not self.judge(seen).latency_kept
+            for seen in self.observed
+        )
+
     def _accepts(self, name: str, choice: Choice) -> bool:
         """Replay a choice; whether it keeps its budgets there, and the model was about right."""
-        predicted = self.evaluator.trial(choice).reading
         self.observe(choice)
-        seen = self._readings[choice]
         judged = self.judge(choice)
-        worst = self._correct(choice.candidates, predicted, seen)
+        worst = self._correct(choice)
         what = "no steady state"
         if judged.worst is not None and judged.value is not None:
             what = f"{judged.worst} {judged.value:.4g} of {judged.worst.limit:.4g}"
@@ -123,20 +130,21 @@ class Confirmation:
         self._tell(f"{name}: replayed {spelling(choice)}: {what}, {verdict}; model off by at most {worst:.1%}")
         return judged.kept and worst <= GROSS_ERROR
 
-    def _correct(self, candidates: tuple[Candidate, ...], predicted: Reading, seen: Reading) -> float:
+    def _correct(self, choice: Choice) -> float:
         """Take observed / predicted as the factor of these modes from now on; the largest error of any quantity."""
-        modes: Mapping[str, str] = {candidate.workload: candidate.mode for candidate in candidates}
+        trial, seen = self.evaluator.trial(choice), self._readings[choice]
+        if not self.observed[choice].pooled.steady and trial.performance is not None:
+            busiest = max(trial.performance.devices, key=lambda device: device.saturation or 0.0)
+            if busiest.saturation is not None:
+                known = self._unsteady.get(busiest.name, inf)
+                self._unsteady[busiest.name] = min(known, busiest.saturation)
+        modes: Mapping[str, str] = {candidate.workload: candidate.mode for candidate in choice.candidates}
         worst = 0.0
-        for (scope, quantity), expected in predicted.items():
+        for (scope, quantity), expected in trial.reading.items():
             found = seen.get((scope, quantity))
-            if expected is None or expected <= 0.0 or (scope == FLEET and found is None):
-                continue
-            if found is None:
-                factor = 1.0 / UNSTEADY if Limit(scope, quantity, 1.0).at_least else UNSTEADY
-            else:
-                factor = found / expected
-            self._factors[scope, modes.get(scope, ""), quantity] = factor
-            worst = max(worst, abs(factor - 1.0))
+            if expected is not None and found is not None and expected > 0.0:
+                self._factors[scope, modes.get(scope, ""), quantity] = found / expected
+                worst = max(worst, abs(found / expected - 1.0))
         return worst
 
     def _confirmed(self, found: Found) -> Confirmed:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.performance import Performance
@@ -87,6 +88,8 @@ class Lens:
     """observed / predicted by (workload or "fleet", its mode or "", quantity)."""
     observed: Mapping[Choice, Reading]
     """Readings of plans that were replayed: these replace the model's."""
+    unsteady: Mapping[str, float] = field(default_factory=dict)
+    """By device type: the least predicted saturation at which a replay found no steady state."""
     slack: float = 0.0
 
     def read(self, trial: Trial) -> Reading:
@@ -94,6 +97,8 @@ class Lens:
         seen = self.observed.get(trial.choice)
         if seen is not None:
             return seen
+        if self._too_busy(trial):
+            return dict.fromkeys(trial.reading)
         if not self.factors:
             return trial.reading
         modes: dict[str, str] = {candidate.workload: candidate.mode for candidate in trial.choice.candidates}
@@ -102,6 +107,13 @@ class Lens:
             factor = self.factors.get((scope, modes.get(scope, ""), quantity), 1.0)
             corrected[scope, quantity] = None if value is None else value * factor
         return corrected
+
+    def _too_busy(self, trial: Trial) -> bool:
+        devices = () if trial.performance is None else trial.performance.devices
+        return any(
+            device.saturation is not None and device.saturation >= self.unsteady.get(device.name, inf)
+            for device in devices
+        )
 
 
 PLAIN = Lens(factors={}, observed={})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -78,9 +79,10 @@ def _answer(case: Case) -> str:
 
 
 def _how(case: Case, plan: Confirmed) -> str:
-    """Where to draft, with which window: "Draft at the clinics with window 5"."""
+    """Where to draft, on what, with which window: "Draft at clinic on 3 × edge-box with window 5"."""
+    counts = dict(plan.choice.counts)
     speculating = [c for c in plan.choice.candidates if c.mode != "target_only"]
-    places = list(dict.fromkeys((_place(case.scenario, c), c.window) for c in speculating))
+    places = list(dict.fromkeys((_place(case.scenario, c, counts), c.window) for c in speculating))
     if len(places) == 1:
         place, window = places[0]
         which = (
@@ -90,15 +92,16 @@ def _how(case: Case, plan: Confirmed) -> str:
         )
         return f"Draft {place} with window {window}{which}"
     return "Draft " + _listed(
-        [f"{_place(case.scenario, c)} with window {c.window} for {c.workload}" for c in speculating]
+        [f"{_place(case.scenario, c, counts)} with window {c.window} for {c.workload}" for c in speculating]
     )
 
 
-def _place(scenario: Scenario, candidate: Candidate) -> str:
+def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) -> str:
     if candidate.mode == "fused" or candidate.draft_device is None:
         return f"beside the target on {candidate.target_device}"
     site = scenario.site(scenario.device(candidate.draft_device).site)
-    return f"at {site.name}" if site.count == 1 else f"at each of {site.count} × {site.name}"
+    where = site.name if site.count == 1 else f"each of {site.count} × {site.name}"
+    return f"at {where} on {counts[candidate.draft_device]} × {candidate.draft_device}"
 
 
 def _listed(words: list[str]) -> str:
@@ -106,9 +109,9 @@ def _listed(words: list[str]) -> str:
 
 
 def _numbers(case: Case, plan: Confirmed) -> str:
-    """The tightest latency budget with what the replay makes of it; mean TPOT where nothing was promised."""
+    """The tightest TPOT budget (else the tightest other one) with what the replay makes of it; else mean TPOT."""
     seen = plan.observed.pooled
-    told: list[tuple[float, str]] = []
+    told: list[tuple[bool, float, str]] = []
     for workload in case.scenario.workloads:
         found = seen.workload(workload.name)
         prefix = f"{workload.name}: " if len(case.scenario.workloads) > 1 else ""
@@ -118,15 +121,13 @@ def _numbers(case: Case, plan: Confirmed) -> str:
                 interval = interval_of(found, f"{metric}_ms.{statistic}", value)
                 between = f" ({number(interval.low)}–{number(interval.high)})" if interval else ""
                 what = f"{prefix}{statistic} {METRIC_WORDS[metric]} {number(value)} ms{between}"
-                told.append((value / limit, f"{what} for a budget of {number(limit)}"))
+                told.append((metric == "tpot", value / limit, f"{what} for a budget of {number(limit)} ms"))
     if told:
-        return max(told)[1]
+        return max(told)[2]
     first = seen.workloads[0]
-    return (
-        f"mean TPOT {number(first.tpot_ms.mean)} ms"
-        if first.tpot_ms.mean
-        else f"mean TTFT {number(first.ttft_ms.mean)} ms"
-    )
+    if first.tpot_ms.mean:
+        return f"mean TPOT {number(first.tpot_ms.mean)} ms"
+    return f"mean TTFT {number(first.ttft_ms.mean)} ms"
 
 
 def _gain(case: Case) -> str:
@@ -174,7 +175,9 @@ def _no_speculation(case: Case) -> str:
         plain = f" Decode plainly: {_numbers(case, case.plain)}, on {devices} devices."
     if case.speculative is None:
         return f"Do not speculate here: {case.speculative_trouble or 'there is no draft for any target'}.{plain}"
-    return f"Do not speculate here: the best speculative plan {case.speculative_trouble}{break_even_words(case)}.{plain}"
+    return (
+        f"Do not speculate here: the best speculative plan {case.speculative_trouble}{break_even_words(case)}.{plain}"
+    )
 
 
 def _not_worth_it(case: Case) -> str:
@@ -182,15 +185,15 @@ def _not_worth_it(case: Case) -> str:
     assert case.objective is not None
     if case.objective.surely_above:
         what = OBJECTIVE_WORDS[case.scenario.search.minimize]
-        loss = f"the best speculative plan has {percent(case.objective.point - 1.0)} more {what}"
+        loss = f"the best speculative plan would raise {what} by {percent(case.objective.point - 1.0)}"
     else:
         assert case.tpot is not None
         loss = (
-            f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]}, mean TPOT would be "
-            f"{percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)} higher"
+            f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]}, the best speculative plan would raise mean "
+            f"TPOT by {percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)}"
         )
     return (
-        f"Do not speculate here: {loss} than plain decoding's{break_even_words(case)}; "
+        f"Do not speculate here: {loss} against plain decoding{break_even_words(case)}; "
         f"decode plainly: {_numbers(case, case.plain)}."
     )
 

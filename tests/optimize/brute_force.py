@@ -56,6 +56,10 @@ def every_plan(scenario: Scenario) -> Iterator[Plan]:
 
 
 def _ways(scenario: Scenario, workload: str) -> Iterator[Assignment]:
+    return (way for way in _all_ways(scenario, workload) if way.mode in scenario.search.modes)
+
+
+def _all_ways(scenario: Scenario, workload: str) -> Iterator[Assignment]:
     for target in scenario.devices:
         yield Assignment(workload=workload, mode="target_only", target_device=target.name)
         for pair, window in product(scenario.pairs, scenario.search.windows):

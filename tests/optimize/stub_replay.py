@@ -22,7 +22,7 @@ Factor = Callable[[Plan], float]
 def observer(
     scenario: Scenario, factor: Factor = lambda plan: 1.0, noise: float = 0.01, alone: float = 0.0
 ) -> Callable[[Plan], Observation]:
-    """Latencies are the stub's times `factor(plan)`; replications differ by `noise`, shared, and `alone`, not shared."""
+    """Latencies: the stub's times `factor(plan)`; replications differ by `noise`, shared, and `alone`, not shared."""
 
     def observe(plan: Plan) -> Observation:
         try:

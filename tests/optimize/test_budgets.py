@@ -62,5 +62,7 @@ def test_a_budget_that_only_the_model_keeps_is_not_kept() -> None:
     assert not check.kept
     assert check.replayed is not None
     assert check.replayed.point == pytest.approx(1.1 * (check.predicted or 0.0))
-    unknown = replace(predicted, workloads=(replace(predicted.workloads[0], tpot_ms=predicted.workloads[0].tpot_ms.__class__()),))
+    unknown = replace(
+        predicted, workloads=(replace(predicted.workloads[0], tpot_ms=predicted.workloads[0].tpot_ms.__class__()),)
+    )
     assert [check.kept for check in budget_checks(given, predicted, unknown)] == [False]

@@ -45,7 +45,9 @@ def test_what_cannot_be_searched_yet_is_told_not_hidden() -> None:
 
 
 def test_windows_end_where_acceptance_was_measured() -> None:
-    given = replace(scenario(windows=(1, 3, 8)), pairs=(Pair(draft="small", target="large", acceptance=round_trace(3)),))
+    given = replace(
+        scenario(windows=(1, 3, 8)), pairs=(Pair(draft="small", target="large", acceptance=round_trace(3)),)
+    )
     space = space_of(given)
     assert {c.window for c in space.by_workload[0] if c.window} == {1, 3}
     assert any("windows above 3 are left out" in note for note in space.notes)
@@ -78,7 +80,9 @@ def test_a_device_type_does_one_thing_at_a_time() -> None:
     targets = Candidate("b", "target_only", "large", "box")
     other_target = Candidate("b", "target_only", "huge", "gpu")
     other_draft = Candidate("b", "distributed", "large", "gpu", "tiny", "box", 2)
-    fused, other_fused = (Candidate(w, "fused", "large", "gpu", m, "gpu", 2) for w, m in (("a", "small"), ("b", "tiny")))
+    fused, other_fused = (
+        Candidate(w, "fused", "large", "gpu", m, "gpu", 2) for w, m in (("a", "small"), ("b", "tiny"))
+    )
     assert compatible((drafts, replace(drafts, workload="b", window=4)))
     assert not compatible((drafts, targets))
     assert not compatible((drafts, other_target))

@@ -25,7 +25,9 @@ def tokens(share: float, requests: int, length: int, seed: int = 3, spread: floa
     rng = np.random.default_rng(seed)
     own = np.clip(share + spread * rng.standard_normal(requests), 0.02, 0.98)
     match = (rng.random((requests, length)) < own[:, None]).astype(np.uint8).ravel()
-    return TokenTrace(METADATA, np.repeat(np.arange(requests), length), match, task=np.array(["a", "b"] * (match.size // 2)))
+    return TokenTrace(
+        METADATA, np.repeat(np.arange(requests), length), match, task=np.array(["a", "b"] * (match.size // 2))
+    )
 
 
 def test_requests_that_all_say_the_same_are_as_many_tries_as_rounds() -> None:
@@ -92,7 +94,9 @@ def test_a_trace_tells_its_tasks_and_counts() -> None:
     assert found.tasks["a"] == pytest.approx(trace.match[::2].mean())
     assert found.survival_low is not None
     assert found.survival_high is not None
-    assert all(low < s < high for low, s, high in zip(found.survival_low, found.survival, found.survival_high, strict=True))
+    assert all(
+        low < s < high for low, s, high in zip(found.survival_low, found.survival, found.survival_high, strict=True)
+    )
 
 
 def test_profiles_say_what_one_plain_step_takes() -> None:

@@ -1,0 +1,189 @@
+"""Curves, maps and tipping points around a choice, under a model whose answer is known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import ModeMap
+from dsd_plan.errors import UnstableError
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, full_counts, space_of
+from dsd_plan.optimize.contenders import Contender, Explorer, contenders, standings
+from dsd_plan.optimize.curves import knee, load_curves
+from dsd_plan.optimize.ground import Ground, ground_of
+from dsd_plan.optimize.maps import mode_maps
+from dsd_plan.optimize.tipping import tipping_points
+from dsd_plan.optimize.variation import with_load, with_rtt
+from tests.optimize import stub_model
+from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
+
+
+def explored(given: Scenario) -> tuple[Explorer, Ground, Choice]:
+    """The distributed plan with everything deployed, and its ground."""
+    space = space_of(given)
+    bests = {
+        mode: Choice(chosen, full_counts(given, chosen))
+        for mode in SIMPLEST_FIRST
+        if (chosen := next(iter(space.purely(mode).combinations()), None)) is not None
+    }
+    chosen_plan = bests["distributed"]
+    explorer = Explorer(given, stub_model.predict)
+    groups = contenders(space, given, chosen_plan, bests)
+    return explorer, ground_of(explorer, chosen_plan, "chat", groups["chat"]), chosen_plan
+
+
+GIVEN = scenario(
+    rtt_ms=12.0,
+    devices=(edge_box(count=6, step_ms=1.5), gpu(count=2, step_ms=25.0, draft_step_ms=9.0)),
+    workloads=(chat(rate_per_s=8.0),),
+    windows=(1, 2, 3, 4, 6, 8),
+)
+
+
+def test_contenders_share_the_chosen_plans_targets() -> None:
+    _, ground, chosen = explored(GIVEN)
+    assert [c.mode for c in ground.contenders] == ["target_only", "fused", "distributed"]
+    assert {dict(choice.counts)["gpu"] for c in ground.contenders for choice in c.choices} == {
+        dict(chosen.counts)["gpu"]
+    }
+    assert ground.contenders[2].windows == (1, 2, 3, 4, 6, 8)
+
+
+def test_the_best_window_is_found_from_any_start() -> None:
+    explorer, ground, _ = explored(GIVEN)
+    edge = ground.contenders[2]
+    best = min(explorer.tpot_ms(choice, "chat", lambda d: d) or 1e9 for choice in edge.choices)
+    for near in edge.windows:
+        assert explorer.standing(edge, "chat", lambda d: d, near).tpot_ms == pytest.approx(best)
+
+
+def test_the_knee_is_where_the_first_device_saturates() -> None:
+    explorer, _, chosen = explored(GIVEN)
+    deployed = explorer.deployed(chosen)
+    top = knee(explorer, deployed)
+    stub_model.predict(with_load(deployed, 0.999 * top))
+    with pytest.raises(UnstableError):
+        stub_model.predict(with_load(deployed, 1.001 * top))
+
+
+def test_a_curve_holds_today_rises_and_ends_at_the_knee() -> None:
+    explorer, ground, chosen = explored(GIVEN)
+    (curve,) = load_curves(explorer, [chosen])
+    loads = [point.load for point in curve.points]
+    assert 1.0 in loads
+    assert loads == sorted(loads)
+    assert loads[0] == pytest.approx(0.1 * ground.knee)
+    assert loads[-1] == pytest.approx(1.2 * ground.knee)
+    for point in curve.points:
+        assert (point.tpot_mean_ms is None) == (point.saturation is not None and point.saturation >= 1.0)
+    known = [point.tpot_mean_ms for point in curve.points if point.tpot_mean_ms is not None]
+    assert known == sorted(known)
+    today = next(point for point in curve.points if point.load == 1.0)
+    assert today.tpot_mean_ms == stub_model.predict(explorer.deployed(chosen)).workload("chat").tpot_ms.mean
+
+
+def rows(found: ModeMap) -> list[list[str]]:
+    ys = sorted({cell.y for cell in found.cells})
+    return [[c.mode for c in sorted(found.cells, key=lambda c: c.x) if c.y == y] for y in ys]
+
+
+def test_a_longer_way_never_makes_the_edge_more_attractive() -> None:
+    explorer, ground, _ = explored(GIVEN)
+    by_acceptance, by_load = mode_maps(explorer, [ground])
+    assert by_acceptance.here == (pytest.approx(12.0), pytest.approx(0.75))
+    assert by_load.here == (pytest.approx(12.0), 1.0)
+    for found in (by_acceptance, by_load):
+        for row in rows(found):
+            edge = [mode == "distributed" for mode in row]
+            assert edge == sorted(edge, reverse=True)
+    # The map is worth drawing: the edge wins somewhere and loses somewhere.
+    assert {mode for row in rows(by_acceptance) for mode in row} == {"target_only", "fused", "distributed"}
+
+
+def test_better_acceptance_never_helps_plain_decoding() -> None:
+    explorer, ground, _ = explored(GIVEN)
+    found, _ = mode_maps(explorer, [ground])
+    for column in zip(*rows(found), strict=True):
+        plain = [mode == "target_only" for mode in column]
+        assert plain == sorted(plain, reverse=True)
+
+
+def test_a_cell_tells_every_modes_best_and_the_margin() -> None:
+    explorer, ground, _ = explored(GIVEN)
+    found, _ = mode_maps(explorer, [ground])
+    for cell in found.cells:
+        times = sorted(ms for ms in cell.tpot_ms.values() if ms is not None)
+        assert cell.tpot_ms[cell.mode] == times[0]
+        assert cell.margin == pytest.approx(times[1] / times[0] - 1.0)
+
+
+def test_cells_that_nothing_can_serve_are_left_out() -> None:
+    explorer, ground, _ = explored(GIVEN)
+    _, found = mode_maps(explorer, [ground])
+    assert max(cell.y for cell in found.cells) < ground.load_range[1]
+    assert all(cell.tpot_ms[cell.mode] is not None for cell in found.cells)
+
+
+def test_a_round_trip_tips_where_the_two_modes_are_level() -> None:
+    explorer, ground, _ = explored(GIVEN)
+    tip = next(t for t in tipping_points(explorer, [ground]) if t.input == "rtt_ms")
+    assert tip.now == pytest.approx(12.0)
+    assert tip.tips_at is not None
+
+    def fastest(rtt_ms: float) -> str:
+        found = standings(explorer, ground.contenders, "chat", lambda d: with_rtt(d, "chat", rtt_ms), {})
+        return found[0].mode
+
+    here = fastest(12.0)
+    before, after = (0.99, 1.01) if tip.tips_at > 12.0 else (1.01, 0.99)
+    assert fastest(before * tip.tips_at) == here
+    assert fastest(after * tip.tips_at) == tip.becomes != here
+
+
+def test_where_one_mode_wins_everywhere_nothing_tips() -> None:
+    sure = scenario(
+        rtt_ms=12.0,
+        devices=(edge_box(step_ms=200.0), gpu(draft_step_ms=60.0)),
+        workloads=(chat(rate_per_s=0.5),),
+        windows=(1, 2),
+    )
+    explorer, ground, _ = explored(sure)
+    tips = tipping_points(explorer, [ground])
+    assert [(tip.input, tip.tips_at, tip.becomes) for tip in tips] == [
+        ("rtt_ms", None, None),
+        ("acceptance", None, None),
+        ("load", None, None),
+    ]
+    assert all(low <= tip.now <= high for tip in tips for low, high in [tip.searched])
+
+
+def test_a_workload_with_one_mode_has_no_map_and_no_tipping_point() -> None:
+    explorer, ground, _ = explored(GIVEN)
+    alone = Ground(
+        workload=ground.workload,
+        contenders=ground.contenders[:1],
+        rtt_ms=ground.rtt_ms,
+        acceptance=None,
+        pair=None,
+        knee=ground.knee,
+        near={},
+    )
+    assert mode_maps(explorer, [alone]) == ()
+    assert tipping_points(explorer, [alone]) == ()
+
+
+def test_loads_are_all_distinct() -> None:
+    explorer, _, chosen = explored(GIVEN)
+    (curve,) = load_curves(explorer, [chosen])
+    assert all(a.load < b.load for a, b in pairwise(curve.points))
+
+
+def test_a_contender_is_what_it_says() -> None:
+    _, ground, _ = explored(GIVEN)
+    for contender in ground.contenders:
+        assert isinstance(contender, Contender)
+        for window, choice in zip(contender.windows, contender.choices, strict=True):
+            assert choice.candidates[0].mode == contender.mode
+            assert (choice.candidates[0].window or 0) == window

@@ -1,0 +1,222 @@
+"""Yes, no, undecided: three scenarios whose answer is known, and the error that a ratio is given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import exp, log, sqrt
+
+import numpy as np
+import pytest
+
+from dsd_plan.crosscheck import agreements
+from dsd_plan.domain.acceptance import TokenTrace, TraceMetadata
+from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.scenario import Pair, Scenario
+from dsd_plan.domain.study import Provenance, Study
+from dsd_plan.errors import InfeasibleError
+from dsd_plan.optimize.candidates import Choice, full_counts, space_of
+from dsd_plan.optimize.compare import Ratio, mean_tpot, price_ratio, ratio_of
+from dsd_plan.optimize.confirm import Confirmation, Observe
+from dsd_plan.optimize.evaluate import Evaluator
+from dsd_plan.optimize.run import optimize
+from tests.optimize import stub_model
+from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
+from tests.optimize.stub_replay import LUCK, observer
+
+PROVENANCE = Provenance(version="0", command="", seed=0, inputs=(), machine={})
+
+
+def study(given: Scenario, observe: Observe | None = None) -> Study:
+    return optimize(given, stub_model.predict, observe or observer(given), agreements, PROVENANCE)
+
+
+def says_something(sentence: str) -> bool:
+    """A sentence with a number in it."""
+    return sentence.endswith(".") and re.search(r"\d", sentence) is not None
+
+
+FAST_EDGE = scenario(
+    rtt_ms=6.0,
+    devices=(edge_box(count=12, step_ms=1.0), gpu(count=6, step_ms=25.0, draft_step_ms=12.0)),
+    workloads=(chat(rate_per_s=20.0, tpot_p95_ms=34.0),),
+    windows=(1, 2, 3, 4, 6),
+)
+SLOW_DRAFTS = scenario(
+    rtt_ms=80.0,
+    devices=(edge_box(count=12, step_ms=15.0), gpu(count=4, draft_step_ms=25.0)),
+    workloads=(chat(rate_per_s=10.0, tpot_p95_ms=200.0),),
+    minimize="tpot",
+)
+
+
+def test_yes_where_the_edge_saves_targets() -> None:
+    found = study(FAST_EDGE)
+    assert found.verdict.answer == "yes"
+    assert found.verdict.sentence.startswith("Draft at clinic on 3 × edge-box with window 4: p95 TPOT ")
+    assert "gpu instead of" in found.verdict.sentence
+    assert "for a budget of 34 ms" in found.verdict.sentence
+    assert found.verdict.saves["cost_per_hour"] > 0.0
+    assert found.plan.assignments[0].mode == "distributed"
+
+
+def test_no_where_drafting_is_slow_and_the_way_is_long() -> None:
+    found = study(SLOW_DRAFTS)
+    assert found.verdict.answer == "no"
+    assert found.verdict.sentence.startswith("Do not speculate here: ")
+    assert "at 80 ms round trip a round of window" in found.verdict.sentence
+    assert says_something(found.verdict.sentence)
+    assert found.verdict.saves["tpot_share"] < 0.0
+    assert found.plan.assignments[0].mode == "target_only"
+
+
+def test_the_break_even_round_trip_is_where_both_are_level() -> None:
+    """RTT* = E[X]·t_T − (γt_d + W + t_v); at RTT* the round takes as long as plain decoding takes for its tokens."""
+    found = study(SLOW_DRAFTS)
+    match = re.search(r"break-even is at ([\d.]+) ms|would not pay even without a network", found.verdict.sentence)
+    assert match is not None
+    edge = next(o for o in found.options if o.name == "draft at the edge").predicted
+    plain = next(o for o in found.options if o.name.startswith("do nothing")).predicted
+    assert edge is not None
+    assert plain is not None
+    parts = edge.workload("chat").round_parts
+    assert parts is not None
+    gained = (edge.workload("chat").tokens_per_round or 0.0) * (plain.workload("chat").tpot_ms.mean or 0.0)
+    even = gained - parts.draft_ms - parts.wait_ms - parts.verify_ms
+    assert (match.group(1) is None) == (even <= 0.0)
+    if match.group(1) is not None:
+        assert float(match.group(1)) == pytest.approx(even, rel=0.01)
+
+
+def level_scenario() -> Scenario:
+    """Plain decoding and the edge within a per cent of each other in TPOT, at one GPU and no price."""
+    free = edge_box(count=1, step_ms=1.0, cost_per_hour=0.0)
+    best: tuple[float, Scenario] | None = None
+    for rtt_ms in np.arange(20.0, 40.0, 0.25):
+        given = scenario(
+            rtt_ms=float(rtt_ms),
+            devices=(free, gpu(count=1, draft_step_ms=80.0)),
+            workloads=(chat(rate_per_s=2.0),),
+            modes=("target_only", "distributed"),
+            minimize="tpot",
+        )
+        space = space_of(given)
+        evaluator = Evaluator(given, stub_model.predict)
+        times = []
+        for mode in ("target_only", "distributed"):
+            tried = [evaluator.trial(Choice(c, full_counts(given, c))) for c in space.purely(mode).combinations()]
+            times.append(min(t.reading["chat", "tpot_mean_ms"] or 1e9 for t in tried))
+        gap = abs(log(times[0] / times[1]))
+        if best is None or gap < best[0]:
+            best = (gap, given)
+    assert best is not None
+    assert best[0] < 0.01
+    return best[1]
+
+
+def test_undecided_where_the_error_hides_the_difference() -> None:
+    given = level_scenario()
+    found = study(given, observer(given, noise=0.02, alone=0.05))
+    assert found.verdict.answer == "undecided"
+    assert says_something(found.verdict.sentence)
+    assert found.verdict.measure_next is not None
+    assert "Replay with about" in found.verdict.measure_next
+    # Of plans that the data cannot tell apart the simplest is chosen, and the other one is shown.
+    assert found.plan.assignments[0].mode == "target_only"
+    assert any(option.plan and option.plan.assignments[0].mode == "distributed" for option in found.equivalents)
+
+
+def test_a_recorded_trace_that_is_too_short_is_the_next_thing_to_measure() -> None:
+    given = level_scenario()
+    rng = np.random.default_rng(5)
+    match = (rng.random((8, 40)) < 0.75).astype(np.uint8)
+    trace = TokenTrace(
+        TraceMetadata("small", "large", "0", "argmax", "test", "1"), np.repeat(np.arange(8), 40), match.ravel()
+    )
+    given = replace(given, pairs=(Pair(draft="small", target="large", acceptance=trace),))
+    found = study(given, observer(given, noise=0.001))
+    if found.verdict.answer == "undecided":
+        assert found.verdict.measure_next is not None
+        assert re.match(r"Record acceptance of about [\d,]+ requests instead of 8", found.verdict.measure_next)
+    else:
+        assert abs(found.verdict.saves["tpot_share"]) > 0.05
+
+
+def test_speculation_that_alone_keeps_the_budgets_is_a_yes() -> None:
+    given = scenario(
+        rtt_ms=6.0,
+        devices=(edge_box(count=12, step_ms=1.0), gpu(count=2, step_ms=25.0, draft_step_ms=12.0)),
+        workloads=(chat(rate_per_s=6.0, tpot_p95_ms=24.0),),
+        windows=(1, 2, 3, 4, 6),
+    )
+    found = study(given)
+    assert found.verdict.answer == "yes"
+    assert "plain decoding breaks chat: tpot_p95_ms" in found.verdict.sentence
+
+
+def test_without_a_draft_the_answer_is_no() -> None:
+    found = study(replace(scenario(), pairs=()))
+    assert found.verdict.answer == "no"
+    assert found.verdict.sentence.startswith("Do not speculate here: there is no draft")
+
+
+def test_nothing_is_decided_where_nothing_is_possible() -> None:
+    with pytest.raises(InfeasibleError, match="tpot_p95_ms"):
+        study(scenario(workloads=(chat(tpot_p95_ms=1.0),)))
+
+
+def compared(given: Scenario, observe: Observe) -> Ratio:
+    """TPOT of the edge's window 4 over plain decoding's, everything deployed."""
+    confirmation = Confirmation(Evaluator(given, stub_model.predict), observe, lambda line: None)
+    space = space_of(given)
+    plain, edge = (list(space.purely(mode).combinations())[-1] for mode in ("target_only", "distributed"))
+    one, other = (confirmation.confirmed(Choice(c, full_counts(given, c))) for c in (edge, plain))
+    ratio = ratio_of(confirmation, mean_tpot(given), one, other)
+    assert ratio is not None
+    return ratio
+
+
+def test_luck_that_plans_share_does_not_blur_their_ratio() -> None:
+    shared = compared(scenario(), observer(scenario(), noise=0.10))
+    assert shared.errors["replay"] == pytest.approx(0.0, abs=1e-12)
+    assert shared.error == pytest.approx(0.005)  # what rounding leaves
+    own = compared(scenario(), observer(scenario(), noise=0.10, alone=0.10))
+    assert own.errors["replay"] > 0.01
+
+
+def test_the_replays_error_is_students() -> None:
+    """Log ratios of six replications, mean ± t(5) · s/√6 with t = 2.571."""
+    seen: dict[str, list[float]] = {}
+    inside = observer(scenario(), alone=0.08)
+
+    def observe(plan: Plan) -> object:
+        found = inside(plan)
+        seen[plan.assignments[0].mode] = [run.workload("chat").tpot_ms.mean or 0.0 for run in found.runs]
+        return found
+
+    ratio = compared(scenario(), observe)  # type: ignore[arg-type]
+    logs = [log(a / b) for a, b in zip(seen["distributed"], seen["target_only"], strict=True)]
+    assert len(logs) == len(LUCK)
+    assert ratio.errors["replay"] == pytest.approx(2.571 * float(np.std(logs, ddof=1)) / sqrt(6))
+
+
+def test_a_model_that_misjudges_the_ratio_widens_it() -> None:
+    def factor(plan: Plan) -> float:
+        return 1.08 if plan.assignments[0].mode == "distributed" else 1.0
+
+    wrong = compared(scenario(), observer(scenario(), factor))
+    assert wrong.errors["model"] == pytest.approx(log(1.08))
+    assert wrong.high == pytest.approx(wrong.point * exp(sqrt(log(1.08) ** 2 + 0.005**2)))
+    both = compared(scenario(), observer(scenario(), lambda plan: 1.08))
+    assert both.errors["model"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_price_is_sure_where_budgets_leave_room() -> None:
+    given = scenario(devices=(edge_box(), gpu(count=6)), workloads=(chat(rate_per_s=6.0, tpot_p95_ms=90.0),))
+    confirmation = Confirmation(Evaluator(given, stub_model.predict), observer(given), lambda line: None)
+    space = space_of(given)
+    sure = price_ratio(confirmation, [space.purely("fused")], space.purely("target_only"), 0.02)
+    assert sure is not None
+    assert sure.low == sure.point == sure.high
+    unsure = price_ratio(confirmation, [space.purely("fused")], space.purely("target_only"), 0.7)
+    assert unsure is None or unsure.low < unsure.high
