@@ -30,6 +30,7 @@ from dsd_plan.report.numbers import (
     signed_share,
 )
 from dsd_plan.report.reading import (
+    ANSWERS,
     KeyMetric,
     best_known,
     busy_devices,
@@ -48,9 +49,9 @@ from dsd_plan.report.reading import (
 )
 from dsd_plan.report.tables import Cell, Number, Table, Words, quantity_cell, table_html
 
-ANSWERS = {"yes": "Speculate", "no": "Do not speculate", "undecided": "Undecided"}
 LONGEST_HEADLINE, SHORTEST_HEADLINE = 190, 30
 """Characters."""
+NOTHING = Html('<span class="unknown">–</span>')
 CHIPS = 3
 """Agreements on the first screen; section 7 has them all."""
 
@@ -108,6 +109,8 @@ def _measure_next(study: Study, terms: FirstUse) -> Html:
 
 
 def _options(study: Study, key: KeyMetric | None, identity: str) -> Html:
+    if not study.options:
+        return Html('<p class="small">The study compares no options.</p>')
     return table_html(options_table(study, study.options, key, "Options"), f"{identity}-options")
 
 
@@ -139,9 +142,7 @@ def _option_name(option: Option) -> Words:
 def _devices(option: Option) -> Words:
     parts = [(f"{n:,}", device) for device, n in (option.devices or {}).items()]
     html = joined([Html(f'<span class="line">{n}{THIN}×{THIN}{name(device)}</span>') for n, device in parts])
-    return Words(
-        html or Html('<span class="unknown">–</span>'), ", ".join(f"{n} × {printable(device)}" for n, device in parts)
-    )
+    return Words(html or NOTHING, ", ".join(f"{n} × {printable(device)}" for n, device in parts))
 
 
 def _picture(study: Study, key: KeyMetric, terms: FirstUse, identity: str) -> Html:
@@ -184,10 +185,11 @@ def trust_strip(study: Study) -> Html:
         chips.append(Html("<li><strong>Not cross-checked</strong><span>no metric was compared</span></li>"))
     chips.append(_evidence_chip(study))
     observed = "a real run" if study.measured else "replay"
+    compared = f" Model against {observed}, worst first." if study.agreements else ""
     unsteady = "" if best_known(study).source != "model" else " The replay found no steady state."
     return Html(
-        f'<div class="trust"><p class="small"><span><strong>How far to trust it.</strong> Model against {observed}, '
-        f'worst first.{unsteady}</span><span class="legend">{mark_legend()}</span></p><ul>{joined(chips)}</ul></div>'
+        f'<div class="trust"><p class="small"><span><strong>How far to trust it.</strong>{compared}{unsteady}</span>'
+        f'<span class="legend">{mark_legend()}</span></p><ul>{joined(chips)}</ul></div>'
     )
 
 

@@ -77,7 +77,7 @@ def note(text: str, x: float, y: float, **more: Any) -> dict[str, Any]:
 def straight(x0: float, y0: float, x1: float, y1: float, dash: str = "solid", **more: Any) -> dict[str, Any]:
     """A straight line behind the data."""
     line = {"color": token("ink"), "width": 1.25, "dash": dash}
-    return {"type": "line", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "line": line, "layer": "below", **more}
+    return {"type": "line", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "layer": "below", "line": line, **more}
 
 
 def round_up(value: float) -> float:

@@ -140,6 +140,12 @@ GLOSSARY: tuple[Chapter, ...] = (
     Chapter(
         "Acceptance",
         (
+            Term("pair", "A draft and the target it proposes for.", everyday=True),
+            Term(
+                "argmax proposal",
+                "The draft proposes its likeliest token, the target samples its own and accepts only the same one.",
+                "P(accepted) = p_target(draft's likeliest token)",
+            ),
             Term(
                 "match",
                 "The draft's proposal at one token equals the token the target emits there.",

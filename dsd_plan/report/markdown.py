@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from dsd_plan.domain.study import Study
 from dsd_plan.report.capacity import what_breaks_first
-from dsd_plan.report.decision import ANSWERS
-from dsd_plan.report.summary import headlines, option_columns, option_values, plain, trust_lines
+from dsd_plan.report.reading import ANSWERS
+from dsd_plan.report.summary import headlines, option_columns, option_values, plain, reason_of, trust_lines
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -17,7 +17,7 @@ HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 def render_markdown(study: Study) -> str:
     """Verdict, options, the numbers with their budgets, what breaks first, how far to trust it."""
     made = study.provenance
-    lines = [f"# {inert(study.name)}", "", f"**{ANSWERS[study.verdict.answer]}.** {inert(study.verdict.sentence)}"]
+    lines = [f"# {inert(study.name)}", "", f"**{ANSWERS[study.verdict.answer]}.** {inert(reason_of(study))}"]
     if study.options:
         columns = ["", "Option", *option_columns(study), "Why"]
         rows = [

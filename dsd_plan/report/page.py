@@ -9,10 +9,11 @@ from dsd_plan.domain.study import Study
 from dsd_plan.report.blocks import Block, Chart, Folded, KeyEntry, Prose, Section
 from dsd_plan.report.capacity import capacity_section
 from dsd_plan.report.choices import choices_section
-from dsd_plan.report.decision import ANSWERS, decision_html
+from dsd_plan.report.decision import decision_html
 from dsd_plan.report.maps import maps_section
 from dsd_plan.report.markup import FirstUse, Html, json_for_script, name, printable, safe, script_hash
 from dsd_plan.report.provenance import provenance_section
+from dsd_plan.report.reading import ANSWERS
 from dsd_plan.report.rounds import why_section
 from dsd_plan.report.running import plan_section
 from dsd_plan.report.tables import Table, table_html

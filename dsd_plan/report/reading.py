@@ -15,6 +15,7 @@ FLEET = "fleet"
 CURVE_METRICS = ("tpot_p95_ms", "ttft_p95_ms", "tpot_mean_ms")
 """What a load curve holds; the first that a budget limits is the page's key metric."""
 
+ANSWERS = {"yes": "Speculate", "no": "Do not speculate", "undecided": "Undecided"}
 MODE_NAMES = {
     "target_only": "target only",
     "fused": "fused",

@@ -123,9 +123,8 @@ def _latencies(study: Study) -> Table:
                 value = latency(workload, f"{stem}_{statistic}_ms")
                 limit = limit_of(study, workload.name, f"{stem}_{statistic}_ms")
                 kept = None if limit is None or value is None else value <= limit
-                cells.append(
-                    Number(value, "ms", origin_of(study, study.plan, workload, f"{stem}_{statistic}_ms"), kept)
-                )
+                origin = origin_of(study, study.plan, workload, f"{stem}_{statistic}_ms")
+                cells.append(quantity_cell("ms", value, origin, kept))
             rows.append((named(workload.name), short, *cells))
     columns = ("Workload", "Latency", *STATISTICS)
     return Table(f"What users will see ({source_name(known)})", columns, tuple(rows), file="latencies")

@@ -8,6 +8,7 @@ from dsd_plan.domain.study import Option, Study
 from dsd_plan.report.markup import BIDI_CONTROLS, CONTROLS
 from dsd_plan.report.numbers import THIN, given_quantity, interval, label, milliseconds, number, quantity, signed_share
 from dsd_plan.report.reading import (
+    ANSWERS,
     FLEET,
     KeyMetric,
     best_known,
@@ -43,6 +44,16 @@ def plain(text: object) -> str:
     """One line of visible text: no control characters, no marks of writing direction, ordinary spaces."""
     one_line = " ".join(str(text).replace(THIN, " ").split())
     return BIDI_CONTROLS.sub("", CONTROLS.sub("\ufffd", one_line))
+
+
+def reason_of(study: Study) -> str:
+    """The verdict's sentence without the answer that it may begin with, which stands in front of it."""
+    answer, sentence = ANSWERS[study.verdict.answer], study.verdict.sentence
+    for opening in (f"{answer} here: ", f"{answer}: "):
+        if sentence.startswith(opening):
+            rest = sentence[len(opening) :]
+            return rest[:1].upper() + rest[1:]
+    return sentence
 
 
 def headlines(study: Study) -> list[Headline]:

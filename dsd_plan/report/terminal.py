@@ -8,8 +8,8 @@ from rich.cells import cell_len, set_cell_size
 
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.report.capacity import what_breaks_first
-from dsd_plan.report.decision import ANSWERS
-from dsd_plan.report.summary import headlines, option_columns, option_values, plain, trust_lines
+from dsd_plan.report.reading import ANSWERS
+from dsd_plan.report.summary import headlines, option_columns, option_values, plain, reason_of, trust_lines
 
 WIDTH = 80
 NAME_WIDTH = 30
@@ -19,10 +19,10 @@ REASON_LINES = 2
 def render_text(study: Study) -> str:
     """Verdict, options, the numbers with their budgets, what breaks first, how far to trust it: plain text."""
     made = study.provenance
-    right = f"dsd-plan {plain(made.version)}, seed {made.seed}"
+    right = f"dsd-plan {cut(plain(made.version), 20)}, seed {made.seed}"
     room = WIDTH - cell_len(right) - 2
     lines = [f"{set_cell_size(cut(plain(study.name), room), room)}  {right}", ""]
-    lines += wrapped(f"{ANSWERS[study.verdict.answer].upper()}. {plain(study.verdict.sentence)}")
+    lines += wrapped(f"{ANSWERS[study.verdict.answer].upper()}. {plain(reason_of(study))}")
     if study.options:
         lines += ["", *_options(study)]
     lines += ["", *_headlines(study), ""]

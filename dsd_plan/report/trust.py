@@ -94,7 +94,7 @@ def _agreement_chart(study: Study) -> Chart:
             ticks="",
             showgrid=False,
         ),
-        shapes=[straight(0, -0.5, 0, len(rows) - 0.5)],
+        shapes=[straight(0, -0.5, 0, len(rows) - 0.5, layer="above")],
         barmode="overlay",
     )
     return Chart(

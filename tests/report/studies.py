@@ -252,7 +252,7 @@ def options() -> tuple[Option, ...]:
             predicted=None,
             devices={"gpu-server": 2},
             cost_per_hour=4.0,
-            reason="while every draft device is down, the rest has no steady state: gpu-server would need saturation 1.24",
+            reason="while every draft device is down, the rest has no steady state: gpu-server at saturation 1.24",
         ),
     )
 

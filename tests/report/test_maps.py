@@ -1,0 +1,89 @@
+"""Maps: where a value lies on a grid, where the decision changes, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dsd_plan.domain.study import MapCell, ModeMap
+from dsd_plan.report.blocks import Chart
+from dsd_plan.report.maps import map_answer, maps_section, place
+from tests.report.studies import full_study
+
+
+def cell(x: float, y: float, mode: str, margin: float | None = 0.2) -> MapCell:
+    return MapCell(x=x, y=y, mode=mode, window=4, margin=margin, tpot_ms={mode: 10.0, "target_only": None})
+
+
+def grid(*rows: str, here: tuple[float, float] = (20.0, 0.5)) -> ModeMap:
+    """A map whose rows are words of letters: d for distributed, f for fused, t for target only, a dot for nothing."""
+    modes = {"d": "distributed", "f": "fused", "t": "target_only"}
+    xs, ys = (10.0, 20.0, 40.0, 80.0), (0.5, 0.7, 0.9)
+    cells = tuple(
+        cell(x, y, modes[letter])
+        for y, row in zip(ys, rows, strict=False)
+        for x, letter in zip(xs, row, strict=True)
+        if letter != "."
+    )
+    return ModeMap(workload="chat", title="t", x_name="rtt_ms", y_name="acceptance", here=here, cells=cells)
+
+
+def chart(found: ModeMap) -> Chart:
+    block = maps_section(replace(full_study(), maps=(found,))).blocks[0]
+    assert isinstance(block, Chart)
+    return block
+
+
+@pytest.mark.parametrize(
+    ("value", "at"), [(10.0, 0.0), (20.0, 1.0), (30.0, 1.5), (80.0, 3.0), (5.0, -0.5), (500.0, 3.5)]
+)
+def test_a_value_lies_between_the_steps_of_the_grid(value: float, at: float) -> None:
+    assert place(value, [10.0, 20.0, 40.0, 80.0]) == pytest.approx(at)
+
+
+def test_the_boundary_runs_where_modes_differ() -> None:
+    boundary = chart(grid("dddf", "dddf")).layout["shapes"][0]["path"]
+    assert boundary == "M2.5,-0.5L2.5,0.5M2.5,0.5L2.5,1.5"
+
+
+def test_one_mode_everywhere_has_no_boundary() -> None:
+    assert "L" not in chart(grid("dddd", "dddd")).layout["shapes"][0]["path"]
+
+
+def test_the_frame_is_on_the_nearest_cell() -> None:
+    frame = chart(grid("dddf", "dddf", here=(22.0, 0.68))).layout["shapes"][1]
+    assert ((frame["x0"] + frame["x1"]) / 2, (frame["y0"] + frame["y1"]) / 2) == pytest.approx((1.0, 1.0))
+
+
+def test_an_empty_cell_is_explained() -> None:
+    found = chart(grid("ddd.", "dddf"))
+    assert found.data[0]["z"][0][3] is None
+    assert any(
+        "no" in entry.text and "steady state" in entry.text for entry in found.key if entry.shape == "frame-thin"
+    )
+
+
+def test_colours_are_flat() -> None:
+    scale = chart(grid("ddft", "dfft")).data[0]["colorscale"]
+    ends = [stop for stop, _ in scale]
+    assert [colour for _, colour in scale[::2]] == [colour for _, colour in scale[1::2]]
+    assert ends[1:-1:2] == ends[2::2]
+
+
+def test_the_answer_says_who_wins_here_and_where_that_changes() -> None:
+    text = map_answer(grid("ddff"))
+    assert "distributed with window 4 is fastest, 20.0" in text
+    assert "then fused from 40" in text
+
+
+def test_a_mode_without_a_rival_is_not_given_a_margin() -> None:
+    found = grid("dddd")
+    alone = replace(found, cells=tuple(replace(c, margin=None) for c in found.cells))
+    assert "the only one" in map_answer(alone)
+    assert "alone" in chart(alone).data[0]["text"][0][0]
+
+
+def test_what_follows_names_the_next_mode_along_the_axis() -> None:
+    section = maps_section(replace(full_study(), maps=(grid("ddft"),)))
+    assert section.so_what == "At RTT of 40\u202fms, fused is faster for \u2068chat\u2069."

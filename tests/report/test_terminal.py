@@ -1,0 +1,63 @@
+"""The terminal says the same in one screen of 80 columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from dsd_plan.report import render_text
+from dsd_plan.report.terminal import WIDTH, cut, wrapped
+from tests.report.studies import full_study, hostile, measured_study, tiny_study
+
+GOLDEN = Path(__file__).parent / "golden"
+SCREEN_LINES = 40
+
+
+@pytest.mark.parametrize(
+    ("name", "study"), [("two-clinics", full_study()), ("this-machine", measured_study()), ("tiny", tiny_study())]
+)
+def test_the_text_is_as_it_was(name: str, study: object) -> None:
+    assert render_text(study) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("study", [full_study(), measured_study(), tiny_study(), hostile(full_study())])
+def test_it_fits_80_columns(study: object) -> None:
+    assert max(cell_len(line) for line in render_text(study).splitlines()) <= WIDTH  # type: ignore[arg-type]
+
+
+def test_it_fits_a_screen() -> None:
+    assert len(render_text(full_study()).splitlines()) <= SCREEN_LINES
+
+
+def test_no_name_can_steer_the_terminal() -> None:
+    text = render_text(hostile(full_study()))
+    assert re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text) is None
+
+
+def test_a_broken_budget_comes_first_and_reads_without_colour() -> None:
+    lines = render_text(measured_study()).splitlines()
+    first = next(line for line in lines if line.startswith(("✓", "✗")))
+    assert first.startswith("✗ TPOT p95 of chat")
+
+
+def test_a_replay_without_steady_state_is_said() -> None:
+    study = full_study()
+    assert "no steady state" in render_text(replace(study, replayed=replace(study.replayed, steady=False)))
+
+
+@given(st.text(max_size=300), st.integers(min_value=0, max_value=30))
+def test_wrapping_loses_no_word_and_keeps_the_width(text: str, indent: int) -> None:
+    lines = wrapped(text, indent=indent)
+    assert all(cell_len(line) <= WIDTH for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+def test_what_is_cut_says_so() -> None:
+    assert cut("abcdef", 4) == "abc…"
+    assert wrapped("word " * 100, most=2)[-1].endswith("…")
