@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from base64 import b64decode
 from collections import deque
@@ -21,6 +22,14 @@ QUIET = (
     *("--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"),
 )
 
+ON_3_AND_4 = """
+import os, sys
+commands, answers = (os.dup2(int(end), 100 + at) for at, end in enumerate(sys.argv[1:3]))
+os.dup2(commands, 3), os.dup2(answers, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""The browser reads commands on file descriptor 3 and writes answers on 4."""
+
 
 class Browser:
     """One browser with one page. Console messages, exceptions and requests are kept in order."""
@@ -29,10 +38,9 @@ class Browser:
         self._folder = tempfile.TemporaryDirectory(prefix="dsd-plan-browser-", ignore_cleanup_errors=True)
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        # The browser reads commands on file descriptor 3 and writes answers on 4.
         self._process = subprocess.Popen(
             [
-                *("/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', chromium, *QUIET),
+                *(sys.executable, "-c", ON_3_AND_4, str(to_browser), str(from_browser), chromium, *QUIET),
                 *(f"--user-data-dir={self._folder.name}", "--remote-debugging-pipe", "about:blank"),
             ],
             pass_fds=(to_browser, from_browser),
@@ -46,11 +54,19 @@ class Browser:
         self._ids = 0
         self._session: str | None = None
         self.events: deque[dict[str, Any]] = deque()
+        try:
+            self._attach()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _attach(self) -> None:
         pages = [t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page"]
         attached = self.call("Target.attachToTarget", targetId=pages[0]["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def __enter__(self) -> Self:
         return self
@@ -59,9 +75,16 @@ class Browser:
         self._session = None
         with suppress(EOFError):
             self.call("Browser.close")
-        self._process.wait(timeout=20)
+        self._stop()
+
+    def _stop(self) -> None:
         os.close(self._out)
         os.close(self._in)
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._folder.cleanup()
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -123,6 +146,21 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
+
+    def box(self, selector: str) -> dict[str, float]:
+        """Where an element lies in the window, even with script switched off in the page."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        quad = self.call("DOM.getBoxModel", nodeId=node)["model"]["border"]
+        left, top, right, bottom = min(quad[::2]), min(quad[1::2]), max(quad[::2]), max(quad[1::2])
+        return {
+            "left": left,
+            "top": top,
+            "right": right,
+            "bottom": bottom,
+            "width": right - left,
+            "height": bottom - top,
+        }
 
     def settle(self) -> None:
         """Until every visible figure has been drawn."""
