@@ -14,7 +14,7 @@ from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, spelling
 from dsd_plan.optimize.options import MIXED, NAMES, Outcome, nearest_miss, trouble
 from dsd_plan.optimize.search import Found, search
-from dsd_plan.optimize.verdict import Case
+from dsd_plan.optimize.verdict import NOT_SEARCHED, Case
 
 RUNNERS_UP = 2
 """Plans beside each mode's best that are replayed, because they might be its equals."""
@@ -202,7 +202,7 @@ def _representative(confirmation: Confirmation, outcomes: list[Outcome]) -> Conf
 
 def _trouble(confirmation: Confirmation, outcome: Outcome | None) -> str:
     if outcome is None:
-        return "was not in the search"
+        return NOT_SEARCHED
     return "" if outcome.confirmed is not None else trouble(confirmation, outcome.miss)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
-from dsd_plan.errors import InfeasibleError
+from dsd_plan.errors import InfeasibleError, Problem, ScenarioError
 from dsd_plan.optimize.budgets import FLEET, Limit
 from dsd_plan.optimize.candidates import Space, space_of
 from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
@@ -42,9 +42,12 @@ class _Relief:
         return f"{' and '.join(wanted)} for {spelling(self.judged.choice)}"
 
 
-def why_infeasible(evaluator: Evaluator, space: Space, lens: Lens) -> InfeasibleError:
-    """The error that says so. To be asked after a search with this lens has found nothing."""
-    unknown = _unknown_energy(evaluator, space)
+def why_infeasible(evaluator: Evaluator, space: Space, lens: Lens) -> InfeasibleError | ScenarioError:
+    """The error that says so. To be asked after a search with this lens has found nothing.
+
+    ScenarioError where energy decides and no device's power is known: that is no verdict on any plan.
+    """
+    unknown = _unknown_energy(evaluator)
     if unknown is not None:
         return unknown
     empty = [w.name for w, group in zip(evaluator.scenario.workloads, space.by_workload, strict=True) if not group]
@@ -78,7 +81,7 @@ def _saturation(trial: Trial) -> float:
     return trial.saturated[1] if trial.saturated is not None else 0.0
 
 
-def _unknown_energy(evaluator: Evaluator, space: Space) -> InfeasibleError | None:
+def _unknown_energy(evaluator: Evaluator) -> ScenarioError | None:
     """An energy budget, or energy as the objective, cannot be judged where no device's power is known."""
     scenario = evaluator.scenario
     asked = scenario.budgets.energy_j_per_token
@@ -86,12 +89,12 @@ def _unknown_energy(evaluator: Evaluator, space: Space) -> InfeasibleError | Non
     known = [t for t in whole if t.reading[FLEET, "energy_j_per_token"] is not None]
     if known or not whole or (asked is None and scenario.search.minimize != "energy"):
         return None
-    return InfeasibleError(
-        f"{FLEET}: energy_j_per_token",
-        asked or 0.0,
-        float("nan"),
-        "no plan's energy is known: give active_w in the profiles (or laws) and idle_w of the devices",
+    place = "budgets.energy_j_per_token" if asked is not None else "search.minimize"
+    text = (
+        "no plan's energy is known, because a device's power is not; "
+        "give active_w in its profiles (or laws) and idle_w, or leave energy out"
     )
+    return ScenarioError(f"scenario {scenario.name}", [Problem(place, text)])
 
 
 def _without_fleet_budgets(evaluator: Evaluator, space: Space, lens: Lens) -> list[_Relief]:

@@ -79,6 +79,8 @@ class Judge:
         tpot_ms = self.mean_tpot_ms(reading)
         objective = self.objective(cost, devices, reading, tpot_ms)
         worst, value, excess, latency_excess = self._worst(reading)
+        if objective == inf:
+            excess = inf  # what is not known cannot be the least
         key = (rounded(objective), devices, rounded(tpot_ms), *self.simplicity(choice))
         return Judged(trial, key, objective, tpot_ms, worst, value, excess, latency_excess)
 

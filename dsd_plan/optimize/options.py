@@ -87,7 +87,9 @@ def trouble(confirmation: Confirmation, trial: Trial | None) -> str:
         return f"saturates {device} ({number(saturation)} of the work it can do)"
     if judged.worst is None or judged.value is None or judged.excess == inf:
         return "finds no steady state in the replay" if trial.choice in confirmation.observed else "has unknown numbers"
-    how = "in the replay" if trial.choice in confirmation.observed else "under the model"
+    how = "in the replay"
+    if trial.choice not in confirmation.observed:
+        how = "under the model as the replays corrected it" if confirmation.lens.factors else "under the model"
     return f"breaks {judged.worst}, {number(judged.value)} for {number(judged.worst.limit)} {how}"
 
 

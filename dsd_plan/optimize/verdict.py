@@ -18,6 +18,7 @@ from dsd_plan.optimize.evidence import acceptance_evidence
 from dsd_plan.optimize.words import number, percent
 
 METRIC_WORDS = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E"}
+NOT_SEARCHED = "was not in the search"
 OBJECTIVE_WORDS = {"cost": "cost", "energy": "energy a token", "tpot": "mean TPOT", "devices": "number of devices"}
 
 
@@ -48,6 +49,14 @@ def verdict(case: Case) -> Verdict:
     if not speculates:
         return Verdict(answer="no", sentence=_no_speculation(case), saves=_saves(case), measure_next=_declared(case))
     assert case.speculative is not None
+    if case.plain_trouble == NOT_SEARCHED:
+        return Verdict(
+            answer="undecided",
+            sentence=f"Undecided whether to speculate: {_numbers(case, case.speculative)}, but plain decoding was left "
+            "out of the search.",
+            saves={},
+            measure_next='Add "target_only" to search.modes.',
+        )
     if not plain_does:
         sentence = (
             f"{_how(case, case.speculative)}: {_numbers(case, case.speculative)}; plain decoding {case.plain_trouble}."
@@ -114,13 +123,13 @@ def _numbers(case: Case, plan: Confirmed) -> str:
     told: list[tuple[bool, float, str]] = []
     for workload in case.scenario.workloads:
         found = seen.workload(workload.name)
-        prefix = f"{workload.name}: " if len(case.scenario.workloads) > 1 else ""
+        whose = f" of {workload.name}" if len(case.scenario.workloads) > 1 else ""
         for metric, statistic, limit in workload.budgets.limits():
             value = getattr(getattr(found, f"{metric}_ms"), statistic)
             if value is not None:
                 interval = interval_of(found, f"{metric}_ms.{statistic}", value)
                 between = f" ({number(interval.low)}–{number(interval.high)})" if interval else ""
-                what = f"{prefix}{statistic} {METRIC_WORDS[metric]} {number(value)} ms{between}"
+                what = f"{statistic} {METRIC_WORDS[metric]}{whose} {number(value)} ms{between}"
                 told.append((metric == "tpot", value / limit, f"{what} for a budget of {number(limit)} ms"))
     if told:
         return max(told)[2]

@@ -8,7 +8,7 @@ import pytest
 
 from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
-from dsd_plan.errors import InfeasibleError
+from dsd_plan.errors import InfeasibleError, ScenarioError
 from dsd_plan.optimize.candidates import space_of
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator
 from dsd_plan.optimize.infeasible import why_infeasible
@@ -22,7 +22,9 @@ from tests.optimize.small_scenarios import chat, gpu, scenario
 def why(given: Scenario) -> InfeasibleError:
     evaluator, space = Evaluator(given, stub_model.predict), space_of(given)
     assert search(Judge(evaluator), space).best is None
-    return why_infeasible(evaluator, space, PLAIN)
+    error = why_infeasible(evaluator, space, PLAIN)
+    assert isinstance(error, InfeasibleError)
+    return error
 
 
 def with_tpot_p95(given: Scenario, limit: float) -> Scenario:
@@ -82,11 +84,17 @@ def test_a_load_that_nothing_can_bear_names_the_saturated_device() -> None:
     assert f"lower the load below {1 / error.nearest:.0%} of today's" in str(error)
 
 
-def test_an_energy_budget_without_known_power_asks_for_the_power() -> None:
+@pytest.mark.parametrize("minimize", ["cost", "energy"])
+def test_energy_that_nobody_knows_is_a_fault_of_the_input(minimize: str) -> None:
     law = StepLaw(step_ms=20.0, per_token_ms=0.1)
     unmeasured = replace(gpu(), profiles={"large": declared_profile("gpu", "large", law)})
-    error = why(scenario(devices=(unmeasured,), budgets=FleetBudgets(energy_j_per_token=1.0)))
-    assert "active_w" in str(error)
+    budgets = FleetBudgets(energy_j_per_token=1.0) if minimize == "cost" else None
+    given = scenario(devices=(unmeasured,), budgets=budgets, minimize=minimize)
+    evaluator, space = Evaluator(given, stub_model.predict), space_of(given)
+    assert search(Judge(evaluator), space).best is None
+    error = why_infeasible(evaluator, space, PLAIN)
+    assert isinstance(error, ScenarioError)
+    assert "give active_w" in str(error)
 
 
 def test_a_workload_that_nothing_can_serve_is_named() -> None:

@@ -14,6 +14,7 @@ from dsd_plan.domain.acceptance import TokenTrace, TraceMetadata
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import Provenance, Study
+from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.errors import InfeasibleError
 from dsd_plan.optimize.candidates import Choice, full_counts, space_of
 from dsd_plan.optimize.compare import Ratio, mean_tpot, price_ratio, ratio_of
@@ -158,6 +159,24 @@ def test_without_a_draft_the_answer_is_no() -> None:
     found = study(replace(scenario(), pairs=()))
     assert found.verdict.answer == "no"
     assert found.verdict.sentence.startswith("Do not speculate here: there is no draft")
+
+
+def test_without_plain_decoding_in_the_search_nothing_is_compared() -> None:
+    found = study(scenario(modes=("distributed",)))
+    assert found.verdict.answer == "undecided"
+    assert found.verdict.measure_next == 'Add "target_only" to search.modes.'
+    assert found.verdict.saves == {}
+
+
+@pytest.mark.parametrize("minimize", ["cost", "energy", "tpot", "devices"])
+def test_closed_users_are_planned_for_too(minimize: str) -> None:
+    users = ClosedRequests(users=30, think_s=2.0, prompt_tokens=200, output_tokens=64)
+    given = scenario(workloads=(replace(chat(tpot_p95_ms=60.0), requests=users),), minimize=minimize)
+    found = study(given)
+    assert found.verdict.answer == "yes"
+    assert found.plan.assignments[0].mode == "fused"
+    (curve, *_) = found.curves
+    assert all(point.tpot_mean_ms is not None for point in curve.points)  # closed users saturate nothing
 
 
 def test_nothing_is_decided_where_nothing_is_possible() -> None:
