@@ -71,6 +71,6 @@ def decide(policy: Policy, state: PolicyState, observation: Observation) -> tupl
     raise ValueError("policy.kind is not one of dsd_plan.control.policy.KINDS")
 
 
-def static(policy: Policy, state: PolicyState) -> tuple[PolicyState, Decision]:
+def static(policy: Policy, _state: PolicyState) -> tuple[PolicyState, Decision]:
     """The assignment's window, whatever happens."""
-    return state, Decision(policy.window)
+    return PolicyState(policy.window), Decision(policy.window)

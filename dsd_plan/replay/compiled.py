@@ -12,6 +12,7 @@ from hashlib import sha256
 from types import CodeType, FunctionType
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from numba.extending import register_jitable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,18 +28,17 @@ def compiled(function: F) -> F:
 
 
 def fingerprint() -> int:
-    """63-bit number that changes when a registered function, or a number it reads from its module, changes."""
-    text = "\n".join(f"{name} {_described(_REGISTERED[name])}" for name in sorted(_REGISTERED))
+    """63-bit number that changes when a registered function changes, or a constant that it reads from its module."""
+    text = "\n".join(f"{name} {described(_REGISTERED[name])}" for name in sorted(_REGISTERED))
     return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
 
 
-def _described(function: FunctionType) -> str:
-    numbers = {
-        name: repr(function.__globals__[name])
-        for name in function.__code__.co_names
-        if isinstance(function.__globals__.get(name), int | float)
-    }
-    return f"{_code(function.__code__)} {numbers}"
+def described(function: Callable[..., Any]) -> str:
+    """A function's code, and the numbers and row types that it reads from its module, as text."""
+    plain = cast(FunctionType, function)
+    read = {name: plain.__globals__.get(name) for name in plain.__code__.co_names}
+    constants = {name: repr(value) for name, value in read.items() if isinstance(value, int | float | np.dtype)}
+    return f"{_code(plain.__code__)} {constants}"
 
 
 def _code(code: CodeType) -> str:

@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
-from dsd_plan.replay.inputs import MS_PER_S, Tables
+from dsd_plan.replay.inputs import Tables
 from dsd_plan.replay.kernel import AT_MARK, FINISHED, advance
-from dsd_plan.replay.layout import NONE, TABLES, WORLD, Rows
+from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
+from dsd_plan.replay.random_numbers import stream_key
+from dsd_plan.replay.recording import Horizon, Mark, Recording
+from dsd_plan.replay.samples import Sample, sample_of
 
 WARM_UP = 0.2
 """First share of a run that is not measured."""
 BACKGROUND = 256
 """Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
 FIRST_GROUPS = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """When measuring begins and ends: by count of requests started, or by time where a recording ends."""
-
-    warm: int
-    requests: int
-    warm_ms: float = inf
-    end_ms: float = inf
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mark:
-    """Sums up to an instant. Work in progress counts for the part that is done."""
-
-    at_ms: float
-    started: int
-    step_ms: NDArray[np.float64]
-    """By replica; `draft_ms` likewise, what fused drafts took there."""
-    draft_ms: NDArray[np.float64]
-    iterations: NDArray[np.int64]
-    jobs: NDArray[np.int64]
-    device_ms: NDArray[np.float64]
-    """By draft device."""
-    work: Rows
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recording:
-    """What one replication leaves: every session, every group of tokens, and sums at the two marks."""
-
-    sessions: Rows
-    groups: Rows
-    replicas: Rows
-    devices: Rows
-    opened: Mark
-    closed: Mark
-    refused: int
-    """Requests that came after the most that a run may start: arrivals did not go on to its end."""
 
 
 def horizon_of(deployed: Deployed, requests: int) -> Horizon:
@@ -84,6 +45,18 @@ def users_of(deployed: Deployed) -> Rows:
             cycle_ms = stream.requests.think_s * MS_PER_S + unloaded_ms(deployed, stream)
             rows += [(index, i, 0, i / users * cycle_ms) for i in range(users)]
     return np.array(rows, dtype=TABLES["users"])
+
+
+def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
+    """Keys of each stream's random numbers: by workload, so that plans share their luck."""
+    names = [workload.name for workload in deployed.scenario.workloads]
+    parts: dict[str, int] = {}
+    keys = []
+    for stream in deployed.streams:
+        name = stream.workload.name
+        keys.append((stream_key(seed, replication, names.index(name), parts.get(name, 0)),))
+        parts[name] = parts.get(name, 0) + 1
+    return np.array(keys, dtype=TABLES["keys"])
 
 
 class Run:
@@ -175,3 +148,9 @@ def record(fixed: Tables, keys: Rows, users: Rows, horizon: Horizon) -> Recordin
         closed=closed,
         refused=int(run.worlds["refused"][0]),
     )
+
+
+def replicate(deployed: Deployed, fixed: Tables, users: Rows, requests: int, seed: int, replication: int) -> Sample:
+    """One replication, cut down to what statistics need."""
+    recording = record(fixed, keys_of(deployed, seed, replication), users, horizon_of(deployed, requests))
+    return sample_of(deployed, recording)

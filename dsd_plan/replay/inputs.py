@@ -18,6 +18,7 @@ from dsd_plan.errors import PlanError, Problem, ScenarioError
 from dsd_plan.replay.layout import (
     CLOSED,
     MODES,
+    MS_PER_S,
     NONE,
     POISSON,
     ROUTINGS,
@@ -25,9 +26,6 @@ from dsd_plan.replay.layout import (
     TRACE,
     Rows,
 )
-from dsd_plan.replay.random_numbers import stream_key
-
-MS_PER_S = 1000.0
 
 Tables = Mapping[str, Rows]
 """By the names of layout.TABLES; read only."""
@@ -78,18 +76,6 @@ def tables_of(deployed: Deployed) -> Tables:
         made.add("drafts", [{"first": devices, "count": draft.count, "surface": _surface(draft.surface, made)}])
         devices += draft.count
     return made.joined()
-
-
-def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
-    """Keys of each stream's random numbers: by workload, so that plans share their luck."""
-    names = [workload.name for workload in deployed.scenario.workloads]
-    parts: dict[str, int] = {}
-    keys = []
-    for stream in deployed.streams:
-        name = stream.workload.name
-        keys.append((stream_key(seed, replication, names.index(name), parts.get(name, 0)),))
-        parts[name] = parts.get(name, 0) + 1
-    return np.array(keys, dtype=TABLES["keys"])
 
 
 class _Tables:

@@ -15,6 +15,8 @@ Row = Any
 World = Any
 Rows = NDArray[np.void]
 
+MS_PER_S = 1000.0
+
 TARGET_ONLY, FUSED, DISTRIBUTED = range(3)
 MODES = {"target_only": TARGET_ONLY, "fused": FUSED, "distributed": DISTRIBUTED}
 
@@ -42,12 +44,12 @@ KEY = np.dtype([("key", "u8")])
 
 STREAM = _row(
     "mode policy window requests target draft routing draft_routing"
-    # hops[up : up_end] and hops[down : down_end]
+    # its ranges of hops
     " up up_end down down_end"
-    # requests: lengths, unless a trace brings its own in rows[row : row + row_count]
+    # lengths of its requests, unless a trace brings them: `row_count` rows of requests from `row` on
     " prompt output row row_count"
-    # acceptance: cdf[cdf : cdf + window + 1]; or, where matches > 0, match[match : match + matches] walked from one
-    # of starts[start : start + recorded] on
+    # acceptance: window + 1 rows of the cdf from `cdf` on; or, where matches > 0, so many recorded matches from
+    # `match` on, walked from one of the `recorded` starts that begin at `start`
     " cdf match matches start recorded",
     # mean time between Poisson requests; mean think time; bytes of each message
     "gap_ms think_ms first_down round_up round_down",

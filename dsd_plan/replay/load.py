@@ -11,9 +11,8 @@ from dsd_plan.domain.acceptance import accepted_pmf
 from dsd_plan.domain.deployed import Deployed, DraftPool, Stream, TargetPool
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
-from dsd_plan.domain.workload import ClosedRequests, PoissonRequests
-
-MS_PER_S = 1000.0
+from dsd_plan.domain.workload import ClosedRequests
+from dsd_plan.replay.layout import MS_PER_S
 
 
 class Means(NamedTuple):

@@ -17,7 +17,7 @@ compiled(serialisation_ms)
 
 @compiled
 def delay_ms(world: World, first: int, end: int, payload: float, key: np.uint64, turn: int, lane: int) -> float:
-    """On each hop a jittered delay, serialisation, and a round trip for each loss. `turn` is 0 or the round's number."""
+    """On each hop a jittered delay, serialisation, and a round trip for each loss; `turn` is the round, or 0."""
     total = 0.0
     for h in range(first, end):
         hop = row(world.hops, HOP, h)

@@ -1,8 +1,8 @@
 """Counter-based random numbers: a draw is a hash of who draws, in which round, and what for.
 
 Draws do not depend on the order of events. Two engines, or the same engine under two plans, see the same luck,
-which lets them be compared event by event. The hash is SplitMix64 (Steele, Lea & Flood 2014, doi 10.1145/2660193.2660195):
-a session's key is the generator's seed, and (round, purpose) its position.
+which lets them be compared event by event. The hash is SplitMix64 (Steele, Lea & Flood, "Fast splittable
+pseudorandom number generators", 2014): a session's key is the generator's seed, and (round, purpose) its position.
 """
 
 from __future__ import annotations

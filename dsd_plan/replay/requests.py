@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from math import log
 
+import numpy as np
+
+from dsd_plan.domain.deployed import TOKEN_ID_BYTES
 from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.heap import push
@@ -45,8 +48,6 @@ from dsd_plan.replay.random_numbers import (
 )
 from dsd_plan.replay.surfaces import surface_at
 
-TOKEN_ID_BYTES = 4.0
-
 
 @compiled
 def begin(world: World) -> None:
@@ -73,7 +74,10 @@ def schedule_request(world: World, s: int, number: int) -> None:
 
 @compiled
 def open_request(world: World, s: int) -> None:
-    """The next request of an open stream, and the schedule of the one after."""
+    """The next request of an open stream, and the schedule of the one after. A full run takes no more of them."""
+    if world.started == world.most_sessions:
+        world.refused += 1
+        return
     stream = row(world.streams, STREAM, s)
     number = row(world.work, WORK, s).requests
     prompt, output = stream.prompt, stream.output
@@ -86,7 +90,10 @@ def open_request(world: World, s: int) -> None:
 
 @compiled
 def user_request(world: World, user: int) -> None:
-    """A closed user asks."""
+    """A closed user asks. A full run takes no more of them."""
+    if world.started == world.most_sessions:
+        world.refused += 1
+        return
     who = row(world.users, USER, user)
     stream = row(world.streams, STREAM, who.stream)
     number = (who.number << USER_BITS) + who.visits
@@ -98,9 +105,6 @@ def user_request(world: World, user: int) -> None:
 def start_session(world: World, s: int, number: int, prompt: int, output: int, user: int) -> None:
     """A request begins at its site: choose its servers, let the draft prefill, send the prompt."""
     r = world.started
-    if r == world.most_sessions:
-        world.refused += 1
-        return
     world.started = r + 1
     row(world.work, WORK, s).requests += 1
     stream = row(world.streams, STREAM, s)
@@ -126,12 +130,12 @@ def start_session(world: World, s: int, number: int, prompt: int, output: int, u
         session.device = chosen_device(world, draft, stream.draft_routing, key)
         row(world.devices, DEVICE, session.device).live += 1
         occupy(world, session.device, s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prompt)))
-    up_ms = delay_ms(world, stream.up, stream.up_end, TOKEN_ID_BYTES * prompt, key, 0, UP_JITTER)
+    up_ms = delay_ms(world, stream.up, stream.up_end, float(TOKEN_ID_BYTES * prompt), key, 0, UP_JITTER)
     push(world, world.now_ms + up_ms, PROMPT_ARRIVES, r)
 
 
 @compiled
-def chosen_replica(world: World, pool: Row, routing: int, key: int) -> int:
+def chosen_replica(world: World, pool: Row, routing: int, key: np.uint64) -> int:
     """The replica that a session is tied to."""
     if routing == JSQ:
         best = pool.first
@@ -143,7 +147,7 @@ def chosen_replica(world: World, pool: Row, routing: int, key: int) -> int:
 
 
 @compiled
-def chosen_device(world: World, pool: Row, routing: int, key: int) -> int:
+def chosen_device(world: World, pool: Row, routing: int, key: np.uint64) -> int:
     """The draft device that a session is tied to."""
     if routing == JSQ:
         best = pool.first

@@ -69,7 +69,8 @@ def choose_window(stream: Row, session: Row) -> None:
         session.batch,
         session.queued,
     )
-    state, decision = decide(Policy(stream.policy, stream.window), PolicyState(session.window), observation)
+    # The window in force is all the state there is, and the session holds it.
+    _, decision = decide(Policy(stream.policy, stream.window), PolicyState(session.window), observation)
     session.window = decision.window
 
 

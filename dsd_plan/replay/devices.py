@@ -1,0 +1,153 @@
+"""Load, power and energy of the devices, from the sums of work between the marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
+from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.performance import DevicePerformance
+from dsd_plan.domain.profile import LatencyProfile
+from dsd_plan.replay.layout import MS_PER_S
+from dsd_plan.replay.load import draft_saturation, open_rate_per_s, target_saturation
+from dsd_plan.replay.samples import Sample
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceUse:
+    """A device type's row, and the energy that each stream is answerable for."""
+
+    performance: DevicePerformance
+    energy_j: Array | None
+    """By stream, over all measured time; None where a power is not known."""
+
+
+def rates_per_s(deployed: Deployed, samples: Sequence[Sample]) -> list[float]:
+    """Requests a second of each stream: as offered, or as many as closed users were seen to finish."""
+    seconds = sum(sample.span_ms for sample in samples) / MS_PER_S
+    finished = sum((sample.finished for sample in samples), np.zeros(len(deployed.streams)))
+    rates = []
+    for stream, count in zip(deployed.streams, finished, strict=True):
+        offered = open_rate_per_s(stream)
+        rates.append(offered if offered is not None else float(count) / seconds if seconds > 0 else 0.0)
+    return rates
+
+
+def saturations(deployed: Deployed, rates: Sequence[float]) -> dict[str, float]:
+    """By device type, at these request rates of the streams."""
+    targets = {pool.device.name: target_saturation(deployed, i, rates) for i, pool in enumerate(deployed.targets)}
+    drafts = {pool.device.name: draft_saturation(deployed, i, rates) for i, pool in enumerate(deployed.drafts)}
+    return targets | drafts
+
+
+def unmeasured(deployed: Deployed, saturation: dict[str, float]) -> tuple[DevicePerformance, ...]:
+    """Rows of a plan without a steady state: what is offered is known, what would happen is not."""
+    return tuple(
+        DevicePerformance(name=name, saturation=saturation.get(name, 0.0), busy=None, mean_batch=None, power_w=None)
+        for name in deployed.replicas_used()
+    )
+
+
+def device_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[DeviceUse, ...]:
+    """Every deployed device type, in the plan's order."""
+    saturation = saturations(deployed, rates_per_s(deployed, samples))
+    span_ms = sum(sample.span_ms for sample in samples)
+    uses = []
+    for name, deployed_count in deployed.replicas_used().items():
+        targets = [i for i, pool in enumerate(deployed.targets) if pool.device.name == name]
+        drafts = [i for i, pool in enumerate(deployed.drafts) if pool.device.name == name]
+        all_ms = deployed_count * span_ms
+        if targets:
+            uses.append(_target(deployed, targets[0], samples, saturation[name], all_ms))
+        elif drafts:
+            uses.append(_draft(deployed, drafts[0], samples, saturation[name], all_ms))
+        else:
+            idle_w = deployed.scenario.device(name).idle_w
+            power_w = None if idle_w is None else idle_w * deployed_count
+            row = DevicePerformance(name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w)
+            uses.append(DeviceUse(row, np.zeros(len(deployed.streams))))
+    return tuple(uses)
+
+
+def _target(deployed: Deployed, index: int, samples: Sequence[Sample], saturation: float, all_ms: float) -> DeviceUse:
+    pool = deployed.targets[index]
+    first = sum(other.replicas for other in deployed.targets[:index])
+    replicas = slice(first, first + pool.replicas)
+    step_ms = sum(float(sample.step_ms[replicas].sum()) for sample in samples)
+    draft_ms = sum(float(sample.draft_ms[replicas].sum()) for sample in samples)
+    jobs = sum(int(sample.jobs[replicas].sum()) for sample in samples)
+    iterations = sum(int(sample.iterations[replicas].sum()) for sample in samples)
+    work = [(pool.profile, step_ms)]
+    if pool.fused_profile is not None:
+        work.append((pool.fused_profile, draft_ms))
+    return _use(
+        deployed,
+        pool.device,
+        pool.profile,
+        work,
+        all_ms,
+        _marginal_ms(deployed, index, pool, samples),
+        saturation,
+        jobs / iterations if iterations > 0 else None,
+    )
+
+
+def _draft(deployed: Deployed, index: int, samples: Sequence[Sample], saturation: float, all_ms: float) -> DeviceUse:
+    pool: DraftPool = deployed.drafts[index]
+    first = sum(other.count for other in deployed.drafts[:index])
+    busy_ms = sum(float(sample.device_ms[first : first + pool.count].sum()) for sample in samples)
+    weights = sum((sample.work["draft_ms"] for sample in samples), np.zeros(len(deployed.streams)))
+    weights[[stream.draft != index for stream in deployed.streams]] = 0.0
+    batch = 1.0 if busy_ms > 0 else None
+    return _use(deployed, pool.device, pool.profile, [(pool.profile, busy_ms)], all_ms, weights, saturation, batch)
+
+
+def _use(
+    deployed: Deployed,
+    device: Device,
+    profile: LatencyProfile,
+    work: Sequence[tuple[LatencyProfile, float]],
+    all_ms: float,
+    weights: Array,
+    saturation: float,
+    mean_batch: float | None,
+) -> DeviceUse:
+    """`work` is (who steps, for how long over all replicas); `all_ms` the time of all deployed replicas."""
+    busy_ms = sum(ms for _, ms in work)
+    watts = [who.active_w for who, ms in work if ms > 0]
+    idle_w = device.idle_w if device.idle_w is not None else profile.idle_w
+    if all_ms <= 0 or idle_w is None or any(active_w is None for active_w in watts):
+        power_w, energy_j = None, None
+    else:
+        total_j = ((all_ms - busy_ms) * idle_w + sum(ms * (who.active_w or 0.0) for who, ms in work)) / MS_PER_S
+        energy_j = total_j * weights / weights.sum() if weights.sum() > 0 else np.zeros_like(weights)
+        power_w = total_j / (all_ms / MS_PER_S) * deployed.replicas_used()[device.name]
+    row = DevicePerformance(
+        name=device.name,
+        saturation=saturation,
+        busy=busy_ms / all_ms if all_ms > 0 else None,
+        mean_batch=mean_batch,
+        power_w=power_w,
+    )
+    return DeviceUse(row, energy_j)
+
+
+def _marginal_ms(deployed: Deployed, index: int, pool: TargetPool, samples: Sequence[Sample]) -> Array:
+    """What each stream's jobs add to the pool's steps, by the fitted laws; by jobs where the laws add nothing."""
+    work = {field: sum(sample.work[field] for sample in samples) for field in samples[0].work}
+    _, per_token, per_prompt, per_kv = pool.surface.law
+    weights = work["new_tokens"] * per_token + work["kv_tokens"] * per_kv + work["prompt_tokens"] * per_prompt
+    if pool.fused_surface is not None:
+        fused = np.array([stream.mode == "fused" for stream in deployed.streams])
+        _, per_token, per_prompt, per_kv = pool.fused_surface.law
+        weights = weights + fused * (
+            work["draft_steps"] * per_token + work["draft_kv_tokens"] * per_kv + work["prompt_tokens"] * per_prompt
+        )
+    mine = np.array([stream.target == index for stream in deployed.streams])
+    return np.where(mine, weights if (weights * mine).sum() > 0 else work["jobs"], 0.0)

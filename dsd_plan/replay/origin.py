@@ -1,0 +1,51 @@
+"""How each input behind a workload's numbers is known: at the mean batch that was met, over all its contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.profile import LatencyProfile, Origin
+from dsd_plan.domain.step_time import decode_origin, prefill_origin
+
+_WORST_LAST: tuple[Origin, ...] = ("measured", "interpolated", "extrapolated", "declared")
+
+
+def origins(deployed: Deployed, workload: str, mean_batch: dict[str, float | None]) -> dict[str, Origin]:
+    """By "decode_ms" (one token: the draft's, or the target's own), "verify_ms", "prefill_ms", "acceptance".
+
+    The worst over the workload's assignments and lengths. `mean_batch` is by target device.
+    """
+    found: dict[str, Origin] = {}
+    for stream in deployed.streams:
+        if stream.workload.name == workload:
+            batch = mean_batch.get(deployed.targets[stream.target].device.name) or 1.0
+            for key, origin in _of_stream(deployed, stream, batch):
+                found[key] = max(found.get(key, "measured"), origin, key=_WORST_LAST.index)
+    return found
+
+
+def _of_stream(deployed: Deployed, stream: Stream, batch: float) -> Iterator[tuple[str, Origin]]:
+    pool = deployed.targets[stream.target]
+    prompts, outputs = np.asarray(stream.requests.prompt_tokens), np.asarray(stream.requests.output_tokens)
+    lengths = float(prompts.min()), float(prompts.max())
+    contexts = lengths[0] + 1.0, float((prompts + outputs).max())
+
+    def decode(profile: LatencyProfile, at_batch: float, new_tokens: int) -> Iterator[Origin]:
+        return (decode_origin(profile, at_batch, float(new_tokens), context) for context in contexts)
+
+    prefilling = [(pool.profile, 1.0)]
+    if stream.window == 0:
+        yield from (("decode_ms", origin) for origin in decode(pool.profile, batch, 1))
+    else:
+        yield from (("verify_ms", origin) for origin in decode(pool.profile, batch, stream.window + 1))
+        drafting = (pool.fused_profile, batch) if stream.draft is None else (deployed.drafts[stream.draft].profile, 1.0)
+        if drafting[0] is not None:
+            yield from (("decode_ms", origin) for origin in decode(drafting[0], drafting[1], 1))
+            prefilling.append((drafting[0], 1.0))
+        yield "acceptance", "declared" if isinstance(stream.acceptance, AcceptanceLaw) else "measured"
+    for profile, at_batch in prefilling:
+        yield from (("prefill_ms", prefill_origin(profile, at_batch, length)) for length in lengths)

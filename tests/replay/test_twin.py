@@ -1,0 +1,146 @@
+"""The kernel against the readable twin: every arrival, round, verdict and busy millisecond, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.fleet import Link
+from dsd_plan.domain.profile import StepLaw
+from dsd_plan.domain.workload import Requests
+from dsd_plan.replay.engine import users_of
+from tests.replay.builder import closed, points, poisson, recorded, round_trace, system, token_trace
+from tests.replay.runs import kernel_run
+from tests.replay.twin import Twin
+
+SESSIONS = 60
+
+
+def assert_identical(deployed: Deployed, seed: int = 5, replication: int = 2, most: int = SESSIONS) -> Twin:
+    run = kernel_run(deployed, seed, replication, most)
+    twin = Twin(deployed, seed, replication, users_of(deployed)["first_ms"].tolist(), most).run()
+    started = int(run.worlds["started"][0])
+    assert started == len(twin.sessions) > 0
+    kernel, groups = run.tables["sessions"][:started], run.tables["groups"][: int(run.worlds["logged"][0])]
+    replicas = [replica for pool in twin.replicas for replica in pool]
+    assert kernel["started_ms"].tolist() == [s.started_ms for s in twin.sessions]
+    assert kernel["replica"].tolist() == [replicas.index(s.replica) for s in twin.sessions]
+    for column, of_twin in (("rounds", "rounds"), ("accepted", "accepted"), ("emitted", "emitted"), ("key", "key")):
+        assert kernel[column].tolist() == [getattr(s, of_twin) for s in twin.sessions], column
+    assert kernel["done"].all()
+    for session in twin.sessions:
+        mine = groups[groups["session"] == session.number]
+        assert mine["arrival_ms"].tolist() == session.arrivals_ms
+        assert mine["tokens"].tolist() == session.tokens
+    table = run.tables["replicas"]
+    assert table["iterations"].tolist() == [len(r.iterations) for r in replicas]
+    assert table["jobs"].tolist() == [sum(jobs for *_, jobs in r.iterations) for r in replicas]
+    for at, part in (("draft_ms", 1), ("step_ms", 2)):
+        sums = [0.0] * len(replicas)
+        for i, replica in enumerate(replicas):
+            for iteration in replica.iterations:
+                sums[i] += iteration[part]
+        assert table[at].tolist() == sums
+    devices = [device for pool in twin.drafts for device in pool]
+    assert run.tables["devices"]["busy_ms"].tolist() == [device.busy_ms for device in devices]
+    return twin
+
+
+LAWS = {
+    "affine": StepLaw(step_ms=20.0, per_token_ms=0.2, per_prompt_token_ms=0.02, per_kv_token_us=0.5),
+    "grid": points(
+        StepLaw(step_ms=11.0, per_token_ms=0.3, per_prompt_token_ms=0.05, per_kv_token_us=2.0),
+        (1, 2, 8),
+        (1, 3, 5),
+        (64, 256),
+    ),
+}
+TRACE = token_trace([[1, 1, 0, 1, 0, 1, 1, 1], [0, 0, 1], [1] * 9])
+ACCEPTANCES: dict[str, Acceptance] = {
+    "law": AcceptanceLaw(per_token=0.7),
+    "survival": AcceptanceLaw(survival=(0.8, 0.7, 0.3, 0.2, 0.2, 0.1)),
+    "tokens": TRACE,
+    "rounds": round_trace([6, 6, 4, 6], [6, 0, 4, 2]),
+}
+
+
+@st.composite
+def systems(draw: st.DrawFn) -> Deployed:
+    def requests() -> Requests:
+        prompt, output = draw(st.integers(1, 300)), draw(st.integers(1, 30))
+        kind = draw(st.sampled_from(["poisson", "closed", "trace"]))
+        if kind == "poisson":
+            return poisson(draw(st.sampled_from([0.5, 5.0, 40.0])), prompt, output)
+        if kind == "closed":
+            return closed(draw(st.integers(1, 9)), draw(st.sampled_from([0.0, 0.3])), prompt, output)
+        n = draw(st.integers(2, 12))
+        gaps = draw(st.lists(st.sampled_from([0.0, 0.01, 0.2]), min_size=n, max_size=n))
+        outputs = draw(st.lists(st.integers(1, 20), min_size=n, max_size=n))
+        return recorded(100.0 + np.cumsum(gaps), [prompt] * n, outputs)
+
+    names = ["a", "b", "c"][: draw(st.integers(1, 3))]
+    modes = {name: draw(st.sampled_from(["target_only", "fused", "distributed"])) for name in names}
+    limited = draw(st.booleans())
+    return system(
+        {name: requests() for name in names},
+        mode=modes,
+        window={name: draw(st.integers(1, 6)) for name in names},
+        target=draw(st.sampled_from(list(LAWS.values()))),
+        draft=draw(st.sampled_from([StepLaw(step_ms=5.0, per_kv_token_us=3.0), LAWS["grid"]])),
+        fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01, per_prompt_token_ms=0.01), LAWS["grid"]])),
+        acceptance=draw(st.sampled_from(list(ACCEPTANCES.values()))),
+        link=Link(
+            between=("edge", "region"),
+            up_ms=draw(st.sampled_from([0.0, 10.0])),
+            down_ms=draw(st.sampled_from([0.0, 15.0])),
+            jitter_cv=draw(st.sampled_from([0.0, 0.3, 1.0])),
+            loss=draw(st.sampled_from([0.0, 0.3])),
+            uplink_mbps=draw(st.sampled_from([None, 0.5])),
+        ),
+        replicas=draw(st.integers(1, 3)),
+        devices=draw(st.integers(1, 3)),
+        cap=draw(st.sampled_from([1, 3, 64])),
+        memory_gib=700.0 / 1024 if limited else 64.0,
+        kv_mib=1.0 if limited else None,
+        routing=draw(st.sampled_from(["jsq", "round_robin", "random"])),
+        draft_routing=draw(st.sampled_from([None, "jsq", "round_robin", "random"])),
+    )
+
+
+@given(systems(), st.integers(0, 2**70), st.integers(0, 100))
+@settings(max_examples=250)
+def test_kernel_and_twin_agree_bit_for_bit(deployed: Deployed, seed: int, replication: int) -> None:
+    assert_identical(deployed, seed, replication)
+
+
+def test_the_scenarios_reach_what_they_are_meant_to() -> None:
+    """Batches of several modes at once, waits for memory, losses: not only the easy paths."""
+    deployed = system(
+        {"a": closed(6, 0.1, 200, 20), "b": poisson(20.0, 100, 15), "c": poisson(10.0, 50, 10)},
+        mode={"a": "fused", "b": "distributed", "c": "target_only"},
+        memory_gib=700.0 / 1024,
+        kv_mib=1.0,
+        link=Link(between=("edge", "region"), rtt_ms=20.0, jitter_cv=0.3, loss=0.2),
+        replicas=2,
+        devices=2,
+        cap=4,
+        acceptance=TRACE,
+    )
+    assert_identical(deployed, most=150)
+    run = kernel_run(deployed, 5, 2, 150)
+    assert (run.tables["replicas"]["memory_waits"] > 0).all()
+    assert (run.tables["replicas"]["draft_ms"] > 0).all()
+
+
+@pytest.mark.parametrize("most", [1, 7, 200])
+def test_the_log_of_tokens_grows(most: int) -> None:
+    """More token groups than the first log holds: the kernel stops, the log is doubled, nothing is lost."""
+    deployed = system(poisson(3.0, 10, 900), mode="target_only", cap=8)
+    run = kernel_run(deployed, 0, 0, most)
+    groups = run.tables["groups"][: int(run.worlds["logged"][0])]
+    assert groups["tokens"].sum() == most * 900
+    assert (np.bincount(groups["session"], minlength=most) == 900).all()

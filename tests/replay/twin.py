@@ -1,0 +1,313 @@
+"""The replayer once more, slow and readable: objects, closures and `heapq`.
+
+Written from the rules (docs/invariants.md), it shares with the kernel only what both must read from the same
+place: the deployed plan, the step-time functions of `domain`, and when closed users first ask. Its random numbers
+are the same hash in plain integers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from math import floor, inf, log
+
+from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
+from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.network import Hop
+from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
+from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+
+MASK = 2**64 - 1
+GOLDEN = 0x9E3779B97F4A7C15
+GAP, THINK, ROUTE, DRAFT_ROUTE, TRACE_START, ACCEPT, FIRST_HOP = range(7)
+UP, DOWN = 0, 2  # a message's jitter; its losses are the number after
+
+
+def mix(z: int) -> int:
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def key_of_stream(seed: int, replication: int, workload: int, part: int) -> int:
+    key = seed & MASK
+    for number in (replication, workload, part):
+        key = mix((key + (number + 1) * GOLDEN) & MASK)
+    return key
+
+
+def key_of_request(stream_key: int, number: int) -> int:
+    return mix((stream_key + (number + 1) * GOLDEN) & MASK)
+
+
+def uniform(key: int, turn: int, purpose: int) -> float:
+    position = (turn << 16) + purpose + 1
+    return ((mix((key + position * GOLDEN) & MASK) >> 12) + 0.5) / 2**52
+
+
+def delay_ms(hops: tuple[Hop, ...], payload: float, key: int, turn: int, way: int) -> float:
+    total = 0.0
+    for h, hop in enumerate(hops):
+        purpose = FIRST_HOP + 4 * h + way
+        travel = hop.mean_ms
+        if hop.jitter_cv > 0:
+            travel *= 1.0 + hop.jitter_cv * (-log(uniform(key, turn, purpose)) - 1.0)
+        total += travel + payload * 8.0 / (hop.mbps * 1000.0)
+        if hop.loss > 0:
+            total += hop.rtt_ms * floor(log(uniform(key, turn, purpose + 1)) / log(hop.loss))
+    return total
+
+
+@dataclass(eq=False)
+class Session:
+    number: int
+    key: int
+    stream: Stream
+    started_ms: float
+    prompt: int
+    output: int
+    replica: Replica
+    device: Draft | None
+    user: int | None
+    place: int = 0
+    emitted: int = 0
+    rounds: int = 0
+    accepted: int = 0
+    arrivals_ms: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+
+    @property
+    def context(self) -> int:
+        return self.prompt + self.emitted
+
+
+@dataclass(eq=False)
+class Draft:
+    """A draft device."""
+
+    free_ms: float = 0.0
+    busy_ms: float = 0.0
+    live: int = 0
+
+
+@dataclass(eq=False)
+class Replica:
+    pool: int
+    live: int = 0
+    queue: deque[Session] = field(default_factory=deque)
+    memory: deque[Session] = field(default_factory=deque)
+    reserved: int = 0
+    stepping: bool = False
+    iterations: list[tuple[float, float, float, int]] = field(default_factory=list)
+    """(begins, draft part, step, jobs)."""
+
+
+class Twin:
+    """Replays until `most` sessions have started and all of them have ended."""
+
+    def __init__(self, deployed: Deployed, seed: int, replication: int, first_ms: Sequence[float], most: int) -> None:
+        self.deployed = deployed
+        self.most = most
+        self.now = 0.0
+        self.sessions: list[Session] = []
+        self.replicas = [[Replica(i) for _ in range(p.replicas)] for i, p in enumerate(deployed.targets)]
+        self.drafts = [[Draft() for _ in range(pool.count)] for pool in deployed.drafts]
+        self.turns = {"target": [0] * len(self.replicas), "draft": [0] * len(self.drafts)}
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._scheduled = count()
+        names = [workload.name for workload in deployed.scenario.workloads]
+        seen: dict[str, int] = {}
+        self.keys: dict[Stream, int] = {}
+        for stream in deployed.streams:
+            name = stream.workload.name
+            self.keys[stream] = key_of_stream(seed, replication, names.index(name), seen.get(name, 0))
+            seen[name] = seen.get(name, 0) + 1
+        traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
+        self.origin_s = min((trace.arrival_s[0] for trace in traces), default=0.0)
+        for stream in deployed.streams:
+            if not isinstance(stream.requests, ClosedRequests):
+                self.schedule_open(stream, 0)
+        users = [
+            (s, i) for s in deployed.streams if isinstance(s.requests, ClosedRequests) for i in range(s.requests.users)
+        ]
+        for (stream, user), at_ms in zip(users, first_ms, strict=True):
+            self.at(at_ms, lambda stream=stream, user=user: self.user_asks(stream, user, 0))
+
+    def at(self, time_ms: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (time_ms, next(self._scheduled), action))
+
+    def run(self) -> Twin:
+        while self._events:
+            self.now = self._events[0][0]
+            while self._events and self._events[0][0] == self.now:
+                heapq.heappop(self._events)[2]()
+            for replica in (replica for pool in self.replicas for replica in pool):
+                if replica.queue and not replica.stepping:
+                    self.iterate(replica)
+        return self
+
+    def schedule_open(self, stream: Stream, number: int) -> None:
+        requests = stream.requests
+        if isinstance(requests, RequestTrace):
+            if number < len(requests.arrival_s):
+                at_ms = (requests.arrival_s[number] - self.origin_s) * 1000.0
+                lengths = int(requests.prompt_tokens[number]), int(requests.output_tokens[number])
+                self.at(float(at_ms), lambda: self.open_asks(stream, number, *lengths))
+            return
+        gap = -log(uniform(key_of_request(self.keys[stream], number), 0, GAP)) * (1000.0 / requests.rate_per_s)
+        lengths = requests.prompt_tokens, requests.output_tokens
+        self.at(self.now + gap, lambda: self.open_asks(stream, number, *lengths))
+
+    def open_asks(self, stream: Stream, number: int, prompt: int, output: int) -> None:
+        if len(self.sessions) < self.most:
+            self.schedule_open(stream, number + 1)
+            self.start(stream, number, prompt, output, None)
+
+    def user_asks(self, stream: Stream, user: int, visit: int) -> None:
+        if len(self.sessions) < self.most:
+            lengths = stream.requests.prompt_tokens, stream.requests.output_tokens
+            session = self.start(stream, user * 2**32 + visit, *lengths, user)
+            session.visit = visit
+
+    def start(self, stream: Stream, number: int, prompt: int, output: int, user: int | None) -> Session:
+        key = key_of_request(self.keys[stream], number)
+        chosen = self.choose("target", stream.target, self.replicas, stream.assignment.routing, key, ROUTE)
+        device = None
+        if stream.draft is not None:
+            routing = stream.assignment.draft_routing or "random"
+            device = self.choose("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)
+        session = Session(len(self.sessions), key, stream, self.now, prompt, output, chosen, device, user)
+        self.sessions.append(session)
+        if isinstance(stream.acceptance, TokenTrace):
+            starts = stream.acceptance.request_starts()
+            session.place = int(starts[int(uniform(key, 0, TRACE_START) * len(starts))])
+        chosen.live += 1
+        if device is not None:
+            device.live += 1
+            surface = self.deployed.drafts[stream.draft].surface
+            self.draft(device, prefill_ms(surface, 1.0, float(prompt)))
+        up = delay_ms(stream.up, 4.0 * prompt, key, 0, UP)
+        self.at(self.now + up, lambda: self.prompt_arrives(session))
+        return session
+
+    def choose(self, kind: str, pool: int, servers: list, routing: str, key: int, purpose: int):
+        mine = servers[pool]
+        if routing == "jsq":
+            return min(mine, key=lambda server: server.live)
+        if routing == "round_robin":
+            self.turns[kind][pool] += 1
+            return mine[(self.turns[kind][pool] - 1) % len(mine)]
+        return mine[int(uniform(key, 0, purpose) * len(mine))]
+
+    def draft(self, device: Draft, job_ms: float) -> float:
+        device.free_ms = max(device.free_ms, self.now) + job_ms
+        device.busy_ms += job_ms
+        return device.free_ms
+
+    def prompt_arrives(self, session: Session) -> None:
+        session.replica.memory.append(session)
+        self.admit(session.replica)
+
+    def admit(self, replica: Replica) -> None:
+        limit = self.deployed.targets[replica.pool].kv_tokens
+        limit = inf if limit is None else limit
+        while replica.memory and replica.reserved + replica.memory[0].prompt + replica.memory[0].output <= limit:
+            session = replica.memory.popleft()
+            replica.reserved += session.prompt + session.output
+            replica.queue.append(session)
+
+    def iterate(self, replica: Replica) -> None:
+        pool = self.deployed.targets[replica.pool]
+        batch = [replica.queue.popleft() for _ in range(min(pool.batch_cap, len(replica.queue)))]
+        fresh = [s for s in batch if s.emitted == 0]
+        going = [s for s in batch if s.emitted > 0]
+        step = iteration_ms(
+            pool.surface,
+            float(len(going)),
+            mean([s.stream.window + 1 for s in going]),
+            mean([s.context for s in going]),
+            float(len(fresh)),
+            mean([s.prompt for s in fresh]),
+        )
+        drafted = 0.0
+        fused = [s for s in going if s.stream.mode == "fused"]
+        if fused:
+            longest = max(s.stream.window for s in fused)
+            drafted = longest * decode_ms(pool.fused_surface, float(len(fused)), 1.0, mean([s.context for s in fused]))
+        fused_fresh = [s for s in fresh if s.stream.mode == "fused"]
+        if fused_fresh:
+            added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([s.prompt for s in fused_fresh]))
+            drafted += max(added - pool.fused_surface.law[0], 0.0) if fused else added
+        replica.stepping = True
+        replica.iterations.append((self.now, float(drafted), float(step), len(batch)))
+        self.at(float(self.now + (drafted + step)), lambda: self.iteration_ends(replica, batch))
+
+    def iteration_ends(self, replica: Replica, batch: list[Session]) -> None:
+        replica.stepping = False
+        for session in batch:
+            self.emit(session)
+
+    def emit(self, session: Session) -> None:
+        stream = session.stream
+        tokens, payload = 1, stream.messages.first_down
+        if session.emitted > 0:
+            session.rounds += 1
+            if stream.mode != "target_only":
+                accepted = self.accept(session)
+                session.accepted += accepted
+                tokens = min(accepted + 1, session.output - session.emitted)
+            payload = stream.messages.round_down * (tokens if stream.mode == "fused" else 1)
+        session.emitted += tokens
+        arrival = self.now + delay_ms(stream.down, payload, session.key, session.rounds, DOWN)
+        if session.arrivals_ms:
+            arrival = max(arrival, session.arrivals_ms[-1])
+        session.arrivals_ms.append(arrival)
+        session.tokens.append(tokens)
+        if session.emitted == session.output:
+            self.end(session)
+        elif stream.mode == "distributed":
+            self.at(arrival, lambda: self.verdict_arrives(session))
+        else:
+            session.replica.queue.append(session)
+
+    def accept(self, session: Session) -> int:
+        window, acceptance = session.stream.window, session.stream.acceptance
+        if isinstance(acceptance, TokenTrace):
+            bits = acceptance.match
+            run = 0
+            while run < window and bits[(session.place + run) % len(bits)] == 1:
+                run += 1
+            session.place = (session.place + run + 1) % len(bits)
+            return run
+        u, total = uniform(session.key, session.rounds, ACCEPT), 0.0
+        for accepted, p in enumerate(accepted_pmf(acceptance, window)):
+            total += p
+            if u < total:
+                return accepted
+        return window
+
+    def verdict_arrives(self, session: Session) -> None:
+        stream = session.stream
+        surface = self.deployed.drafts[stream.draft].surface
+        job = stream.window * decode_ms(surface, 1.0, 1.0, float(session.context))
+        done = self.draft(session.device, job)
+        up = delay_ms(stream.up, stream.messages.round_up, session.key, session.rounds + 1, UP)
+        self.at(done + up, lambda: session.replica.queue.append(session))
+
+    def end(self, session: Session) -> None:
+        session.replica.live -= 1
+        session.replica.reserved -= session.prompt + session.output
+        if session.device is not None:
+            session.device.live -= 1
+        if session.user is not None:
+            think = -log(uniform(session.key, 0, THINK)) * (session.stream.requests.think_s * 1000.0)
+            stream, user, visit = session.stream, session.user, session.visit + 1
+            self.at(session.arrivals_ms[-1] + think, lambda: self.user_asks(stream, user, visit))
+        self.admit(session.replica)
+
+
+def mean(values: list[int]) -> float:
+    return sum(values) / max(len(values), 1)
