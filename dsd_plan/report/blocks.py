@@ -47,7 +47,7 @@ class Folded:
     """Something that opens on demand."""
 
     summary: str
-    body: Html
+    body: Html | Table
 
 
 Block = Chart | Table | Prose | Folded | Html

@@ -36,7 +36,7 @@ HOW_TO_READ = (
     "no average to draw. The dashed line is the budget. The dot is the replay at today's load, with its 95 % interval."
 )
 
-PLOT_PX = (790.0, 284.0)
+PLOT_PX = (790.0, 268.0)
 """The size of a chart's inside in a wide window."""
 ANCHORS = {"start": "left", "end": "right"}
 
@@ -74,6 +74,7 @@ def _chart(study: Study, key: KeyMetric, curves: list[LoadCurve], at: int) -> Ch
         shapes=[],
         annotations=_labels(curves, key, top, load_end),
     )
+    frame["margin"] = {**frame["margin"], "t": 28}
     if key.limit is not None:
         frame["shapes"].append(straight(0, key.limit, load_end, key.limit, "dash"))
         text = f"budget {given_quantity(key.metric, key.limit)}"
@@ -83,7 +84,7 @@ def _chart(study: Study, key: KeyMetric, curves: list[LoadCurve], at: int) -> Ch
         line = {"color": token("muted"), "width": 1, "dash": "dot"}
         frame["shapes"].append(straight(knee, 0, knee, top, line=line))
         text = f"knee {multiple(knee)}×"
-        frame["annotations"].append(note(text, knee, 0, xanchor="right", yanchor="bottom", xshift=-4))
+        frame["annotations"].append(note(text, knee, 1, yref="paper", yanchor="bottom"))
     return Chart(
         slug=f"load-{at}",
         question=f"How does {label(key.metric)} of {isolated(key.workload)} grow with load?",
@@ -150,12 +151,18 @@ def _labels(curves: list[LoadCurve], key: KeyMetric, top: float, load_end: float
     for curve in curves:
         points = sorted(curve.points, key=lambda p: p.load)
         values = [(p.load, v) for p in points if (v := value_at(p, key.metric)) is not None]
-        lines.append((curve_name(curve), [(load * across, v * up) for load, v in values]))
+        lines.append((_name(curve, curves), [(load * across, v * up) for load, v in values]))
     levels = [] if key.limit is None else [key.limit * up]
     return [
         note(label.text, label.x / across, label.y / up, xanchor=ANCHORS[label.anchor], yanchor="middle", name="wide")
         for label in place_labels(lines, PLOT_PX, levels)
     ]
+
+
+def _name(curve: LoadCurve, curves: list[LoadCurve]) -> str:
+    """The plan's own curve, which is the first, is called so where another has its mode and window."""
+    alike = [other for other in curves if curve_name(other) == curve_name(curve)]
+    return f"plan: {curve_name(curve)}" if curve is curves[0] and len(alike) > 1 else curve_name(curve)
 
 
 def _numbers(curves: list[LoadCurve], key: KeyMetric) -> Table:

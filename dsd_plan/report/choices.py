@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log
 
 from dsd_plan.domain.study import Study, TippingPoint
-from dsd_plan.report.blocks import Block, Prose, Section
+from dsd_plan.report.blocks import Block, Folded, Prose, Section
 from dsd_plan.report.decision import options_table
 from dsd_plan.report.maps import input_value, short_name
 from dsd_plan.report.markup import Html, isolated, printable, safe
@@ -15,6 +15,8 @@ from dsd_plan.report.tables import Cell, Number, Table, Words, named, records_ta
 from dsd_plan.units import unit_of
 
 WIDTH, HEIGHT, EDGE = 200, 26, 8
+MOST_OPEN = 8
+"""Rows of a long table that are shown without asking."""
 
 
 def choices_section(study: Study) -> Section:
@@ -29,7 +31,9 @@ def choices_section(study: Study) -> Section:
     if study.tipping_points:
         blocks.append(_tipping_table(study))
     if study.pareto:
-        blocks.append(records_table("Plans that no other beats in everything", study.pareto, "pareto"))
+        title = "Plans that no other beats in everything"
+        table = records_table(title, study.pareto, "pareto")
+        blocks.append(Folded(f"{title} ({len(table.rows)})", table) if len(table.rows) > MOST_OPEN else table)
     if not blocks:
         blocks.append(Prose("The study lists no other plans."))
     blocks.append(Prose(_bound(study)))
@@ -39,7 +43,7 @@ def choices_section(study: Study) -> Section:
 def _bound(study: Study) -> str:
     if study.optimality_gap is None:
         return "No bound on the best possible plan was worked out."
-    scope = f" The bound holds for {printable(study.bound_scope)}." if study.bound_scope else ""
+    scope = f" Scope of the bound: {printable(study.bound_scope)}." if study.bound_scope else ""
     if study.optimality_gap <= 0:
         return f"No better plan exists within the bound (optimality gap 0 %).{scope}"
     return f"The plan is at most {share(study.optimality_gap)} from the best possible one (optimality gap).{scope}"

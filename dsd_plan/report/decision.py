@@ -47,7 +47,7 @@ from dsd_plan.report.reading import (
     workload_of,
     worst_first,
 )
-from dsd_plan.report.tables import Cell, Number, Table, Words, quantity_cell, table_html
+from dsd_plan.report.tables import Cell, Number, Table, Words, named, quantity_cell, table_html
 
 LONGEST_HEADLINE, SHORTEST_HEADLINE = 190, 30
 """Characters."""
@@ -117,8 +117,8 @@ def _options(study: Study, key: KeyMetric | None, identity: str) -> Html:
 def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | None, title: str) -> Table:
     """A row an option: the key number, TTFT, cost, devices, and why it was chosen or lost."""
     metrics = [] if key is None else [key.metric] + [m for m in ("ttft_p95_ms",) if m != key.metric]
-    scope = f" of {short(key.workload, 20)}" if key and len(study.predicted.workloads) > 1 else ""
-    columns = ("Option", *(f"{label(metric)}{scope}" for metric in metrics), "Cost an hour", "Devices", "Why")
+    title += f" for {short(key.workload, 16)}" if key and len(study.predicted.workloads) > 1 else ""
+    columns = ("Option", *(label(metric) for metric in metrics), "Cost an hour", "Devices", "Why")
     rows = []
     for option in options:
         numbers: list[Cell] = []
@@ -129,14 +129,14 @@ def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | No
             kept = None if limit is None or value is None else value <= limit
             numbers.append(quantity_cell(metric, value, origin_of(study, option.plan, seen, metric), kept))
         numbers.append(Number(option.cost_per_hour))
-        rows.append((_option_name(option), *numbers, _devices(option), printable(option.reason)))
+        rows.append((named(option.name), *numbers, _devices(option), _why(option)))
     chosen = frozenset(at for at, option in enumerate(options) if option.chosen)
     return Table(title, columns, tuple(rows), chosen, file="options", style=f"options numbers-{len(metrics) + 1}")
 
 
-def _option_name(option: Option) -> Words:
-    tag = '<span class="tag">chosen</span>' if option.chosen else ""
-    return Words(Html(f"<strong>{name(option.name)}</strong>{tag}"), printable(option.name))
+def _why(option: Option) -> Words:
+    tag = Html('<span class="tag">chosen</span> ') if option.chosen else ""
+    return Words(Html(f"{tag}{safe(printable(option.reason))}"), printable(option.reason))
 
 
 def _devices(option: Option) -> Words:

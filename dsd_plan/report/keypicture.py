@@ -148,11 +148,22 @@ def _curve_labels(frame: Frame, curves: list[LoadCurve], key: KeyMetric, today: 
         lines.append((curve_name(curve), [(frame.x(load) - LEFT, frame.y(0) - frame.y(v)) for load, v in values]))
     size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
     levels = [] if key.limit is None else [frame.y(0) - frame.y(key.limit)]
-    spots = [] if today is None else [(frame.x(1.0) - LEFT, frame.y(0) - frame.y(today))]
+    spots = [] if today is None else _taken(frame, today)
     return [
         _text(LEFT + label.x, frame.y(0) - label.y + 4, label.text, label.anchor, "halo")
         for label in place_labels(lines, size, levels, spots)
     ]
+
+
+def _taken(frame: Frame, today: float) -> list[tuple[float, float]]:
+    """Where the dot and its own label stand, from the frame's lower left corner."""
+    x, y = frame.x(1.0) - LEFT, frame.y(0) - frame.y(today)
+    label_y = y - 16 if _label_below(frame, today) else y + 16
+    return [(x, y), *((x + 9 + 15 * at, label_y) for at in range(7))]
+
+
+def _label_below(frame: Frame, today: float) -> bool:
+    return frame.y(0) - frame.y(today) > 42
 
 
 def curve_name(curve: LoadCurve) -> str:
@@ -184,7 +195,7 @@ def _today(frame: Frame, value: float, ends: tuple[float, float] | None, broken:
     if ends is not None:
         low, high = frame.y(ends[0]), frame.y(min(ends[1], frame.top_ms))
         bar = f'<line class="interval" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
-    below = frame.y(0) - y > 42
+    below = _label_below(frame, value)
     return (
         f'<line class="today" x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{frame.y(0):.1f}"/>{bar}'
         f'<circle class="here" cx="{x:.1f}" cy="{y:.1f}" r="5.5" style="fill:var(--{colour})"/>'

@@ -239,4 +239,4 @@ def _so_what(study: Study) -> str:
     if beyond is None:
         return f"More {words} within the range drawn does not change the mode for {isolated(found.workload)}."
     value = input_value(found.x_name, beyond.x)
-    return f"At {words} of {value}, {mode_name(beyond.mode)} is faster for {isolated(found.workload)}."
+    return f"From {words} {value} on, {mode_name(beyond.mode)} is faster for {isolated(found.workload)}."

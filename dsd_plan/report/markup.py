@@ -121,10 +121,18 @@ class FirstUse:
         self._used: set[str] = set()
 
     def mark(self, text: object) -> Html:
-        """Escape `text` and give the terms it uses first their definition; safe HTML is left as it is."""
+        """Escape `text`, define the terms it uses first, set what stands between backticks as code.
+
+        Safe HTML is left as it is.
+        """
         if isinstance(text, Html):
             return text
-        return Html(_ANY_TERM.sub(self._popover, _UNIT_AFTER_NUMBER.sub("\u00a0", safe(text))))
+        pieces = _UNIT_AFTER_NUMBER.sub("\u00a0", safe(text)).split("`")
+        if len(pieces) % 2 == 0:
+            return Html(_ANY_TERM.sub(self._popover, "`".join(pieces)))
+        # Text between backticks is a command: no term is looked for in it.
+        marked = [f"<code>{p}</code>" if at % 2 else _ANY_TERM.sub(self._popover, p) for at, p in enumerate(pieces)]
+        return Html("".join(marked))
 
     def _popover(self, found: re.Match[str]) -> str:
         word = found[1]

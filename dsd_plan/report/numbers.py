@@ -125,15 +125,17 @@ def quantity(name: str, value: float | None) -> str:
 
 
 def shown_unit(name: str) -> str:
-    """How the unit of `name` is written beside a number: a cost has no currency, and its label says "an hour"."""
+    """How the unit of `name` is written beside a number: what a label says ("an hour", "a token") is not said twice."""
     unit = unit_of(name)
     return {
         None: "",
         "cost/h": "",
         "1/h": "",
         "cost/M tokens": "",
-        "1/s": "/s",
-        "tokens/s": "tokens/s",
+        "1/s": "",
+        "tokens/s": "",
+        "J/token": "J",
+        "B/token": "B",
     }.get(unit, unit or "")
 
 

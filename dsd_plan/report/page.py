@@ -128,7 +128,8 @@ class _Part:
         if isinstance(block, Prose):
             return f"<p>{self.terms.mark(block.text)}</p>"
         if isinstance(block, Folded):
-            return f"<details><summary>{safe(block.summary)}</summary>{block.body}</details>"
+            body = self._table(block.body) if isinstance(block.body, Table) else block.body
+            return f"<details><summary>{safe(block.summary)}</summary>{body}</details>"
         return block
 
     def _table(self, table: Table) -> str:

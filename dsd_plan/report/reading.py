@@ -172,9 +172,19 @@ def knee_of(curve: LoadCurve) -> float | None:
 
 
 def worst_first(agreements: tuple[Agreement, ...]) -> list[Agreement]:
-    """Disagreements, then what is undecided, then what agrees; the larger error first."""
-    order = {"disagrees": 0, "undecided": 1, "agrees": 2}
-    return sorted(agreements, key=lambda a: (order[a.verdict], -abs(a.relative_error)))
+    """Disagreements, then by how much of its tolerance the worse end of an interval uses up."""
+
+    def used(agreement: Agreement) -> float:
+        return max(abs(error) for error in errors_of(agreement)) / (agreement.tolerance or 1.0)
+
+    return sorted(agreements, key=lambda a: (a.verdict != "disagrees", -used(a)))
+
+
+def errors_of(agreement: Agreement) -> tuple[float, float, float]:
+    """Relative error of the prediction against the upper end, the point and the lower end of what was observed."""
+    seen = agreement.observed
+    ends = [agreement.predicted / end - 1 if end else agreement.relative_error for end in (seen.high, seen.low)]
+    return ends[0], agreement.relative_error, ends[1]
 
 
 def tightest(budgets: tuple[BudgetCheck, ...]) -> BudgetCheck | None:
@@ -214,10 +224,11 @@ def option_numbers(option: Option) -> Performance | None:
 
 
 def declared_parts(study: Study) -> list[str]:
-    """What rests on a declaration: step times and acceptance that nobody measured."""
+    """Step times and acceptance that nobody measured, those that the plan uses first."""
+    used = {(deployment.device, deployment.model) for deployment in study.plan.deployments}
     profiles = [
         f"the step time of {profile.model} on {profile.device}"
-        for profile in study.profiles
+        for profile in sorted(study.profiles, key=lambda p: (p.device, p.model) not in used)
         if profile.origin == "declared"
     ]
     pairs = [

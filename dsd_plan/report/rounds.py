@@ -94,7 +94,7 @@ def _round_chart(study: Study, workload: str, at: int) -> Chart:
         axis("", autorange="reversed", ticks="", showgrid=False),
         barmode="stack",
         bargap=0.35,
-        uniformtext={"mode": "hide", "minsize": 9},
+        uniformtext={"mode": "hide", "minsize": 12},
     )
     return Chart(
         slug=f"round-{at}",
@@ -187,7 +187,7 @@ def _device_answer(study: Study) -> str:
     device = fullest_device(best_known(study))
     if device is None or device.saturation is None:
         return "No saturation is known."
-    busy = f", though busy {share(device.busy)} of the time" if device.busy is not None else ""
+    busy = f", and busy {share(device.busy)} of the time" if device.busy is not None else ""
     return f"{isolated(device.name)} is the fullest, at {multiple(device.saturation)} of what it can do{busy}."
 
 
@@ -206,7 +206,7 @@ def _energy(study: Study) -> Table | Prose:
         (
             named(name),
             Number(found.fleet.power_w, "W", unknown="not known"),
-            Number(found.fleet.energy_j_per_token, "J/token", unknown="not known"),
+            Number(found.fleet.energy_j_per_token, "J", unknown="not known"),
         )
         for name, found in known
     )

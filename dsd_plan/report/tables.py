@@ -186,7 +186,8 @@ def records_table(title: str, records: Sequence[Mapping[str, Any]], file: str) -
     """A table of dictionaries whose keys are its columns: nothing is left out, nothing is reckoned."""
     keys = list(dict.fromkeys(str(key) for record in records for key in record))
     rows = tuple(tuple(_anything(key, record.get(key)) for key in keys) for record in records)
-    return Table(title, tuple(label(key) for key in keys), rows, file=file)
+    chosen = frozenset(at for at, record in enumerate(records) if record.get("chosen") is True)
+    return Table(title, tuple(label(key) for key in keys), rows, chosen, file=file)
 
 
 def _anything(key: str, value: Any) -> Cell:

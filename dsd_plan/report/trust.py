@@ -11,7 +11,7 @@ from dsd_plan.report.evidence import acceptance_blocks, profile_blocks
 from dsd_plan.report.figures import axis, layout, straight, token
 from dsd_plan.report.markup import Html, chart_text, isolated, mark_legend, safe
 from dsd_plan.report.numbers import interval, label, signed_share
-from dsd_plan.report.reading import best_known, busy_devices, declared_parts, worst_first
+from dsd_plan.report.reading import best_known, busy_devices, declared_parts, errors_of, worst_first
 from dsd_plan.report.tables import Cell, Number, Table, Words, named, quantity_cell
 
 AGREEMENT_HELP = (
@@ -35,18 +35,11 @@ def trust_section(study: Study) -> Section:
     return Section("trust", "Can I trust it?", "Can I trust it?", _so_what(study), tuple(blocks))
 
 
-def _errors(agreement: Agreement) -> tuple[float, float, float]:
-    """Relative error of the prediction at the interval's upper end, its point and its lower end."""
-    seen = agreement.observed
-    ends = [agreement.predicted / end - 1 if end else agreement.relative_error for end in (seen.high, seen.low)]
-    return ends[0], agreement.relative_error, ends[1]
-
-
 def _agreement_chart(study: Study) -> Chart:
     rows = worst_first(study.agreements)[:MOST_DRAWN]
     several = len({a.workload for a in rows}) > 1
     names = [label(a.metric) + (f", {chart_text(a.workload)}" if several else "") for a in rows]
-    errors = [_errors(a) for a in rows]
+    errors = [errors_of(a) for a in rows]
     places = list(range(len(rows)))
     data: list[dict[str, Any]] = [
         {

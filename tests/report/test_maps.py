@@ -86,4 +86,4 @@ def test_a_mode_without_a_rival_is_not_given_a_margin() -> None:
 
 def test_what_follows_names_the_next_mode_along_the_axis() -> None:
     section = maps_section(replace(full_study(), maps=(grid("ddft"),)))
-    assert section.so_what == "At RTT of 40\u202fms, fused is faster for \u2068chat\u2069."
+    assert section.so_what == "From RTT 40\u202fms on, fused is faster for \u2068chat\u2069."

@@ -88,7 +88,7 @@ def test_a_change_has_its_sign(value: float | None, text: str) -> None:
         ("ttft_p95_ms", 1800.0, "1.80 s"),
         ("goodput_share", 0.5, "50.0 %"),
         ("slo_attainment", 0.5, "50.0 %"),
-        ("energy_j_per_token", 2.5, "2.50 J/token"),
+        ("energy_j_per_token", 2.5, "2.50 J"),
         ("cost_per_hour", 5.2, "5.20"),
         ("tokens_per_round", 2.94, "2.94"),
         ("power_w", None, "–"),

@@ -69,14 +69,14 @@ def test_the_knee_lies_where_saturation_is_one() -> None:
     assert knee_of(curve((1.0, 0.5, 30.0), (1.5, 0.9, 30.0))) is None
 
 
-def test_disagreement_comes_first_then_doubt_then_the_larger_error() -> None:
+def test_disagreement_comes_first_then_what_is_nearest_to_its_tolerance() -> None:
     rows = (
         agreement("a", 0.01, "agrees"),
         agreement("b", -0.04, "agrees"),
         agreement("c", 0.02, "undecided"),
         agreement("d", 0.015, "disagrees"),
     )
-    assert [row.metric for row in worst_first(rows)] == ["d", "c", "b", "a"]
+    assert [row.metric for row in worst_first(rows)] == ["d", "b", "c", "a"]
 
 
 def test_the_tightest_budget_is_the_broken_one_else_the_one_with_least_to_spare() -> None:
