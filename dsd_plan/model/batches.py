@@ -1,0 +1,143 @@
+"""What an iteration of a gated batch server holds, and how long it lasts.
+
+Everything is conditional on `jobs`, the mean number of jobs that come while an iteration runs; docs/method.md, "One
+iteration", derives each line. Arrays over that grid have shape (grid,), over classes (grid, classes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.model.iteration_time import IterationTime
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+STRONGEST_ECHO = 0.97
+"""Largest share of an iteration's excess that returns in the next; keeps 1/(1 − echo²) finite."""
+SETTLING = 4
+NOBODY = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """The streams on one pool, per replica. Shape (classes,); rates per ms."""
+
+    rates: Array
+    rounds: Array
+    users: Array
+    """Closed users; 0 of open streams."""
+    streamed: Flags
+    """Tokens stream from the target, so that a session is in every iteration (target_only, fused)."""
+    sessions: Array
+    """Share of the live sessions."""
+
+    @property
+    def jobs(self) -> float:
+        """Jobs per ms."""
+        return float(np.dot(self.rates, self.rounds + 1.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batches:
+    """Iterations, for each number of jobs on the grid. Times in ms."""
+
+    jobs: Array
+    decodes: Array
+    """Decode or verify jobs by class, (grid, classes); `prefills` likewise."""
+    prefills: Array
+    iteration: Array
+    """Mean length; `variance` and `third` are its central moments."""
+    variance: Array
+    third: Array
+    smooth: Array
+    """Variance that is not due to prefills."""
+    crowding: Array
+    """Variance of the number of jobs, which long iterations gather."""
+    empty: Array
+    """Probability that nobody waits when an iteration ends."""
+    busy: Array
+    """Share of time that an iteration runs."""
+    marginal: Array
+    """What one more job of each class adds, (grid, classes)."""
+    echo: Array
+    """Share of an iteration's excess length that returns as excess length of the next."""
+    jump: float
+    """Mean of what a prefill adds; `jump_square` and `jump_cube` are its higher moments."""
+    jump_square: float
+    jump_cube: float
+
+    @property
+    def alone(self) -> Flags:
+        """Where there are no jobs but one's own."""
+        return self.jobs <= NOBODY
+
+    @property
+    def second(self) -> Array:
+        """Mean square of an iteration's length."""
+        return self.iteration**2 + self.variance
+
+    @property
+    def residual(self) -> Array:
+        """Mean wait for the iteration in progress, of who arrives at any time."""
+        return self.busy * self.second / (2.0 * self.iteration)
+
+
+def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Batches:
+    """Iterations of a replica into which `jobs` come while one runs, shape (grid,)."""
+    decodes = jobs[:, None] * (classes.rates * classes.rounds / classes.jobs)
+    prefills = jobs[:, None] * (classes.rates / classes.jobs)
+    arrivals = prefills.sum(axis=-1)
+    mix = classes.rates / classes.rates.sum()
+    jump, jump_square = float(mix @ time.prefill), float(mix @ time.prefill_square)
+    jump_cube = float(mix @ (time.prefill * time.prefill_square))
+    returning = decodes * ~classes.streamed
+    by_chance = returning.sum(axis=-1) + arrivals
+    surely_empty = np.maximum(1.0 - decodes.sum(axis=-1) + returning.sum(axis=-1), 0.0)
+    room = np.maximum(cap - jobs, 0.0)
+    empty = np.exp(-by_chance) * surely_empty
+    for _ in range(SETTLING):
+        # An idle server waits for one job, so a batch is never empty.
+        held = np.minimum(np.maximum(jobs + empty, 1.0), cap) / np.maximum(jobs, NOBODY)
+        batch = decodes * held[:, None]
+        iteration = mean_iteration(time, batch, prefills * held[:, None], classes.users)
+        marginal = time.marginal(batch.sum(axis=-1))
+        echo = np.minimum(((returning * marginal).sum(axis=-1) + arrivals * jump) / iteration, STRONGEST_ECHO)
+        settle = 1.0 - echo**2
+        smooth = (returning * marginal**2).sum(axis=-1) / settle
+        each = (returning * marginal).sum(axis=-1) / np.maximum(returning.sum(axis=-1), NOBODY)
+        smooth = np.minimum(smooth, (each * room) ** 2 + NOBODY)
+        variance = smooth + arrivals * jump_square / settle
+        crowding = by_chance + (by_chance / iteration) ** 2 * variance
+        empty = np.minimum(np.exp(-by_chance) * (1.0 + (crowding - by_chance) / 2.0), 1.0) * surely_empty
+    alone = jobs <= NOBODY
+    iteration = np.where(alone, time.step(np.ones(1)), iteration)
+    empty = np.where(alone, 1.0, empty)
+    return Batches(
+        jobs=jobs,
+        decodes=decodes,
+        prefills=prefills,
+        iteration=iteration,
+        variance=np.where(alone, 0.0, variance),
+        third=np.where(alone, 0.0, arrivals * jump_cube),
+        smooth=np.where(alone, 0.0, smooth),
+        crowding=crowding,
+        empty=empty,
+        busy=np.where(alone, 0.0, 1.0 / (1.0 + empty / np.maximum(jobs, NOBODY))),
+        marginal=marginal,
+        echo=np.where(alone, 0.0, echo),
+        jump=jump,
+        jump_square=jump_square,
+        jump_cube=jump_cube,
+    )
+
+
+def mean_iteration(time: IterationTime, decodes: Array, prefills: Array, users: Array) -> Array:
+    """Mean length with so many jobs of each class, both of shape (grid, classes)."""
+    total: Array = (
+        time.step(decodes.sum(axis=-1)) + time.drafting_ms(decodes, users, None) + prefills @ time.prefill
+    )
+    return total

@@ -1,0 +1,146 @@
+"""Load, power and energy of every deployed device, and whose work it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
+from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.performance import DevicePerformance
+from dsd_plan.domain.profile import LatencyProfile
+from dsd_plan.domain.step_time import StepSurface
+from dsd_plan.model.saturation import draft_saturation, target_saturation
+from dsd_plan.model.solution import PoolSolution, Solution
+from dsd_plan.model.traffic import Demand
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceUse:
+    """A device type's row, and the share of its power that each stream is answerable for."""
+
+    performance: DevicePerformance
+    stream_w: Array | None
+    """By stream; None where a power is not known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Load:
+    """A target pool's iterations over all times."""
+
+    busy: float
+    """Share of a replica's time that it steps; `drafting` is the share of that spent on fused draft steps."""
+    drafting: float
+    mean_batch: float | None
+    jobs: float
+    """Mean jobs an iteration while it runs, weighted by time: others' and own alike."""
+
+
+def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solution) -> tuple[DeviceUse, ...]:
+    """Every deployed device type, in the plan's order."""
+    rates = np.array([state.rate for state in solution.states])
+    targets = {pool.device.name: index for index, pool in enumerate(deployed.targets)}
+    drafts = {pool.device.name: index for index, pool in enumerate(deployed.drafts)}
+    uses = []
+    for name, count in deployed.replicas_used().items():
+        solved = solution.pools[targets[name]] if name in targets else None
+        if solved is not None:
+            uses.append(_target(deployed.targets[targets[name]], demands, rates, solved, count))
+        elif name in drafts:
+            uses.append(_draft(deployed.drafts[drafts[name]], drafts[name], demands, rates, count))
+        else:
+            device = deployed.scenario.device(name)
+            power_w = None if device.idle_w is None else device.idle_w * count
+            row = DevicePerformance(name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w)
+            uses.append(DeviceUse(row, np.zeros(len(demands))))
+    return tuple(uses)
+
+
+def load_of(solved: PoolSolution) -> Load:
+    """Averages over the number of live sessions."""
+    held, law = solved.cycles.held, solved.live.law
+    sessions = np.arange(law.size) * solved.table.unit / solved.pool.replicas
+    jobs = np.interp(sessions, solved.table.population, held.jobs)
+    busy = np.interp(jobs, held.jobs, held.busy)
+    busy = np.where(sessions > 0.0, np.maximum(busy, np.minimum(sessions, 1.0) * float(solved.classes.streamed.all())), 0.0)
+    iteration = np.interp(jobs, held.jobs, held.iteration)
+    running = float(law @ busy)
+    per_ms = float(law @ (busy / iteration))
+    mean_jobs = float((law * busy) @ jobs) / running if running > 0.0 else 0.0
+    decodes = np.array([[np.interp(mean_jobs, held.jobs, column) for column in held.decodes.T]])
+    drafting = float(solved.time.drafting_ms(decodes, solved.classes.users, None)[0])
+    whole = float(np.interp(mean_jobs, held.jobs, held.iteration))
+    batch = solved.classes.jobs / per_ms if per_ms > 0.0 else None
+    return Load(running, min(drafting / whole, 1.0), None if batch is None else min(batch, float(solved.pool.cap)), mean_jobs)
+
+
+def _target(pool: TargetPool, demands: tuple[Demand, ...], rates: Array, solved: PoolSolution, count: int) -> DeviceUse:
+    load = load_of(solved)
+    mine = np.array([demand.index for demand in solved.demands])
+    used = load.busy * pool.replicas
+    work = [(pool.profile, used * (1.0 - load.drafting))]
+    if pool.fused_profile is not None:
+        work.append((pool.fused_profile, used * load.drafting))
+    weights = np.zeros(len(demands))
+    weights[mine] = marginal_work(pool, solved.demands, rates[mine])
+    saturation = target_saturation(pool, solved.demands, rates[mine])
+    return _use(pool.device, pool.profile, work, count, weights, saturation, load.mean_batch)
+
+
+def _draft(pool: DraftPool, index: int, demands: tuple[Demand, ...], rates: Array, count: int) -> DeviceUse:
+    mine = [demand for demand in demands if demand.stream.draft == index]
+    at = np.array([demand.index for demand in mine])
+    weights = np.zeros(len(demands))
+    weights[at] = rates[at] * [d.rounds.count.mean * d.draft + d.draft_prefill for d in mine]
+    saturation = draft_saturation(pool, mine, rates[at])
+    work = [(pool.profile, min(saturation, 1.0) * pool.count)]
+    return _use(pool.device, pool.profile, work, count, weights, saturation, 1.0)
+
+
+def marginal_work(pool: TargetPool, demands: tuple[Demand, ...], rates: Array) -> Array:
+    """What each stream's jobs add to the pool's steps, by the fitted laws; by jobs where the laws add nothing."""
+    weights = [rate * _added(pool, demand) for rate, demand in zip(rates, demands, strict=True)]
+    if sum(weights) > 0.0:
+        return np.array(weights)
+    return np.array([rate * (demand.rounds.count.mean + 1.0) for rate, demand in zip(rates, demands, strict=True)])
+
+
+def _added(pool: TargetPool, demand: Demand) -> float:
+    rounds, lengths = demand.rounds.count.mean, demand.lengths
+    added = _law_added(pool.surface, rounds * (demand.window + 1.0), rounds, demand)
+    if demand.stream.mode == "fused" and pool.fused_surface is not None:
+        added += _law_added(pool.fused_surface, rounds * demand.window, rounds * demand.window, demand)
+    return added if lengths.output > 0 else 0.0
+
+
+def _law_added(surface: StepSurface, new_tokens: float, steps: float, demand: Demand) -> float:
+    _, per_token, per_prompt, per_kv = surface.law
+    lengths = demand.lengths
+    return float(new_tokens * per_token + steps * lengths.context * per_kv + lengths.prompt * per_prompt)
+
+
+def _use(
+    device: Device,
+    profile: LatencyProfile,
+    work: list[tuple[LatencyProfile, float]],
+    count: int,
+    weights: Array,
+    saturation: float,
+    mean_batch: float | None,
+) -> DeviceUse:
+    """`work` is (who steps, on how many devices at once on average); `count` all devices deployed."""
+    busy = sum(devices for _, devices in work)
+    watts = [who.active_w for who, devices in work if devices > 0.0]
+    idle_w = device.idle_w if device.idle_w is not None else profile.idle_w
+    power_w, stream_w = None, None
+    if idle_w is not None and all(active_w is not None for active_w in watts):
+        power_w = (count - busy) * idle_w + sum(devices * (who.active_w or 0.0) for who, devices in work)
+        stream_w = power_w * weights / weights.sum() if weights.sum() > 0.0 else np.zeros_like(weights)
+    row = DevicePerformance(
+        name=device.name, saturation=saturation, busy=busy / count, mean_batch=mean_batch, power_w=power_w
+    )
+    return DeviceUse(row, stream_w)

@@ -1,0 +1,129 @@
+"""Draft devices: the sessions tied to one queue at it in order of arrival, and never behind themselves.
+
+A session drafts a whole window a round; its own and its peers' prompts are prefilled by the same device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.model.moments import Time
+from dsd_plan.queueing.finite_source import fifo_cycle
+from dsd_plan.queueing.population import averaging, finite_chain, poisson_chain, relaxation, shared
+
+Array = NDArray[np.float64]
+
+MOST_PEERS = 400
+NEVER = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Other sessions of one stream, over all its devices, if no device were ever found busy."""
+
+    users: int
+    """Closed users, the session's own left out; 0 of open streams."""
+    live: float
+    devices: int
+
+    def chain(self, size: int) -> Array:
+        """Weights of so many of them on one device, each tied to one at random."""
+        if self.users == 0:
+            return poisson_chain(self.live / self.devices, size)
+        here = min(self.live / self.users, 1.0) / self.devices
+        return finite_chain(self.users, here, max(1.0 - here, NEVER))
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """A stream's sessions on one of its draft devices. Times in ms, rates per ms."""
+
+    job: float
+    """Drafting a window, the mean of the device's sessions; `prefill` a prompt."""
+    prefill: float
+    rate: float
+    """Others' requests that the device is given."""
+    rounds: float
+    """Rounds a request."""
+    cycle: float
+    """A round, if the device were never found busy."""
+    rest: float
+    """The rest of a live session's time."""
+    peers: tuple[Peers, ...]
+    even: bool
+    """Sessions are spread over devices as evenly as can be, rather than at random."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftWait:
+    """Waiting before a draft job."""
+
+    behind: float
+    """Mean wait behind peers' draft jobs, and the chance of one."""
+    behind_chance: float
+    prefill: float
+    """Mean wait behind peers' prefills, and the chance of one."""
+    prefill_chance: float
+    momentary: Time
+    """Moments of a round beside its mean, as the number of peers varies; `slow` of a session's mean round."""
+    slow: Time
+
+    @property
+    def mean(self) -> float:
+        """Mean wait a round."""
+        return self.behind + self.prefill
+
+
+def draft_wait(drafting: Drafting, most: int = 24) -> DraftWait:
+    """Mean waits, and their variation with the number of sessions that share the device."""
+    peers = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0))
+    waits = np.array([peer.wait for peer in peers])
+    loads = np.array([0.0, *(peer.utilisation for peer in peers[:-1])])
+    # A peer's prefill meets the session's next draft job at a random point of its round.
+    prefill, cycle = drafting.prefill, drafting.cycle
+    left = prefill**2 / (2.0 * cycle) if prefill < cycle else prefill - cycle / 2.0
+    at_prefills = drafting.rate * (cycle + waits) * left
+    cycles = cycle + waits + at_prefills
+    requests = drafting.rounds * cycles + drafting.rest
+    seen = _peers(drafting, requests)
+    if seen[-1] > 1e-4 and most < MOST_PEERS:
+        return draft_wait(drafting, most * 4)
+    behind, at_prefill = float(seen @ waits), float(seen @ at_prefills)
+    busy = min(max(float(seen @ loads), NEVER), 0.9)
+    caught = min(at_prefill / max(prefill / 2.0, prefill - cycle / 2.0, NEVER), 0.9 * (1.0 - busy))
+    kept = averaging(requests[0] * relaxation(seen, requests))
+    off = cycles - float(seen @ cycles)
+    momentary = Time(0.0, float(seen @ off**2), float(seen @ off**3))
+    slow = Time(0.0, momentary.variance * kept, momentary.third * kept**1.5)
+    return DraftWait(behind, busy, at_prefill, max(caught, NEVER), momentary, slow)
+
+
+def _peers(drafting: Drafting, requests: Array) -> Array:
+    """Law of the number of other live sessions on the device that a session meets, shape of `requests`."""
+    law = np.zeros(requests.size)
+    if drafting.even:
+        each = sum(peers.live / peers.devices for peers in drafting.peers)
+        whole = min(int(each), requests.size - 2)
+        law[whole : whole + 2] = (1.0 - (each - whole), each - whole) if each >= 1.0 else (1.0, 0.0)
+        return law
+    chains = [peers.chain(requests.size) for peers in drafting.peers if peers.live > 0]
+    found = shared(requests / requests[0], chains)[: requests.size]
+    law[: found.size] = found
+    return law / law.sum()
+
+
+def delay_nodes(delay: Time, wait: DraftWait | None) -> tuple[Array, Array, Array]:
+    """(chances, means, variances) of the time away: `delay` without a wait, or behind drafts, or behind a prefill."""
+    if wait is None or wait.mean < 1e-6 * max(delay.mean, 1e-9):
+        return np.ones(1), np.array([delay.mean]), np.array([delay.variance])
+    chances, means, variances = [1.0 - wait.behind_chance - wait.prefill_chance], [0.0], [0.0]
+    for total, chance in ((wait.behind, wait.behind_chance), (wait.prefill, wait.prefill_chance)):
+        long = total / chance
+        # Uniform between 0 and twice its mean, as two halves.
+        chances += [chance / 2.0, chance / 2.0]
+        means += [0.5 * long, 1.5 * long]
+        variances += [long**2 / 12.0, long**2 / 12.0]
+    return np.array(chances), delay.mean + np.array(means), delay.variance + np.array(variances)

@@ -1,0 +1,188 @@
+"""Mean time of a mixed iteration on one replica, as a function of how many jobs of each class it holds.
+
+Decoding and verifying jobs lie on the measured surface at the mean mix of the pool, which is piecewise linear in the
+batch; a class adds what its own window and context cost beside that mix. Each prefill adds what it takes over the
+step's intercept. Where fused sessions are present their draft steps come first, as many as the largest window among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import TargetPool
+from dsd_plan.domain.step_time import StepSurface, decode_ms, prefill_ms
+from dsd_plan.model.traffic import Demand
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IterationTime:
+    """Laws of one replica's iteration for a given mix of classes. Arrays over classes have shape (classes,)."""
+
+    intercept: float
+    batches: Array
+    """Knots of `decoding`, ascending from 0."""
+    decoding: Array
+    """Time of a step with so many decode or verify jobs of the mean mix; the intercept at 0."""
+    extra_at: Array
+    """Batches at which `extra` is known."""
+    extra: Array
+    """What a job of a class costs over one of the mean mix, shape (batches, classes)."""
+    prefill: Array
+    """What one prefill of a class adds to an iteration."""
+    prefill_square: Array
+    """Its mean square over the lengths of the prompts."""
+    windows: Array
+    """Windows of fused classes, 0 of the others."""
+    draft_batches: Array
+    drafting: Array
+    """One fused draft step at so many fused sessions; empty where nothing is fused."""
+    draft_intercept: float
+
+    @property
+    def fused(self) -> NDArray[np.bool_]:
+        """Which classes are fused."""
+        return self.windows > 0
+
+    def step(self, jobs: Array) -> Array:
+        """Step time with `jobs` decode jobs of the mean mix (fractions between whole batches), any shape."""
+        beyond = np.maximum(jobs - self.batches[-1], 0.0)
+        return np.interp(jobs, self.batches, self.decoding) + beyond * self.slope(self.batches[-1:])[0]
+
+    def slope(self, jobs: Array) -> Array:
+        """What one more job of the mean mix adds."""
+        slopes = np.diff(self.decoding) / np.diff(self.batches)
+        at = np.clip(np.searchsorted(self.batches, jobs, side="left") - 1, 0, slopes.size - 1)
+        return slopes[at]
+
+    def marginal(self, jobs: Array) -> Array:
+        """What one more job of each class adds, shape (*jobs, classes)."""
+        extra = np.stack([np.interp(jobs, self.extra_at, column) for column in self.extra.T], axis=-1)
+        return self.slope(jobs)[..., None] + extra
+
+    def own_extra(self, jobs: Array, k: int) -> Array:
+        """What a job of class k costs over one of the mean mix in a batch of `jobs`."""
+        return np.interp(jobs, self.extra_at, self.extra[:, k])
+
+    def draft_step(self, sessions: Array) -> Array:
+        """One draft step for so many fused sessions together (at least one)."""
+        return np.interp(np.maximum(sessions, 1.0), self.draft_batches, self.drafting)
+
+    def drafting_ms(self, jobs: Array, users: Array, own: int | None) -> Array:
+        """Mean draft time of an iteration with others' `jobs` of each class, shape (…, classes), before its step.
+
+        With `own` a session of that class is in the batch as well. A class is absent with (1 − jobs/m)^m, m the number
+        that could be there: its users, or everybody present where it has no fixed number.
+        """
+        if not self.drafting.size:
+            return np.zeros(jobs.shape[:-1])
+        absent = self._absent(jobs, users)
+        others = (jobs * self.fused).sum(axis=-1)
+        own_window = 0.0 if own is None else float(self.windows[own])
+        steps = np.full(others.shape, own_window)
+        below = own_window
+        for window in sorted({float(w) for w in self.windows if w > own_window}):
+            steps = steps + (window - below) * (1.0 - np.prod(np.where(self.windows >= window, absent, 1.0), axis=-1))
+            below = window
+        if own_window > 0:
+            return steps * self.draft_step(others + 1.0)
+        present = np.maximum(1.0 - np.prod(absent, axis=-1), 1e-12)
+        return steps * self.draft_step(others / present)
+
+    def no_drafting(self, jobs: Array, users: Array) -> Array:
+        """Probability that an iteration with these jobs drafts nothing."""
+        return np.prod(self._absent(jobs, users), axis=-1)
+
+    def _absent(self, jobs: Array, users: Array) -> Array:
+        """Probability that a class is not in the iteration; 1 of classes that are not fused."""
+        everyone = np.maximum(jobs.sum(axis=-1, keepdims=True), 1e-12)
+        could = np.minimum(np.where(users > 0, users, np.inf), np.maximum(everyone, jobs))
+        could = np.maximum(could, 1e-12)
+        absent = np.maximum(1.0 - jobs / could, 0.0) ** could
+        return np.where(self.fused & (jobs > 1e-12), absent, 1.0)
+
+
+def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: Array) -> IterationTime:
+    """Laws of a replica of `pool`; `decode_shares` is each class's share of all decode and verify jobs."""
+    windows = np.array([d.window + 1.0 for d in demands])
+    contexts = np.array([d.lengths.context for d in demands])
+    shares = decode_shares / max(float(decode_shares.sum()), 1e-300)
+    new_tokens, context = float(shares @ windows), float(shares @ contexts)
+    surface = pool.surface
+    cap = float(pool.batch_cap)
+    knots = _knots(surface.decode_batch, cap)
+    decoding = [float(surface.law[0]), *(decode_ms(surface, b, new_tokens, context) for b in knots)]
+    extra_at = np.unique([1.0, max(1.0, round(cap**0.5)), cap])
+    fused = np.array([d.stream.mode == "fused" for d in demands])
+    drafting_at, drafting = np.zeros(0), np.zeros(0)
+    if fused.any() and pool.fused_surface is not None:
+        mix = shares * fused
+        of_fused = float(mix @ contexts / mix.sum()) if mix.sum() > 0 else float(contexts[fused].mean())
+        drafting_at = _knots(pool.fused_surface.decode_batch, cap)
+        drafting = np.array([decode_ms(pool.fused_surface, b, 1.0, of_fused) for b in drafting_at])
+    prefill, square = _prefills(pool, demands, fused)
+    return IterationTime(
+        intercept=float(surface.law[0]),
+        batches=np.concatenate([[0.0], knots]),
+        decoding=np.array(decoding),
+        extra_at=extra_at,
+        extra=_extra(surface, extra_at, windows, contexts, new_tokens, context),
+        prefill=prefill,
+        prefill_square=square,
+        windows=np.where(fused, windows - 1.0, 0.0),
+        draft_batches=drafting_at,
+        drafting=drafting,
+        draft_intercept=0.0 if pool.fused_surface is None else float(pool.fused_surface.law[0]),
+    )
+
+
+def _knots(axis: Array, cap: float) -> Array:
+    """Batches between which a surface at fixed tokens and context is linear, up to `cap`."""
+    inside = axis[(axis > 1.0) & (axis < cap)]
+    return np.unique(np.concatenate([[1.0], inside, [cap]]))
+
+
+def _extra(
+    surface: StepSurface, batches: Array, windows: Array, contexts: Array, new_tokens: float, context: float
+) -> Array:
+    """What replacing one of b mean jobs by one of a class adds, shape (batches, classes)."""
+    if windows.size == 1:
+        return np.zeros((batches.size, 1))
+    if not surface.decode_batch.size:
+        law = surface.law
+        each = law[1] * (windows - new_tokens) + law[3] * (contexts - context)
+        return np.broadcast_to(each, (batches.size, windows.size))
+    rows = []
+    for b in batches:
+        mean = decode_ms(surface, b, new_tokens, context)
+        rows.append(
+            [
+                decode_ms(surface, b, new_tokens + (w - new_tokens) / b, context + (c - context) / b) - mean
+                for w, c in zip(windows, contexts, strict=True)
+            ]
+        )
+    return np.array(rows)
+
+
+def _prefills(pool: TargetPool, demands: Sequence[Demand], fused: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Mean and mean square of what a prefill of each class adds to an iteration."""
+    mean, square = [], []
+    for demand, drafts_too in zip(demands, fused, strict=True):
+        prompt = demand.lengths.prompt
+        surfaces = [pool.surface]
+        if drafts_too and pool.fused_surface is not None:
+            surfaces.append(pool.fused_surface)
+        added = sum(_added(surface, prompt) for surface in surfaces)
+        spread = demand.lengths.prompt_square / prompt**2
+        mean.append(added)
+        square.append(added**2 * spread)
+    return np.array(mean), np.array(square)
+
+
+def _added(surface: StepSurface, prompt: float) -> float:
+    return max(prefill_ms(surface, 1.0, prompt) - float(surface.law[0]), 0.0)

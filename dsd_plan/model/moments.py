@@ -1,0 +1,53 @@
+"""Mean, variance and third central moment of times, which add up over independent parts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dsd_plan.domain.network import Hop, delay_variance_ms2, mean_delay_ms
+from dsd_plan.queueing.distributions import Part, skew_of
+
+
+class Time(NamedTuple):
+    """First three cumulants of a random time, in ms, ms² and ms³."""
+
+    mean: float = 0.0
+    variance: float = 0.0
+    third: float = 0.0
+
+    def plus(self, other: Time) -> Time:
+        """The sum of two independent times."""
+        return Time(self.mean + other.mean, self.variance + other.variance, self.third + other.third)
+
+    def scaled(self, factor: float) -> Time:
+        """The time multiplied by a constant."""
+        return Time(self.mean * factor, self.variance * factor**2, self.third * factor**3)
+
+    def part(self, weight: float) -> Part:
+        """As a share of a mixture."""
+        return Part(weight, self.mean, self.variance, skew_of(self.variance, self.third))
+
+
+def message_ms(hops: tuple[Hop, ...], payload_bytes: float) -> Time:
+    """A message over `hops`: exponential jitter on each, serialisation, and a geometric number of resendings."""
+    third = 0.0
+    for hop in hops:
+        third += 2.0 * (hop.jitter_cv * hop.mean_ms) ** 3
+        third += hop.rtt_ms**3 * hop.loss * (1.0 + hop.loss) / (1.0 - hop.loss) ** 3
+    return Time(mean_delay_ms(hops, payload_bytes), delay_variance_ms2(hops), third)
+
+
+def uniform_ms(most: float) -> Time:
+    """A time uniform between 0 and `most`."""
+    return Time(most / 2.0, most**2 / 12.0)
+
+
+def product(count: Time, time: Time) -> Time:
+    """A random number of rounds, each of the same random length: exact for independent factors."""
+    n, t = count, time
+    n2, t2 = n.variance + n.mean**2, t.variance + t.mean**2
+    n3 = n.third + 3.0 * n.mean * n.variance + n.mean**3
+    t3 = t.third + 3.0 * t.mean * t.variance + t.mean**3
+    mean = n.mean * t.mean
+    second = n2 * t2
+    return Time(mean, second - mean**2, n3 * t3 - 3.0 * mean * second + 2.0 * mean**3)

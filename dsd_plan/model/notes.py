@@ -1,0 +1,92 @@
+"""What a reader must know before trusting a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.performance import WorkloadPerformance
+from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.model.devices import DeviceUse
+from dsd_plan.model.solution import PoolSolution, Solution
+from dsd_plan.model.traffic import Demand
+
+HIGH_SATURATION = 0.85
+SHORT_THINK = 0.05
+"""Share of a user's cycle spent away, below which users march in step."""
+MEMORY_WAITS = 0.01
+
+
+def notes_of(
+    deployed: Deployed,
+    demands: Sequence[Demand],
+    solution: Solution,
+    workloads: Sequence[WorkloadPerformance],
+    uses: Sequence[DeviceUse],
+) -> tuple[str, ...]:
+    """Limits reached, extrapolations and assumptions, each with what to do about it."""
+    return tuple(dict.fromkeys(_notes(deployed, demands, solution, workloads, uses)))
+
+
+def _notes(
+    deployed: Deployed,
+    demands: Sequence[Demand],
+    solution: Solution,
+    workloads: Sequence[WorkloadPerformance],
+    uses: Sequence[DeviceUse],
+) -> Iterator[str]:
+    for workload in workloads:
+        beyond = [key for key, origin in (workload.origin or {}).items() if origin == "extrapolated"]
+        if beyond:
+            yield f"{workload.name}: {', '.join(beyond)} extrapolated beyond the measured points"
+    for use in uses:
+        saturation = use.performance.saturation or 0.0
+        if saturation >= HIGH_SATURATION:
+            yield (
+                f"{use.performance.name}: saturation {saturation:.2f}; this near to 1 the predicted p95 and p99 "
+                "may be a fifth off: replay before relying on them"
+            )
+    for demand in demands:
+        yield from _about(demand, solution)
+    for pool in solution.pools:
+        if pool is not None:
+            yield from _about_pool(pool)
+    if not solution.settled:
+        yield "the fixed point did not settle: closed users and draft queues may be a few per cent off; replay to be sure"
+
+
+def _about(demand: Demand, solution: Solution) -> Iterator[str]:
+    name = demand.stream.workload.name
+    if isinstance(demand.stream.requests, RequestTrace):
+        yield (
+            f"{name}: the recorded requests count by their rate and lengths; bursts in their arrivals "
+            f"(index of dispersion {_dispersion(demand.stream.requests):.1f}, Poisson 1) are left to the replay"
+        )
+    if demand.users > 1:
+        state = solution.states[demand.index]
+        if demand.think < SHORT_THINK * (demand.away + state.request):
+            yield f"{name}: users who do not think fall into step with each other; TTFT may be off by a half, replay it"
+
+
+def _about_pool(pool: PoolSolution) -> Iterator[str]:
+    target = pool.demands[0]
+    name = target.stream.assignment.target_device
+    if pool.pool.replicas > 1:
+        spread = "evenly over its replicas" if pool.pool.unevenness <= 0.0 else "over its replicas as its routing does"
+        yield f"{name}: sessions are taken to be spread {spread}"
+    law = pool.live.law
+    inside = pool.pool.replicas * pool.pool.places
+    if np.isfinite(inside):
+        waiting = float(law[np.arange(law.size) * pool.table.unit >= inside].sum())
+        if waiting > MEMORY_WAITS:
+            yield f"{name}: KV memory holds {inside:.0f} sessions; {waiting:.0%} of the time a request waits for it"
+
+
+def _dispersion(requests: RequestTrace) -> float:
+    """Variance over mean of the arrivals in windows of ten mean gaps."""
+    at = requests.arrival_s - requests.arrival_s[0]
+    windows = max(int(at.size / 10), 1)
+    counts = np.bincount(np.minimum((at / max(float(at[-1]), 1e-9) * windows).astype(int), windows - 1))
+    return float(counts.var() / counts.mean())

@@ -1,0 +1,207 @@
+"""A deployed plan in, a `Performance` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import TOKEN_ID_BYTES, Deployed
+from dsd_plan.domain.performance import (
+    FleetPerformance,
+    Performance,
+    Quantiles,
+    RoundParts,
+    WorkloadPerformance,
+)
+from dsd_plan.domain.workload import Budgets
+from dsd_plan.model.devices import DeviceUse, device_uses
+from dsd_plan.model.latency import Latency, Law, latency_of, moment_of
+from dsd_plan.model.notes import notes_of
+from dsd_plan.model.origins import origins
+from dsd_plan.model.saturation import check_stable
+from dsd_plan.model.solution import PoolSolution, Solution, solve
+from dsd_plan.model.traffic import MS_PER_S, Demand, demands_of
+from dsd_plan.queueing.distributions import mixture_cdf, mixture_mean, mixture_quantiles, normal
+
+Array = NDArray[np.float64]
+
+
+def predict(deployed: Deployed) -> Performance:
+    """Latency in ms, rates a second, energy in J a token and load of a plan, in closed form.
+
+    Raises UnstableError naming the device that open requests saturate, or whose memory cannot hold their sessions;
+    closed users slow down instead. Assumptions, sources and measured errors: docs/method.md.
+    """
+    demands = demands_of(deployed)
+    check_stable(deployed, demands)
+    solution = solve(deployed, demands)
+    uses = device_uses(deployed, demands, solution)
+    mean_batch = {use.performance.name: use.performance.mean_batch for use in uses}
+    latencies = {demand.index: _latency(solution, demand) for demand in demands}
+    names = dict.fromkeys(demand.stream.workload.name for demand in demands)
+    workloads = []
+    for name in names:
+        mine = [demand for demand in demands if demand.stream.workload.name == name]
+        workloads.append(_workload(deployed, name, mine, solution, latencies, uses, mean_batch))
+    tokens_per_s = sum(w.tokens_per_s or 0.0 for w in workloads)
+    power_w = _total([use.performance.power_w for use in uses])
+    return Performance(
+        source="model",
+        workloads=tuple(workloads),
+        devices=tuple(use.performance for use in uses),
+        fleet=FleetPerformance(
+            tokens_per_s=tokens_per_s,
+            goodput_per_s=sum(w.goodput_per_s or 0.0 for w in workloads),
+            power_w=power_w,
+            energy_j_per_token=None if power_w is None else power_w / tokens_per_s,
+            cost_per_hour=deployed.cost_per_hour,
+            cost_per_million_tokens=deployed.cost_per_hour / (tokens_per_s * 3600.0) * 1e6,
+        ),
+        notes=notes_of(deployed, demands, solution, workloads, uses),
+    )
+
+
+def _solved(solution: Solution, demand: Demand) -> tuple[PoolSolution, int]:
+    """The pool that serves a stream, and the stream's place among its classes."""
+    pool = solution.pools[demand.stream.target]
+    if pool is None:
+        raise LookupError(f"stream {demand.index} has no target pool")
+    return pool, pool.demands.index(demand)
+
+
+def _latency(solution: Solution, demand: Demand) -> Latency:
+    pool, k = _solved(solution, demand)
+    return latency_of(pool, k, solution.states[demand.index])
+
+
+def _workload(
+    deployed: Deployed,
+    name: str,
+    demands: Sequence[Demand],
+    solution: Solution,
+    latencies: dict[int, Latency],
+    uses: Sequence[DeviceUse],
+    mean_batch: dict[str, float | None],
+) -> WorkloadPerformance:
+    rates = [solution.states[demand.index].rate * MS_PER_S for demand in demands]
+    mine = [latencies[demand.index] for demand in demands]
+    requests_per_s = sum(rates)
+    tokens_per_s = sum(rate * demand.lengths.output for rate, demand in zip(rates, demands, strict=True))
+    budgets = demands[0].stream.workload.budgets
+    kept = sum(rate * _attained(budgets, law) for rate, law in zip(rates, mine, strict=True))
+    speculating = [(r, d) for r, d in zip(rates, demands, strict=True) if d.window > 0 and d.rounds.count.mean > 0]
+    jobs = sum(rate * demand.rounds.count.mean for rate, demand in speculating)
+    proposed = sum(rate * demand.rounds.count.mean * demand.window for rate, demand in speculating)
+    watts = _stream_watts(demands, uses, deployed)
+    payload = sum(rate * _payload_bytes(demand) for rate, demand in zip(rates, demands, strict=True))
+    return WorkloadPerformance(
+        name=name,
+        requests=None,
+        ttft_ms=_quantiles([(rate, law.ttft) for rate, law in zip(rates, mine, strict=True)]),
+        tpot_ms=_quantiles([(rate, law.tpot) for rate, law in zip(rates, mine, strict=True)]),
+        itl_ms=_quantiles([(rate * law.gaps, law.itl) for rate, law in zip(rates, mine, strict=True)]),
+        e2e_ms=_quantiles([(rate, law.e2e) for rate, law in zip(rates, mine, strict=True)]),
+        requests_per_s=requests_per_s,
+        tokens_per_s=tokens_per_s,
+        goodput_per_s=kept,
+        slo_attainment=kept / requests_per_s,
+        tokens_per_round=sum(r * (d.lengths.output - 1.0) for r, d in speculating) / jobs if jobs > 0 else None,
+        acceptance_rate=(
+            sum(r * d.rounds.count.mean * d.window * d.rounds.accepted for r, d in speculating) / proposed
+            if proposed > 0
+            else None
+        ),
+        rounds_per_request=jobs / sum(r for r, _ in speculating) if speculating else None,
+        energy_j_per_token=None if watts is None else watts / tokens_per_s,
+        bytes_per_token=payload / tokens_per_s,
+        round_parts=_round_parts(solution, demands, rates),
+        origin=origins(deployed, demands, mean_batch),
+    )
+
+
+def _quantiles(laws: Sequence[tuple[float, Law]]) -> Quantiles:
+    """Of several streams together; nulls where no stream has such a time."""
+    parts = tuple(part._replace(weight=part.weight * rate) for rate, law in laws for part in law)
+    if not parts:
+        return Quantiles()
+    p50, p95, p99 = mixture_quantiles(parts, (0.50, 0.95, 0.99))
+    return Quantiles(mean=mixture_mean(parts), p50=p50, p95=p95, p99=p99)
+
+
+def _attained(budgets: Budgets, latency: Latency) -> float:
+    """Share of a stream's requests that keep every budget.
+
+    A request's decode times rise and fall together, so of TPOT, ITL and E2E the worst counts; TTFT is independent.
+    A limit on ITL must hold for the share of the request's own gaps that its statistic names.
+    """
+    first, decode = 1.0, 1.0
+    for metric, statistic, limit_ms in budgets.limits():
+        if metric == "ttft":
+            first = min(first, mixture_cdf(latency.ttft, limit_ms))
+        elif metric == "itl" and latency.itl:
+            allowed = 1.0 - int(statistic.removeprefix("p")) / 100.0
+            late = 1.0 - mixture_cdf(latency.itl, limit_ms)
+            spread = sqrt(max(latency.gaps * late * (1.0 - late), 1e-12))
+            z = (np.floor(allowed * latency.gaps) + 0.5 - latency.gaps * late) / spread
+            decode = min(decode, float(normal(np.array([z]))[0][0]))
+        elif metric in ("tpot", "e2e"):
+            law = latency.tpot if metric == "tpot" else latency.e2e
+            decode = min(decode, mixture_cdf(law, limit_ms) if law else 1.0)
+    return first * decode
+
+
+def _payload_bytes(demand: Demand) -> float:
+    """What a request sends up and down."""
+    messages, lengths = demand.stream.messages, demand.lengths
+    total = TOKEN_ID_BYTES * lengths.prompt + messages.first_down
+    if demand.stream.draft is not None:
+        return total + demand.rounds.count.mean * (messages.round_up + messages.round_down)
+    return total + (lengths.output - 1.0) * messages.round_down
+
+
+def _round_parts(solution: Solution, demands: Sequence[Demand], rates: Sequence[float]) -> RoundParts | None:
+    """Mean over all rounds of the streams."""
+    total, rounds = np.zeros(5), 0.0
+    for demand, rate in zip(demands, rates, strict=True):
+        pool, k = _solved(solution, demand)
+        moment, state = moment_of(pool, k), solution.states[demand.index]
+        up = down = 0.0
+        draft = moment.draft
+        if demand.stream.draft is not None:
+            up, down = demand.round_up.mean, demand.round_down.mean
+            draft = demand.draft + (state.wait.mean if state.wait is not None else 0.0)
+        verify = moment.own - moment.draft
+        wait = max(state.round - draft - up - down - verify, 0.0)
+        many = rate * demand.rounds.count.mean
+        total += many * np.array([draft, up, wait, verify, down])
+        rounds += many
+    if rounds <= 0.0:
+        return None
+    draft_ms, up_ms, wait_ms, verify_ms, down_ms = (total / rounds).tolist()
+    return RoundParts(
+        draft_ms=draft_ms, uplink_ms=up_ms, wait_ms=wait_ms, verify_ms=verify_ms, downlink_ms=down_ms
+    )
+
+
+def _stream_watts(demands: Sequence[Demand], uses: Sequence[DeviceUse], deployed: Deployed) -> float | None:
+    """Power that the streams are answerable for, on every device they use; None where one is not known."""
+    total = 0.0
+    for demand in demands:
+        used = {deployed.targets[demand.stream.target].device.name}
+        if demand.stream.draft is not None:
+            used.add(deployed.drafts[demand.stream.draft].device.name)
+        for use in uses:
+            if use.performance.name in used:
+                if use.stream_w is None:
+                    return None
+                total += float(use.stream_w[demand.index])
+    return total
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    """The sum, unknown if a part is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

@@ -1,0 +1,94 @@
+"""What the open requests ask of each device, against what it can do; no steady state exists at or beyond 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
+from dsd_plan.errors import UnstableError
+from dsd_plan.model.batches import mean_iteration
+from dsd_plan.model.iteration_time import iteration_time
+from dsd_plan.model.traffic import Demand
+
+if TYPE_CHECKING:
+    from dsd_plan.model.sessions import ByOthers, Pool
+
+Array = NDArray[np.float64]
+
+
+def target_saturation(target: TargetPool, demands: Sequence[Demand], rates: Array) -> float:
+    """Λ·T(B)/B of a replica, T(B) the iteration of a full batch of the mean job mix. `rates` are requests per ms."""
+    rounds = np.array([demand.rounds.count.mean for demand in demands])
+    jobs = float(np.dot(rates, rounds + 1.0))
+    if jobs <= 0.0:
+        return 0.0
+    time = iteration_time(target, demands, rates * np.maximum(rounds, 1e-9))
+    share = target.batch_cap / jobs
+    many = np.zeros(rates.size)
+    full = mean_iteration(time, (share * rates * rounds)[None, :], (share * rates)[None, :], many)
+    return jobs / target.replicas * float(full[0]) / target.batch_cap
+
+
+def draft_saturation(draft: DraftPool, demands: Sequence[Demand], rates: Array) -> float:
+    """Offered drafting and prefill time, over the time of all devices of the pool."""
+    work = [demand.rounds.count.mean * demand.draft + demand.draft_prefill for demand in demands]
+    return float(np.dot(rates, work)) / draft.count
+
+
+def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:
+    """Raises UnstableError naming the first device that open requests saturate."""
+    for index, target in enumerate(deployed.targets):
+        mine = [demand for demand in demands if demand.stream.target == index and demand.rate > 0]
+        saturation = target_saturation(target, mine, _rates(mine)) if mine else 0.0
+        if saturation >= 1.0:
+            raise UnstableError(
+                target.device.name,
+                saturation,
+                f"full batches of {target.batch_cap} cannot serve what is offered: add replicas, raise batch_cap, "
+                "or send less",
+            )
+    for index, draft in enumerate(deployed.drafts):
+        drafting = [demand for demand in demands if demand.stream.draft == index and demand.rate > 0]
+        saturation = draft_saturation(draft, drafting, _rates(drafting)) if drafting else 0.0
+        if saturation >= 1.0:
+            raise UnstableError(
+                draft.device.name, saturation, "drafting alone takes more time than there is: add devices or draft less"
+            )
+
+
+def places_of(target: TargetPool, demands: Sequence[Demand], shares: Array) -> float:
+    """Sessions whose KV fits on one replica. Raises UnstableError where a single request does not."""
+    if target.kv_tokens is None:
+        return float("inf")
+    longest = max(demand.lengths.most_kv for demand in demands)
+    if longest > target.kv_tokens:
+        raise UnstableError(
+            target.device.name,
+            longest / target.kv_tokens,
+            f"KV memory holds {target.kv_tokens:.0f} tokens, one request needs {longest:.0f}: it would wait for ever",
+        )
+    reserved = float(np.dot(shares, [demand.lengths.prompt + demand.lengths.output for demand in demands]))
+    return max(target.kv_tokens / reserved, 1.0)
+
+
+def check_memory(target: TargetPool, pool: Pool, table: ByOthers, rates: Array) -> None:
+    """Raises UnstableError where open sessions arrive faster than memory lets them through."""
+    held = pool.replicas * pool.places
+    if not rates.any() or not np.isfinite(held) or table.request.shape[0] * table.unit < held + 1:
+        return
+    offered = float(rates @ table.request[-1]) / (table.request.shape[0] * table.unit)
+    if offered >= 1.0:
+        raise UnstableError(
+            target.device.name,
+            offered,
+            f"KV memory holds {held:.0f} live sessions on {pool.replicas} replica(s), more are needed: add replicas, "
+            "or a device with more memory",
+        )
+
+
+def _rates(demands: Sequence[Demand]) -> Array:
+    return np.array([demand.rate for demand in demands])

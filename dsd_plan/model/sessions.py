@@ -1,0 +1,220 @@
+"""How many sessions are live on a target pool, and what that makes of their rounds.
+
+The pool is a station that all live sessions share: π(n) follows from the stretch of a request's time when n others are
+live (queueing/population.py). Means and spreads of rounds are then averages over the n that a session meets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.model.batches import Classes
+from dsd_plan.model.cycles import Cycles
+from dsd_plan.model.moments import Time
+from dsd_plan.queueing.population import averaging, births_and_deaths, finite_chain, poisson_chain, relaxation, shared
+
+Array = NDArray[np.float64]
+
+MOST_STATES = 20_000
+NEWTON_STEPS = 6
+BALANCING = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """What bounds a pool beside its iterations."""
+
+    replicas: int
+    cap: int
+    full_ms: float
+    """Iteration of a full batch of the mean mix."""
+    places: float
+    """Sessions whose KV fits on one replica; infinite where memory does not limit."""
+    unevenness: float
+    """How randomly sessions are spread over replicas: 0 as evenly as can be, 1 independently."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByOthers:
+    """A pool's sessions when j units of others are live in it, j = 0 …; shape (states, classes), times in ms."""
+
+    round: Array
+    prefill: Array
+    """Waiting for memory included."""
+    transient: Array
+    request: Array
+    """A whole request at the target, from the prompt's arrival to its last token's production."""
+    jobs: Array
+    """Others' jobs an iteration, shape (states,)."""
+    population: Array
+    """Sessions on one replica that bring the grid's jobs, shape (grid,)."""
+    unit: float
+    """Sessions that one state stands for: streams that put unlike loads on the pool vary like fewer, larger ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """Averages over the number of live sessions."""
+
+    law: Array
+    """π(n), n sessions in the whole pool."""
+    seen: tuple[Array, ...]
+    """By class: the law of the number of others that a session meets."""
+    round: tuple[Time, ...]
+    """A session's mean round, as n varies while it lives: mean, and moments of what its own average keeps."""
+    momentary: tuple[Time, ...]
+    """The same of a single round."""
+    prefill: tuple[Time, ...]
+    transient: Array
+    together: Array
+    """Covariance of prefill and round over n, by class."""
+
+
+def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states: int) -> ByOthers:
+    """Tabulate what a session meets by the number of others in the pool; `start` is extra time before its first round."""
+    held = cycles.held
+    rounds = classes.rounds
+    request = rounds * cycles.round + cycles.prefill + cycles.transient + start
+    population = _population(cycles, classes, request)
+    unit = _unit(classes, np.array([np.interp(1.0, held.jobs, column) for column in request.T]))
+    others = unit * np.arange(states)
+    mates = _mates(others, pool)
+    jobs = sum(weight * np.interp(at, population, held.jobs) for weight, at in mates)
+
+    def tabulated(values: Array) -> Array:
+        columns = [sum(w * np.interp(at, population, column) for w, at in mates) for column in values.T]
+        return np.stack(columns, axis=-1)
+
+    round_ms, prefill_ms, transient = tabulated(cycles.round), tabulated(cycles.prefill), tabulated(cycles.transient)
+    # Beyond what memory holds, sessions wait for it and those inside go on as before.
+    fitting = np.minimum(others, max(pool.replicas * pool.places - 1.0, 0.0))
+    inside = np.minimum(np.floor(fitting / unit).astype(int), states - 1)
+    round_ms, prefill_ms, transient = round_ms[inside], prefill_ms[inside], transient[inside]
+    queueing = _queueing(rounds, round_ms, prefill_ms + transient + start, classes.sessions, fitting + 1.0, pool)[:, None]
+    round_ms, prefill_ms = round_ms + queueing, prefill_ms + queueing
+    request_ms = rounds * round_ms + prefill_ms + transient + start
+    waiting = request_ms * ((others + 1.0) / (fitting + 1.0) - 1.0)[:, None]
+    return ByOthers(round_ms, prefill_ms + waiting, transient, request_ms + waiting, jobs, population, unit)
+
+
+def _unit(classes: Classes, request: Array) -> float:
+    """Sessions of equal load whose number, if Poisson, makes the load vary as the streams together do.
+
+    With m sessions of load v each, Σ m v² / Σ m v over the mean load Σ m v / Σ m. Closed users keep their own count.
+    """
+    if (classes.users > 0).any():
+        return 1.0
+    jobs = classes.rates * (classes.rounds + 1.0)
+    loads = (classes.rounds + 1.0) / request
+    return float((jobs * loads).sum() * (classes.rates * request).sum() / jobs.sum() ** 2)
+
+
+def _population(cycles: Cycles, classes: Classes, request: Array) -> Array:
+    """Sessions on a replica that put so many jobs into an iteration (Little's law).
+
+    A session's own job is in its round but not among the jobs it meets: n² − n·x·G + x·y·w = 0, with x the jobs a ms
+    over those a request, G the request, y the jobs and w the work of a request.
+    """
+    held = cycles.held
+    mix = classes.rates / classes.jobs
+    throughput = held.jobs / held.iteration
+    sojourn = throughput * (request @ mix)
+    own = throughput * held.jobs * ((held.marginal * classes.rounds) @ mix + held.jump * mix.sum())
+    population = (sojourn + np.sqrt(np.maximum(sojourn**2 - 4.0 * own, 0.0))) / 2.0
+    return np.maximum.accumulate(population)
+
+
+def _mates(others: Array, pool: Pool) -> tuple[tuple[float, Array], ...]:
+    """Others on the session's own replica, as a mixture of (weight, number)."""
+    replicas = float(pool.replicas)
+    if replicas == 1:
+        return ((1.0, others),)
+    if pool.unevenness <= 0.0:
+        return ((1.0, _evenly(others, replicas)),)
+    mean = others / replicas
+    spread = pool.unevenness * np.sqrt(3.0 * others / replicas * (1.0 - 1.0 / replicas))
+    low = np.maximum(mean - spread, 0.0)
+    return ((2.0 / 3.0, mean), (1.0 / 6.0, low), (1.0 / 6.0, 2.0 * mean - low))
+
+
+def _evenly(others: Array, replicas: float) -> Array:
+    """Mates of a random session when all are spread as evenly as can be."""
+    total = others + 1.0
+    each = np.floor(total / replicas)
+    fuller = total - each * replicas
+    return (fuller * (each + 1.0) * each + (replicas - fuller) * each * np.maximum(each - 1.0, 0.0)) / total
+
+
+def _queueing(rounds: Array, round_ms: Array, rest: Array, shares: Array, live: Array, pool: Pool) -> Array:
+    """Wait a job, once more come than full batches take: live sessions · Σ jobs/(request + jobs·wait) = capacity."""
+    jobs = rounds + 1.0
+    request = rounds * round_ms + rest
+    capacity = pool.replicas * pool.cap / pool.full_ms
+    wait = np.zeros(live.size)
+    for _ in range(NEWTON_STEPS):
+        times = request + jobs * wait[:, None]
+        rate = live * ((shares * jobs / times).sum(axis=-1))
+        slope = live * ((shares * jobs**2 / times**2).sum(axis=-1))
+        # Newton on 1/rate, which is linear in the wait for a single class.
+        wait = np.maximum(wait + (rate**2 / capacity - rate) / np.maximum(slope, 1e-300), 0.0)
+    return wait
+
+
+def live_sessions(table: ByOthers, classes: Classes, users: NDArray[np.int64], rates: Array, away: Array) -> Live:
+    """Averages over π. `rates` (open requests per ms) and `users` are the whole pool's, `away` is closed users' time."""
+    request = table.request @ (classes.rates / classes.rates.sum())
+    closed = users > 0
+    if not closed.any():
+        law = births_and_deaths(float(rates.sum()) / table.unit, request)
+        seen = [law[:-1] / law[:-1].sum()] * users.size
+    else:
+        at = _balance(table.request, users, rates, away)
+        stretch, typical = request / request[at], table.request[at]
+        chains = [
+            finite_chain(int(users[k]), float(typical[k]), float(away[k]))
+            if closed[k]
+            else poisson_chain(float(rates[k] * typical[k]), stretch.size)
+            for k in range(users.size)
+        ]
+        law = shared(stretch, chains)
+        seen = []
+        for k in range(users.size):
+            if closed[k]:
+                fewer = finite_chain(int(users[k]) - 1, float(typical[k]), float(away[k]))
+                seen.append(shared(stretch, [*chains[:k], fewer, *chains[k + 1 :]])[: stretch.size])
+            else:
+                seen.append(law[: stretch.size] / law[: stretch.size].sum())
+    forgetting = relaxation(law, request) + _return_rate(classes, users, away)
+    return _averages(table, classes, law, seen, forgetting)
+
+
+def _balance(request: Array, users: NDArray[np.int64], rates: Array, away: Array) -> int:
+    """The number of others at which as many sessions end as begin, near which π lies."""
+    begun = np.where(users > 0, users / (away + request), rates) * request
+    enough = begun.sum(axis=-1) <= np.arange(request.shape[0])
+    return int(np.argmax(enough)) if enough.any() else request.shape[0] - 1
+
+
+def _return_rate(classes: Classes, users: NDArray[np.int64], away: Array) -> float:
+    """By how much a session more slows down the arrival of others: closed users come back from fewer."""
+    closed = users > 0
+    return float(np.sum(classes.sessions[closed] / np.maximum(away[closed], 1e-3)))
+
+
+def _averages(table: ByOthers, classes: Classes, law: Array, seen: list[Array], forgetting: float) -> Live:
+    rounds, momentary, prefills, transient, together = [], [], [], [], []
+    for k, chance in enumerate(seen):
+        states = chance.size
+        c, t = table.round[:states, k], table.prefill[:states, k]
+        mean, first = float(chance @ c), float(chance @ t)
+        kept = averaging(classes.rounds[k] * mean * forgetting)
+        variance, third = float(chance @ (c - mean) ** 2), float(chance @ (c - mean) ** 3)
+        momentary.append(Time(mean, variance, third))
+        rounds.append(Time(mean, variance * kept, third * kept**1.5))
+        prefills.append(Time(first, float(chance @ (t - first) ** 2), float(chance @ (t - first) ** 3)))
+        together.append(float(chance @ ((c - mean) * (t - first))) * kept)
+        transient.append(float(chance @ table.transient[:states, k]))
+    return Live(law, tuple(seen), tuple(rounds), tuple(momentary), tuple(prefills), np.array(transient), np.array(together))

@@ -1,0 +1,268 @@
+"""The fixed point: target pools and draft devices wait for each other, and closed users for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import Deployed, TargetPool
+from dsd_plan.model.batches import Classes, mean_iteration
+from dsd_plan.model.cycles import Away, Cycles, cycles
+from dsd_plan.model.draft_queue import Drafting, DraftWait, Peers, delay_nodes, draft_wait
+from dsd_plan.model.iteration_time import IterationTime, iteration_time
+from dsd_plan.model.moments import Time
+from dsd_plan.model.saturation import check_memory, places_of
+from dsd_plan.model.sessions import MOST_STATES, ByOthers, Live, Pool, by_others, live_sessions
+from dsd_plan.model.traffic import Demand
+from dsd_plan.queueing.distributions import normal
+
+Array = NDArray[np.float64]
+
+ROUNDS_OF_PASSES = 14
+CLOSE = 2e-3
+"""Relative change of rates and rounds at which the fixed point is taken as found."""
+GRID = (0.0, 0.4, 1.0, 1.8, 3.0, 4.5, 7.0, 11.0, 17.0, 26.0, 39.0, 58.0, 85.0, 125.0, 185.0, 270.0, 400.0, 600.0)
+"""Others' jobs an iteration at which cycles are worked out; between, they are interpolated."""
+UNEVEN = {"jsq": 0.0, "round_robin": 0.5, "random": 1.0}
+
+
+@dataclass(slots=True, eq=False)
+class StreamState:
+    """What is known of a stream at this point of the iteration. Times in ms, rates per ms, over the whole pool."""
+
+    rate: float
+    round: float
+    request: float
+    start: float = 0.0
+    """Extra time before the first round, where the draft's prefill outlasts the target's."""
+    wait: DraftWait | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolSolution:
+    """A target pool at the fixed point."""
+
+    demands: tuple[Demand, ...]
+    pool: Pool
+    time: IterationTime
+    classes: Classes
+    cycles: Cycles
+    table: ByOthers
+    live: Live
+    delays: tuple[Time, ...]
+    """Time away between rounds, without draft queues, by class; `away` has them with the queues."""
+    away: Away
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """The whole plan at the fixed point."""
+
+    states: tuple[StreamState, ...]
+    pools: tuple[PoolSolution | None, ...]
+    """None: no stream uses it."""
+    settled: bool
+
+
+def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
+    """Find the fixed point. Raises UnstableError where sessions' memory cannot hold the offered load."""
+    states = [_unloaded(deployed, demand) for demand in demands]
+    pools: list[PoolSolution | None] = []
+    settled = False
+    for step in range(ROUNDS_OF_PASSES):
+        before = [(state.rate, state.round) for state in states]
+        pools = [_solve_pool(deployed, index, demands, states) for index in range(len(deployed.targets))]
+        _wait_for_drafts(deployed, demands, states)
+        settled = all(
+            abs(state.rate - rate) <= CLOSE * state.rate and abs(state.round - round_ms) <= CLOSE * state.round
+            for state, (rate, round_ms) in zip(states, before, strict=True)
+        )
+        if settled and step > 0:
+            break
+    return Solution(tuple(states), tuple(pools), settled)
+
+
+def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
+    pool = deployed.targets[demand.stream.target]
+    time = iteration_time(pool, (demand,), np.ones(1))
+    nobody = np.zeros((1, 1))
+    own = float(time.step(np.ones(1))[0] + time.drafting_ms(nobody, np.zeros(1), 0)[0])
+    round_ms = own + delay_of(demand).mean
+    request = demand.rounds.count.mean * round_ms + time.intercept + float(time.prefill[0])
+    rate = demand.rate if demand.users == 0 else demand.users / (demand.away + 1.2 * request)
+    return StreamState(rate, round_ms, request)
+
+
+def delay_of(demand: Demand) -> Time:
+    """Time away between two rounds: down, draft, up; none where tokens stream."""
+    if demand.stream.draft is None:
+        return Time()
+    return demand.round_down.plus(demand.round_up).plus(Time(demand.draft))
+
+
+def _solve_pool(
+    deployed: Deployed, index: int, demands: tuple[Demand, ...], states: list[StreamState]
+) -> PoolSolution | None:
+    mine = tuple(demand for demand in demands if demand.stream.target == index)
+    if not mine:
+        return None
+    target = deployed.targets[index]
+    known = [states[demand.index] for demand in mine]
+    rates = np.array([state.rate for state in known])
+    rounds = np.array([demand.rounds.count.mean for demand in mine])
+    sessions = rates * np.array([state.request for state in known])
+    users = np.array([demand.users for demand in mine])
+    classes = Classes(
+        rates=rates / target.replicas,
+        rounds=rounds,
+        users=users / target.replicas,
+        streamed=np.array([demand.stream.draft is None for demand in mine]),
+        sessions=sessions / sessions.sum(),
+    )
+    time = iteration_time(target, mine, rates * np.maximum(rounds, 1e-9))
+    delays = tuple(delay_of(demand) for demand in mine)
+    away = _away(delays, known)
+    cycle = cycles(time, classes, away, target.batch_cap, _grid(target.batch_cap, bool(classes.streamed.all())))
+    pool = _pool(target, mine, time, classes)
+    start = np.array([state.start for state in known])
+    open_rates = np.array([demand.rate for demand in mine])
+    outside = np.array([demand.away for demand in mine])
+    table, live = _live(target, cycle, classes, pool, start, users, open_rates, outside)
+    for k, (demand, state) in enumerate(zip(mine, known, strict=True)):
+        state.round = live.round[k].mean
+        state.request = rounds[k] * state.round + live.prefill[k].mean + float(live.transient[k]) + state.start
+        if demand.users > 0:
+            new = demand.users / (demand.away + state.request)
+            state.rate = state.rate**0.3 * new**0.7
+    return PoolSolution(mine, pool, time, classes, cycle, table, live, delays, away)
+
+
+def _away(delays: tuple[Time, ...], states: list[StreamState]) -> Away:
+    nodes = [delay_nodes(delay, state.wait) for delay, state in zip(delays, states, strict=True)]
+    most = max(chance.size for chance, _, _ in nodes)
+
+    def padded(values: Array, fill: float) -> Array:
+        return np.concatenate([values, np.full(most - values.size, fill)])
+
+    return Away(
+        np.stack([padded(chance, 0.0) for chance, _, _ in nodes]),
+        np.stack([padded(mean, mean[0]) for _, mean, _ in nodes]),
+        np.stack([padded(variance, variance[0]) for _, _, variance in nodes]),
+    )
+
+
+def _grid(cap: int, streamed: bool) -> Array:
+    """Others' jobs 0 … cap − 1; every whole number where rounds are cheap to work out."""
+    if streamed and cap <= 64:
+        return np.arange(float(cap))
+    inner = [jobs for jobs in GRID if jobs < 0.9 * (cap - 1)]
+    return np.array([*(inner or [0.0]), *([cap - 1.0] if cap > 1 else [])])
+
+
+def _pool(target: TargetPool, demands: tuple[Demand, ...], time: IterationTime, classes: Classes) -> Pool:
+    decodes = (target.batch_cap * classes.rates * classes.rounds / classes.jobs)[None, :]
+    prefills = (target.batch_cap * classes.rates / classes.jobs)[None, :]
+    weights = classes.rates / classes.rates.sum()
+    uneven = np.array([UNEVEN[demand.stream.assignment.routing] for demand in demands])
+    return Pool(
+        replicas=target.replicas,
+        cap=target.batch_cap,
+        full_ms=float(mean_iteration(time, decodes, prefills, classes.users)[0]),
+        places=places_of(target, demands, classes.sessions),
+        unevenness=float(weights @ uneven),
+    )
+
+
+def _live(
+    target: TargetPool,
+    cycle: Cycles,
+    classes: Classes,
+    pool: Pool,
+    start: Array,
+    users: NDArray[np.int64],
+    open_rates: Array,
+    outside: Array,
+) -> tuple[ByOthers, Live]:
+    """Tabulate as many sessions as have any probability."""
+    all_closed = bool((users > 0).all())
+    most = int(users.sum()) + 1 if all_closed else 0
+    full = pool.replicas * min(float(_population_of(cycle)), pool.places) * 1.3 + 60
+    states = min(most, MOST_STATES) if all_closed else int(min(full, MOST_STATES))
+    while True:
+        table = by_others(cycle, classes, pool, start, states)
+        live = live_sessions(table, classes, users, open_rates, outside)
+        if all_closed or live.law[-1] < 1e-6 * live.law.max() or states >= MOST_STATES:
+            break
+        states = min(2 * states, MOST_STATES)
+    check_memory(target, pool, table, open_rates)
+    return table, live
+
+
+def _population_of(cycle: Cycles) -> float:
+    held = cycle.held
+    return float(held.jobs[-1] * np.max(cycle.round[-1]) / held.iteration[-1]) + 1.0
+
+
+def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: list[StreamState]) -> None:
+    for index, draft in enumerate(deployed.drafts):
+        mine = [demand for demand in demands if demand.stream.draft == index]
+        rates = np.array([states[demand.index].rate for demand in mine])
+        rounds = np.array([demand.rounds.count.mean for demand in mine])
+        if not mine or not (rates * rounds).sum() > 0:
+            continue
+        job = float(np.average([demand.draft for demand in mine], weights=rates * rounds))
+        prefill = float(np.average([demand.draft_prefill for demand in mine], weights=rates))
+        for demand in mine:
+            state = states[demand.index]
+            before = 0.0 if state.wait is None else state.wait.mean
+            peers = tuple(_peers(other, states[other.index], other is demand, draft.count) for other in mine)
+            new = draft_wait(
+                Drafting(
+                    job=job,
+                    prefill=prefill,
+                    rate=(float(rates.sum()) - (state.rate / demand.users if demand.users > 0 else 0.0)) / draft.count,
+                    rounds=demand.rounds.count.mean,
+                    cycle=max(state.round - before, demand.draft + 1e-6),
+                    rest=state.request - demand.rounds.count.mean * state.round,
+                    peers=peers,
+                    even=demand.stream.assignment.draft_routing in ("jsq", "round_robin"),
+                )
+            )
+            state.wait = new if state.wait is None else _between(state.wait, new)
+            state.start = _late_start(demand, state)
+
+
+def _peers(demand: Demand, state: StreamState, own: bool, devices: int) -> Peers:
+    """The sessions of a stream that a session of it (`own`) or of another stream may find on its device."""
+    waiting = 0.0 if state.wait is None else demand.rounds.count.mean * state.wait.mean
+    live = state.rate * max(state.request - waiting, 0.0)
+    if own and demand.users > 0:
+        live *= 1.0 - 1.0 / demand.users
+    return Peers(demand.users - 1 if own and demand.users > 0 else demand.users, live, devices)
+
+
+def _between(old: DraftWait, new: DraftWait) -> DraftWait:
+    """Halfway, to keep the fixed point from swinging."""
+    return DraftWait(
+        behind=(old.behind + new.behind) / 2.0,
+        behind_chance=(old.behind_chance + new.behind_chance) / 2.0,
+        prefill=(old.prefill + new.prefill) / 2.0,
+        prefill_chance=(old.prefill_chance + new.prefill_chance) / 2.0,
+        momentary=new.momentary,
+        slow=new.slow,
+    )
+
+
+def _late_start(demand: Demand, state: StreamState) -> float:
+    """E[(draft's wait and prefill − TTFT)⁺], with a normal difference."""
+    wait = state.wait.mean if state.wait is not None else 0.0
+    first = state.request - demand.rounds.count.mean * state.round - state.start
+    ttft = demand.prompt_up.mean + first + demand.first_down.mean
+    late = wait + demand.draft_prefill - ttft
+    spread = np.sqrt(wait**2 + demand.prompt_up.variance + demand.first_down.variance + (0.2 * first) ** 2)
+    if spread < 1e-9:
+        return max(late, 0.0)
+    chance, density = normal(np.array([late / spread]))
+    return float(late * chance[0] + spread * density[0])

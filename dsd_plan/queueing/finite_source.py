@@ -1,0 +1,92 @@
+"""Closed systems: a fixed population that thinks, queues and comes back.
+
+Sources: Lazowska et al., Quantitative System Performance (1984); Reiser & Lavenberg, Mean-value analysis of closed
+multichain queueing networks (1980); Baskett et al. (BCMP, 1975) for the processor that shares itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import lgamma, log
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Closed(NamedTuple):
+    """Steady state of a closed system: cycles completed per unit of time, time away from thinking, load."""
+
+    throughput: float
+    response: float
+    utilisation: float
+    idle: float
+    """Probability that nobody is at the station."""
+
+
+class Network(NamedTuple):
+    """Steady state of a closed network of single servers."""
+
+    throughput: float
+    response: float
+    queues: tuple[float, ...]
+    """Mean number at each station."""
+
+
+class Round(NamedTuple):
+    """One population of a station that serves in turn: the mean wait before service, and its load."""
+
+    wait: float
+    utilisation: float
+
+
+def machine_repairman(population: int, think: float, service: float, servers: int) -> Closed:
+    """M/M/c//N: exponential thinking and service, `servers` repairmen."""
+    closed = load_dependent(population, think, lambda j: min(j, servers) / service)
+    return closed._replace(utilisation=closed.throughput * service / servers)
+
+
+def load_dependent(population: int, delay: float, rate: Callable[[int], float]) -> Closed:
+    """A delay and one station that completes `rate(j)` with j present. p(j) ∝ delay^(N−j)/(N−j)! / Π_{i≤j} rate(i)."""
+    logs = [(population - j) * log(delay) - lgamma(population - j + 1) for j in range(population + 1)]
+    rates = [0.0, *(rate(j) for j in range(1, population + 1))]
+    falling = 0.0
+    for j in range(1, population + 1):
+        falling -= log(rates[j])
+        logs[j] += falling
+    weights = np.exp(np.array(logs) - max(logs))
+    weights /= weights.sum()
+    throughput = float(np.dot(weights, rates))
+    idle = float(weights[0])
+    return Closed(throughput, population / throughput - delay, 1.0 - idle, idle)
+
+
+def exact_mva(population: int, think: float, demands: Sequence[float]) -> Network:
+    """Mean-value analysis of single-server stations in a ring, one class of jobs."""
+    demand = np.array(demands, dtype=np.float64)
+    queues = np.zeros(demand.size)
+    throughput = response = 0.0
+    for jobs in range(1, population + 1):
+        times = demand * (1.0 + queues)
+        response = float(times.sum())
+        throughput = jobs / (think + response)
+        queues = throughput * times
+    return Network(throughput, response, tuple(queues.tolist()))
+
+
+def fifo_cycle(most: int, service: float, away: float) -> list[Round]:
+    """Waits at one first-come-first-served server of fixed service time, for 1 … `most` customers.
+
+    Mean-value analysis with the residual of a fixed time, service / 2, in place of the exponential's; never below
+    what the server's own speed demands, most · service − (service + away). Customers are `away` on average, randomly.
+    """
+    rounds: list[Round] = []
+    queue = busy = 0.0
+    for customers in range(1, most + 1):
+        wait = max(service * (queue - busy / 2.0), customers * service - (service + away), 0.0)
+        rate = customers / (away + service + wait)
+        queue, busy = rate * (service + wait), min(rate * service, 1.0)
+        rounds.append(Round(wait, busy))
+    return rounds

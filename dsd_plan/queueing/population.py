@@ -1,0 +1,92 @@
+"""How many customers are present at a station that all share, when its speed depends on how many there are.
+
+A shared station is insensitive: with Poisson or finite sources, π(n) ∝ Π_{j≤n} g(j) · Σ Π_k f_k(n_k), the sum over all
+(n_1, n_2, …) that add up to n; g(j) is the stretch of everyone's time when j are present, and f_k(n_k) is what chain k
+alone contributes: x^n/n! from a Poisson source, x^n/n! · z^(N−n)/(N−n)! from N users who are away for z. Sources:
+Baskett et al. (BCMP, 1975); Cohen, The multiple phase service network with generalized processor sharing (1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+NEGLIGIBLE = 1e-250
+"""Weights below this share of the largest carry no probability worth keeping, and no digits."""
+
+
+@lru_cache(maxsize=8)
+def log_factorials(size: int) -> Array:
+    """log n! for n = 0 … size − 1."""
+    logs = np.zeros(size)
+    logs[1:] = np.cumsum(np.log(np.arange(1, size)))
+    return logs
+
+
+def poisson_chain(mean: float, size: int) -> Array:
+    """Weights of a Poisson source that brings `mean` customers, for n = 0 … size − 1; the largest is 1."""
+    if mean <= 0.0:
+        return np.ones(1)
+    logs = np.arange(size) * np.log(mean) - log_factorials(_room(size))[:size]
+    return np.exp(logs - logs.max())
+
+
+def finite_chain(users: int, present: float, away: float) -> Array:
+    """Weights of `users` who are present and away for so long in turn, for n = 0 … users; the largest is 1."""
+    if users <= 0:
+        return np.ones(1)
+    if away <= 0.0:
+        only_all = np.zeros(users + 1)
+        only_all[-1] = 1.0
+        return only_all
+    n = np.arange(users + 1)
+    factorials = log_factorials(_room(users + 1))
+    logs = n * np.log(present / away) - factorials[n] - factorials[users - n]
+    return np.exp(logs - logs.max())
+
+
+def shared(stretch: Array, chains: Sequence[Array]) -> Array:
+    """π(n) for n = 0 … ; `stretch[j − 1]` is g(j). Scale it so that it is near 1 at the likely n."""
+    weights = np.ones(1)
+    size = stretch.size + 1
+    for chain in chains:
+        weights = np.convolve(weights, chain)[:size]
+        weights /= weights.max()
+    kept = weights > NEGLIGIBLE
+    logs = np.full(weights.size, -np.inf)
+    logs[kept] = np.log(weights[kept])
+    logs[1:] += np.cumsum(np.log(stretch[: weights.size - 1]))
+    law = np.exp(logs - logs.max())
+    return law / law.sum()
+
+
+def births_and_deaths(births: float, times: Array) -> Array:
+    """π(n) for n = 0 … times.size: Poisson births at rate `births`, `times[j − 1]` each one's stay with j present."""
+    j = np.arange(1, times.size + 1)
+    logs = np.concatenate([np.zeros(1), np.cumsum(np.log(births * times / j))])
+    law = np.exp(logs - logs.max())
+    return law / law.sum()
+
+
+def relaxation(law: Array, times: Array) -> float:
+    """Rate at which the number present forgets where it was: the mean slope of its death rate n / times[n − 1]."""
+    deaths = np.concatenate([np.zeros(1), np.arange(1, times.size + 1) / times])
+    size = min(law.size, deaths.size) - 1
+    return float(np.dot(law[:size], np.diff(deaths[: size + 1]))) / max(float(law[:size].sum()), 1e-12)
+
+
+def averaging(span: float) -> float:
+    """Share of a process's variance left in its mean over `span` relaxation times: 2 (x − 1 + e^−x) / x²."""
+    if span < 1e-3:
+        return 1.0 - span / 3.0
+    return 2.0 * (span - 1.0 + float(np.exp(-span))) / span**2
+
+
+def _room(size: int) -> int:
+    """Next power of two: few sizes, so that the cached tables are reused."""
+    return 1 << max(10, (size - 1).bit_length())
