@@ -77,7 +77,7 @@ def join(world: World, r: int) -> None:
     replica.tail = r
     replica.queued += 1
     if replica.stepping == 0:
-        wake(world, session.replica)
+        wake(world, int(session.replica))
 
 
 @compiled
@@ -144,7 +144,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
                 work.draft_kv_tokens += session.window * context
         session.wait_ms = world.now_ms - session.joined_ms
         session.queued = replica.queued
-        r = session.next
+        r = int(session.next)
     replica.head = r
 
     draft_ms = 0.0

@@ -129,7 +129,7 @@ def start_session(world: World, s: int, number: int, prompt: int, output: int, u
         draft = row(world.drafts, DRAFT, stream.draft)
         session.device = chosen_device(world, draft, stream.draft_routing, key)
         row(world.devices, DEVICE, session.device).live += 1
-        occupy(world, session.device, s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prompt)))
+        occupy(world, int(session.device), s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prompt)))
     up_ms = delay_ms(world, stream.up, stream.up_end, float(TOKEN_ID_BYTES * prompt), key, 0, UP_JITTER)
     push(world, world.now_ms + up_ms, PROMPT_ARRIVES, r)
 

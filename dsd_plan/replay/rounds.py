@@ -48,8 +48,8 @@ def verdict_arrives(world: World, r: int) -> None:
     context = session.prompt + session.emitted
     surface = surface_at(world, row(world.drafts, DRAFT, stream.draft).surface)
     job_ms = session.window * decode_ms(surface, 1.0, 1.0, float(context))
-    drafted_ms = occupy(world, session.device, session.stream, job_ms)
-    turn = session.rounds + 1
+    drafted_ms = occupy(world, int(session.device), int(session.stream), job_ms)
+    turn = int(session.rounds) + 1
     up_ms = delay_ms(world, stream.up, stream.up_end, stream.round_up, session.key, turn, UP_JITTER)
     session.network_ms = up_ms
     session.sum_draft_ms += drafted_ms - world.now_ms
@@ -61,16 +61,16 @@ def verdict_arrives(world: World, r: int) -> None:
 def choose_window(stream: Row, session: Row) -> None:
     """Ask the policy, with what the session knows."""
     observation = Observation(
-        session.last_accepted,
-        session.last_proposed,
+        int(session.last_accepted),
+        int(session.last_proposed),
         session.network_ms,
         session.wait_ms,
         session.iteration_ms,
-        session.batch,
-        session.queued,
+        int(session.batch),
+        int(session.queued),
     )
     # The window in force is all the state there is, and the session holds it.
-    _, decision = decide(Policy(stream.policy, stream.window), PolicyState(session.window), observation)
+    _, decision = decide(Policy(stream.policy, stream.window), PolicyState(int(session.window)), observation)
     session.window = decision.window
 
 
@@ -81,7 +81,7 @@ def iteration_ends(world: World, i: int) -> None:
     replica.stepping = 0
     r = replica.batch_head
     for _ in range(replica.batch):
-        behind = row(world.sessions, SESSION, r).next
+        behind = int(row(world.sessions, SESSION, r).next)
         emit(world, r, replica)
         r = behind
     if replica.queued > 0:
@@ -103,7 +103,7 @@ def emit(world: World, r: int, replica: Row) -> None:
             tokens = min(accept(world, stream, session) + 1, session.output - session.emitted)
             if session.mode == FUSED:
                 payload *= tokens
-    turn = session.rounds
+    turn = int(session.rounds)
     down_ms = delay_ms(world, stream.down, stream.down_end, payload, session.key, turn, DOWN_JITTER)
     session.emitted += tokens
 
@@ -144,7 +144,7 @@ def accept(world: World, stream: Row, session: Row) -> int:
             place = place + 1 if place + 1 < stream.matches else 0
         session.place = place + 1 if place + 1 < stream.matches else 0  # past the target's own token
     else:
-        u = uniform(session.key, session.rounds, ACCEPT)
+        u = uniform(session.key, int(session.rounds), ACCEPT)
         while accepted < window and u >= row(world.cdf, CUMULATIVE, stream.cdf + accepted).p:
             accepted += 1
     session.last_accepted = accepted
@@ -180,5 +180,5 @@ def finish(world: World, r: int, session: Row) -> None:
         row(world.devices, DEVICE, session.device).live -= 1
     if session.user != NONE:
         think_ms = -log(uniform(session.key, 0, THINK)) * row(world.streams, STREAM, session.stream).think_ms
-        push(world, session.last_ms + think_ms, USER_REQUEST, session.user)
+        push(world, session.last_ms + think_ms, USER_REQUEST, int(session.user))
     release(world, session)

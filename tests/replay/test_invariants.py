@@ -110,6 +110,17 @@ def test_jobs_of_one_instant_keep_their_order() -> None:
     assert groups["session"].tolist() == [0, 1, 2, 3] * 3
 
 
+def test_idle_replicas_start_in_the_order_of_their_index() -> None:
+    """Invariant 7: it decides who emits first where two iterations end at one instant."""
+    deployed = system(recorded([0.0, 0.0], [10, 10], [1, 1]), mode="target_only", replicas=2, routing="random")
+    swapped = 0
+    for seed in range(12):
+        sessions, groups = tables(kernel_run(deployed, seed, most=2))
+        assert groups["session"].tolist() == np.argsort(sessions["replica"], kind="stable").tolist()
+        swapped += sessions["replica"].tolist() == [1, 0]
+    assert swapped > 0, "no seed sends the first prompt to the second replica"
+
+
 def test_littles_law() -> None:
     """Invariant 8: mean live sessions = rate × mean E2E; of closed users, N = X·(E2E + think)."""
     deployed = system(poisson(8.0, 100, 40), devices=4, acceptance=AcceptanceLaw(per_token=0.8))
@@ -186,13 +197,18 @@ def test_marks_count_work_in_progress_for_the_part_that_is_done(mode: str) -> No
     recording = record(tables_of(deployed), keys_of(deployed, 6, 1), users_of(deployed), horizon_of(deployed, 80))
     start_ms, end_ms = recording.opened.at_ms, recording.closed.at_ms
     twin = Twin(deployed, 6, 1, [], 400).run()
+
+    def clip(spans: list[tuple[float, float]]) -> float:
+        return sum(max(min(end, end_ms) - max(begin, start_ms), 0.0) for begin, end in spans)
+
     assert (start_ms, end_ms) == (twin.sessions[16].started_ms, twin.sessions[80].started_ms)
     for i, replica in enumerate(twin.replicas[0]):
         drafted = [(begins, begins + draft) for begins, draft, _, _ in replica.iterations]
         stepped = [(begins + draft, begins + draft + step) for begins, draft, step, _ in replica.iterations]
-        clip = lambda spans: sum(max(min(b, end_ms) - max(a, start_ms), 0.0) for a, b in spans)  # noqa: E731
         assert recording.closed.step_ms[i] - recording.opened.step_ms[i] == pytest.approx(clip(stepped))
         assert recording.closed.draft_ms[i] - recording.opened.draft_ms[i] == pytest.approx(clip(drafted))
+    for i, device in enumerate(device for pool in twin.drafts for device in pool):
+        assert recording.closed.device_ms[i] - recording.opened.device_ms[i] == pytest.approx(clip(device.jobs))
 
 
 def test_measured_requests_finish_while_others_still_arrive() -> None:
@@ -220,6 +236,12 @@ def test_routing_keeps_a_session_on_its_replica_and_balances() -> None:
     drawn = kernel_run(system(poisson(1.0), mode="target_only", replicas=3, routing="random"), most=3000)
     counts = np.bincount(drawn.tables["sessions"]["replica"])
     assert counts == pytest.approx([1000] * 3, abs=4 * np.sqrt(3000 * 2 / 9))
+
+
+def test_closed_users_start_staggered_over_one_cycle() -> None:
+    """Think 1 s + 10 + 22 + 10 ms of an unloaded request of one token: a quarter of it apart."""
+    deployed = system(closed(4, 1.0, 100, 1), mode="target_only")
+    assert users_of(deployed)["first_ms"] == pytest.approx([0.0, 260.5, 521.0, 781.5])
 
 
 def test_horizon_waits_for_every_closed_user_to_have_asked() -> None:

@@ -82,9 +82,20 @@ def test_power_and_energy_of_one_user() -> None:
     assert performance.workload("chat").ci is None
 
 
-@pytest.mark.parametrize(("limit_ms", "share"), [(49.0, 0.0), (51.0, 1.0)])
-def test_goodput_counts_requests_within_every_budget(limit_ms: float, share: float) -> None:
-    budgets = Budgets(ttft_p95_ms=limit_ms, tpot_p95_ms=12.3, itl_p95_ms=62.0)
+@pytest.mark.parametrize(
+    ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "share"),
+    [
+        (51.0, 12.3, 62.0, 1271.0, 1.0),
+        (49.0, 12.3, 62.0, 1271.0, 0.0),
+        (51.0, 12.1, 62.0, 1271.0, 0.0),
+        (51.0, 12.3, 60.0, 1271.0, 0.0),
+        (51.0, 12.3, 62.0, 1269.0, 0.0),
+    ],
+)
+def test_goodput_counts_requests_within_every_budget(
+    ttft_ms: float, tpot_ms: float, itl_ms: float, e2e_ms: float, share: float
+) -> None:
+    budgets = Budgets(ttft_p95_ms=ttft_ms, tpot_p50_ms=tpot_ms, itl_p99_ms=itl_ms, e2e_p95_ms=e2e_ms)
     chat = replay(one_user(budgets), requests=20, replications=1).workload("chat")
     assert chat.slo_attainment == share
     assert chat.goodput_per_s == pytest.approx(share / 1.27)
@@ -231,10 +242,11 @@ def test_saturation_of_an_affine_target_is_the_textbook_one() -> None:
         mode={"a": "distributed", "b": "target_only"},
         window=1,
         acceptance=AcceptanceLaw(per_token=0.5),
-        target=StepLaw(step_ms=20.0, per_token_ms=0.2, per_prompt_token_ms=0.02),
+        target=StepLaw(step_ms=20.0, per_token_ms=0.2, per_prompt_token_ms=0.02, per_kv_token_us=1.0),
         cap=16,
     )
-    weights = 2.0 * (2.25 * 0.4 + 2.0) + 3.0 * 1.0
+    # A decode job's context is on average the prompt and half of the output: 102 tokens, .102 ms.
+    weights = 2.0 * (2.25 * (0.4 + 0.102) + 2.0) + 3.0 * 1.0
     jobs = 2.0 * (2.25 + 1) + 3.0
     assert target_saturation(deployed, 0, [2.0, 3.0]) == pytest.approx((weights + 20.0 / 16 * jobs) / 1000)
 

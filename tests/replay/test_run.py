@@ -158,6 +158,20 @@ def test_energy_is_null_where_a_power_is_unknown_and_split_by_marginal_work() ->
     assert drawn[0] / drawn[1] == pytest.approx(18 / 12, rel=0.1)
 
 
+def test_energy_is_split_by_jobs_where_jobs_cost_nothing_more() -> None:
+    """A law of steps alone: 41 and 11 jobs a request at the same rate."""
+    deployed = system(
+        {"long": poisson(2.0, 100, 41), "short": poisson(2.0, 100, 11)},
+        mode={"long": "target_only", "short": "target_only"},
+        target=StepLaw(step_ms=20.0, active_w=300.0),
+        idle_w=50.0,
+    )
+    performance = replay(deployed, requests=800, replications=4)
+    drawn = [w.energy_j_per_token * w.tokens_per_s for w in performance.workloads]  # type: ignore[operator]
+    assert sum(drawn) == pytest.approx(performance.fleet.power_w)
+    assert drawn[0] / drawn[1] == pytest.approx(41 / 11, rel=0.1)
+
+
 def test_deployed_but_unused_devices_draw_idle_power() -> None:
     law = StepLaw(step_ms=20.0, active_w=300.0)
     deployed = system(poisson(2.0), mode="target_only", target=law, idle_w=50.0)
@@ -200,6 +214,16 @@ def test_a_recording_is_averaged_over_itself() -> None:
     assert 2 * 155 <= chat.requests <= 2 * 160
     assert chat.requests_per_s == pytest.approx(10.0, rel=0.02)
     assert any("recording" in note for note in performance.notes)
+
+
+def test_the_thin_end_of_a_recording_is_left_out() -> None:
+    """A burst of 30 requests ends a recording: nothing follows them, so what they saw is no load's latency."""
+    arrivals = [float(i) for i in range(100)] + [99.0] * 30
+    trace = recorded(arrivals, [100] * 130, [200] * 130)  # 4.02 s each
+    performance = replay(system(trace, mode="target_only", target=StepLaw(step_ms=20.0)), requests=500, replications=1)
+    chat = performance.workload("chat")
+    # Those that start between 19.8 s and 99 s, less those that end after 99 s.
+    assert chat.requests == len(range(20, 95))
 
 
 def test_few_requests_and_waits_for_memory_are_noted() -> None:

@@ -43,7 +43,7 @@ def test_a_trend_must_be_material_and_no_chance() -> None:
     assert trend(1.0, 3.0) == 1.0
     assert trend(0.0, 0.0) == 0.0
     assert drifts([0.6, 0.7, 0.65, 0.62], 100)
-    assert not drifts([0.6, -0.5, 0.2, -0.4], 100)  # chance
+    assert not drifts([0.8, -0.4, 0.7, -0.3], 100)  # .2 on average, by chance
     assert not drifts([0.02, 0.021, 0.02, 0.02], 10**6)  # no chance, and no matter
     assert drifts([0.6], 400)
     assert not drifts([0.25], 400)

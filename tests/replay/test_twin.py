@@ -100,6 +100,7 @@ def systems(draw: st.DrawFn) -> Deployed:
             jitter_cv=draw(st.sampled_from([0.0, 0.3, 1.0])),
             loss=draw(st.sampled_from([0.0, 0.3])),
             uplink_mbps=draw(st.sampled_from([None, 0.5])),
+            downlink_mbps=draw(st.sampled_from([None, 0.01])),
         ),
         replicas=draw(st.integers(1, 3)),
         devices=draw(st.integers(1, 3)),

@@ -91,6 +91,8 @@ class Draft:
     free_ms: float = 0.0
     busy_ms: float = 0.0
     live: int = 0
+    jobs: list[tuple[float, float]] = field(default_factory=list)
+    """(begins, ends)."""
 
 
 @dataclass(eq=False)
@@ -203,7 +205,9 @@ class Twin:
         return mine[int(uniform(key, 0, purpose) * len(mine))]
 
     def draft(self, device: Draft, job_ms: float) -> float:
-        device.free_ms = max(device.free_ms, self.now) + job_ms
+        begins_ms = max(device.free_ms, self.now)
+        device.free_ms = begins_ms + job_ms
+        device.jobs.append((begins_ms, device.free_ms))
         device.busy_ms += job_ms
         return device.free_ms
 
