@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -251,3 +254,15 @@ def test_horizon_waits_for_every_closed_user_to_have_asked() -> None:
     trace = system(recorded([5.0, 6.0, 15.0], [1] * 3, [1] * 3), mode="target_only")
     horizon = horizon_of(trace, 1000)
     assert (horizon.warm_ms, horizon.end_ms) == (2000.0, 10000.0)
+
+
+def test_every_invariant_names_tests_that_exist() -> None:
+    here = Path(__file__).parent
+    text = (here.parents[1] / "docs" / "invariants.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", text))
+    written = {name for file in here.glob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())}
+    assert named <= written
+    rules = re.findall(r"^(\d+)\. \*\*.*?(?=^\d+\. |^Known)", text, flags=re.MULTILINE | re.DOTALL)
+    assert [int(number) for number in rules] == list(range(1, 16))
+    for rule in re.split(r"^\d+\. ", text.split("Known results")[0], flags=re.MULTILINE)[1:]:
+        assert "`test_" in rule, rule
