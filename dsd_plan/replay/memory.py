@@ -1,7 +1,7 @@
 """Rows of structured arrays reached by address, so that a compiled function is handed one pointer, not forty arrays.
 
 numba passes an array as seven values and counts references to it; with all of the kernel's tables in every
-call that cost two thirds of its speed and most of its compile time. `World` (layout.py) holds the addresses of
+call, rounds took four times as long and compiling nearly twice. `World` (layout.py) holds the addresses of
 the tables instead. Python owns the arrays and must keep them alive while the kernel runs; indices are not checked.
 """
 
