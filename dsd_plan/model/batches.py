@@ -99,17 +99,18 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Bat
     surely_empty = np.maximum(1.0 - decodes.sum(axis=-1) + returning.sum(axis=-1), 0.0)
     room = np.maximum(cap - jobs, 0.0)
     empty = np.exp(-by_chance) * surely_empty
+    marginal = time.marginal(np.maximum(decodes.sum(axis=-1), 1.0))
+    weight = (returning * marginal).sum(axis=-1)
+    square = (returning * marginal**2).sum(axis=-1)
+    roomy = (weight / np.maximum(returning.sum(axis=-1), NOBODY) * room) ** 2 + NOBODY
+    drifting = arrivals * jump
     for _ in range(SETTLING):
         # An idle server waits for one job, so a batch is never empty.
         held = np.minimum(np.maximum(jobs + empty, 1.0), cap) / np.maximum(jobs, NOBODY)
-        batch = decodes * held[:, None]
-        iteration = mean_iteration(time, batch, prefills * held[:, None], classes.users)
-        marginal = time.marginal(batch.sum(axis=-1))
-        echo = np.minimum(((returning * marginal).sum(axis=-1) + arrivals * jump) / iteration, STRONGEST_ECHO)
+        iteration = mean_iteration(time, decodes * held[:, None], prefills * held[:, None], classes.users)
+        echo = np.minimum((weight + drifting) / iteration, STRONGEST_ECHO)
         settle = 1.0 - echo**2
-        smooth = (returning * marginal**2).sum(axis=-1) / settle
-        each = (returning * marginal).sum(axis=-1) / np.maximum(returning.sum(axis=-1), NOBODY)
-        smooth = np.minimum(smooth, (each * room) ** 2 + NOBODY)
+        smooth = np.minimum(square / settle, roomy)
         variance = smooth + arrivals * jump_square / settle
         crowding = by_chance + (by_chance / iteration) ** 2 * variance
         empty = np.minimum(np.exp(-by_chance) * (1.0 + (crowding - by_chance) / 2.0), 1.0) * surely_empty

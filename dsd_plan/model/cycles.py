@@ -125,7 +125,8 @@ def _returning(
     # A session returns into a long iteration more often than into a short one, and so do its mates.
     iteration = held.iteration[:, None]
     longer = passage.length / iteration - 1.0
-    gathered = np.clip(longer * iteration**2 / np.maximum(held.variance, NOBODY)[:, None], 0.0, 1.0)
+    gathered = longer * iteration**2 / np.maximum(held.variance, NOBODY)[:, None]
+    gathered = np.minimum(np.maximum(gathered, 0.0), 1.0)
     prefilling = mates.prefilling(time)[:, None]
     returning = (mates.decodes * ~classes.streamed * held.marginal).sum(axis=-1)[:, None]
     alone = np.zeros((1, classes.rates.size))

@@ -77,7 +77,7 @@ class DraftWait:
         return self.behind + self.prefill
 
 
-def draft_wait(drafting: Drafting, most: int = 24) -> DraftWait:
+def draft_wait(drafting: Drafting, most: int = 8) -> DraftWait:
     """Mean waits, and their variation with the number of sessions that share the device."""
     peers = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0))
     waits = np.array([peer.wait for peer in peers])
@@ -90,7 +90,7 @@ def draft_wait(drafting: Drafting, most: int = 24) -> DraftWait:
     requests = drafting.rounds * cycles + drafting.rest
     seen = _peers(drafting, requests)
     if seen[-1] > 1e-4 and most < MOST_PEERS:
-        return draft_wait(drafting, most * 4)
+        return draft_wait(drafting, most * 3)
     behind, at_prefill = float(seen @ waits), float(seen @ at_prefills)
     busy = min(max(float(seen @ loads), NEVER), 0.9)
     caught = min(at_prefill / max(prefill / 2.0, prefill - cycle / 2.0, NEVER), 0.9 * (1.0 - busy))

@@ -50,20 +50,15 @@ class IterationTime:
         return self.windows > 0
 
     def step(self, jobs: Array) -> Array:
-        """Step time with `jobs` decode jobs of the mean mix (fractions between whole batches), any shape."""
-        beyond = np.maximum(jobs - self.batches[-1], 0.0)
-        return np.interp(jobs, self.batches, self.decoding) + beyond * self.slope(self.batches[-1:])[0]
-
-    def slope(self, jobs: Array) -> Array:
-        """What one more job of the mean mix adds."""
-        slopes = np.diff(self.decoding) / np.diff(self.batches)
-        at = np.clip(np.searchsorted(self.batches, jobs, side="left") - 1, 0, slopes.size - 1)
-        return slopes[at]
+        """Step time with `jobs` decode jobs of the mean mix (fractions between whole batches), 0 … the cap."""
+        return np.interp(jobs, self.batches, self.decoding)
 
     def marginal(self, jobs: Array) -> Array:
         """What one more job of each class adds, shape (*jobs, classes)."""
-        extra = np.stack([np.interp(jobs, self.extra_at, column) for column in self.extra.T], axis=-1)
-        return self.slope(jobs)[..., None] + extra
+        slopes = (self.decoding[1:] - self.decoding[:-1]) / (self.batches[1:] - self.batches[:-1])
+        at = np.minimum(np.maximum(np.searchsorted(self.batches, jobs) - 1, 0), slopes.size - 1)
+        extra = np.stack([self.own_extra(jobs, k) for k in range(self.extra.shape[1])], axis=-1)
+        return slopes[at][..., None] + extra
 
     def own_extra(self, jobs: Array, k: int) -> Array:
         """What a job of class k costs over one of the mean mix in a batch of `jobs`."""
@@ -125,7 +120,8 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
         of_fused = float(mix @ contexts / mix.sum()) if mix.sum() > 0 else float(contexts[fused].mean())
         drafting_at = _knots(pool.fused_surface.decode_batch, cap)
         drafting = np.array([decode_ms(pool.fused_surface, b, 1.0, of_fused) for b in drafting_at])
-    prefill, square = _prefills(pool, demands, fused)
+    prefill = np.array([prefill_added_ms(pool, demand) for demand in demands])
+    spread = np.array([demand.lengths.prompt_square / demand.lengths.prompt**2 for demand in demands])
     return IterationTime(
         intercept=float(surface.law[0]),
         batches=np.concatenate([[0.0], knots]),
@@ -133,7 +129,7 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
         extra_at=extra_at,
         extra=_extra(surface, extra_at, windows, contexts, new_tokens, context),
         prefill=prefill,
-        prefill_square=square,
+        prefill_square=prefill**2 * spread,
         windows=np.where(fused, windows - 1.0, 0.0),
         draft_batches=drafting_at,
         drafting=drafting,
@@ -169,20 +165,10 @@ def _extra(
     return np.array(rows)
 
 
-def _prefills(pool: TargetPool, demands: Sequence[Demand], fused: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Mean and mean square of what a prefill of each class adds to an iteration."""
-    mean, square = [], []
-    for demand, drafts_too in zip(demands, fused, strict=True):
-        prompt = demand.lengths.prompt
-        surfaces = [pool.surface]
-        if drafts_too and pool.fused_surface is not None:
-            surfaces.append(pool.fused_surface)
-        added = sum(_added(surface, prompt) for surface in surfaces)
-        spread = demand.lengths.prompt_square / prompt**2
-        mean.append(added)
-        square.append(added**2 * spread)
-    return np.array(mean), np.array(square)
-
-
-def _added(surface: StepSurface, prompt: float) -> float:
-    return max(prefill_ms(surface, 1.0, prompt) - float(surface.law[0]), 0.0)
+def prefill_added_ms(pool: TargetPool, demand: Demand) -> float:
+    """What one prefill of a stream adds to an iteration, over the intercepts of the models that step."""
+    surfaces = [pool.surface]
+    if demand.stream.mode == "fused" and pool.fused_surface is not None:
+        surfaces.append(pool.fused_surface)
+    prompt = demand.lengths.prompt
+    return sum(max(prefill_ms(surface, 1.0, prompt) - float(surface.law[0]), 0.0) for surface in surfaces)

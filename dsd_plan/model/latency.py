@@ -7,6 +7,7 @@ slowly, the number of live sessions, enters with the share of its variance that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +77,9 @@ def moment_of(solution: PoolSolution, k: int) -> Moment:
     )
 
 
-def latency_of(solution: PoolSolution, k: int, state: StreamState) -> Latency:
+def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Moment) -> Latency:
     """Laws of class k."""
-    demand, moment = solution.demands[k], moment_of(solution, k)
+    demand = solution.demands[k]
     ttft = _ttft(solution, k, moment)
     extra = float(solution.live.transient[k]) + state.start
     noise = _noise(solution, k, moment)
@@ -231,8 +232,14 @@ def _kept_order(demand: Demand, iteration: float) -> float:
     deviation = demand.round_down.variance**0.5
     if deviation < 0.02 * iteration:
         return 1.0
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
-    u = (nodes + 1.0) / 2.0
+    u, weights = _quadrature()
     ratio = iteration / deviation
     powers = np.exp(-ratio * np.arange(1, max(2, int(12.0 / ratio) + 2)))
-    return float(weights @ np.prod(1.0 - u[:, None] * powers, axis=-1)) / 2.0
+    return float(weights @ np.prod(1.0 - u[:, None] * powers, axis=-1))
+
+
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[Array, Array]:
+    """Gauss–Legendre nodes and weights on (0, 1)."""
+    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
+    return (nodes + 1.0) / 2.0, weights / 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -18,11 +19,11 @@ from dsd_plan.domain.performance import (
 )
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.model.devices import DeviceUse, device_uses
-from dsd_plan.model.latency import Latency, Law, latency_of, moment_of
+from dsd_plan.model.latency import Latency, Law, Moment, latency_of, moment_of
 from dsd_plan.model.notes import notes_of
 from dsd_plan.model.origins import origins
 from dsd_plan.model.saturation import check_stable
-from dsd_plan.model.solution import PoolSolution, Solution, solve
+from dsd_plan.model.solution import Solution, solve
 from dsd_plan.model.traffic import MS_PER_S, Demand, demands_of
 from dsd_plan.queueing.distributions import mixture_cdf, mixture_mean, mixture_quantiles, normal
 
@@ -40,12 +41,12 @@ def predict(deployed: Deployed) -> Performance:
     solution = solve(deployed, demands)
     uses = device_uses(deployed, demands, solution)
     mean_batch = {use.performance.name: use.performance.mean_batch for use in uses}
-    latencies = {demand.index: _latency(solution, demand) for demand in demands}
+    answers = {demand.index: _answer(solution, demand) for demand in demands}
     names = dict.fromkeys(demand.stream.workload.name for demand in demands)
     workloads = []
     for name in names:
         mine = [demand for demand in demands if demand.stream.workload.name == name]
-        workloads.append(_workload(deployed, name, mine, solution, latencies, uses, mean_batch))
+        workloads.append(_workload(deployed, name, mine, solution, answers, uses, mean_batch))
     tokens_per_s = sum(w.tokens_per_s or 0.0 for w in workloads)
     power_w = _total([use.performance.power_w for use in uses])
     return Performance(
@@ -64,17 +65,21 @@ def predict(deployed: Deployed) -> Performance:
     )
 
 
-def _solved(solution: Solution, demand: Demand) -> tuple[PoolSolution, int]:
-    """The pool that serves a stream, and the stream's place among its classes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """What the solution says of one stream."""
+
+    moment: Moment
+    latency: Latency
+
+
+def _answer(solution: Solution, demand: Demand) -> _Answer:
     pool = solution.pools[demand.stream.target]
     if pool is None:
         raise LookupError(f"stream {demand.index} has no target pool")
-    return pool, pool.demands.index(demand)
-
-
-def _latency(solution: Solution, demand: Demand) -> Latency:
-    pool, k = _solved(solution, demand)
-    return latency_of(pool, k, solution.states[demand.index])
+    k = pool.demands.index(demand)
+    moment = moment_of(pool, k)
+    return _Answer(moment, latency_of(pool, k, solution.states[demand.index], moment))
 
 
 def _workload(
@@ -82,12 +87,12 @@ def _workload(
     name: str,
     demands: Sequence[Demand],
     solution: Solution,
-    latencies: dict[int, Latency],
+    answers: dict[int, _Answer],
     uses: Sequence[DeviceUse],
     mean_batch: dict[str, float | None],
 ) -> WorkloadPerformance:
     rates = [solution.states[demand.index].rate * MS_PER_S for demand in demands]
-    mine = [latencies[demand.index] for demand in demands]
+    mine = [answers[demand.index].latency for demand in demands]
     requests_per_s = sum(rates)
     tokens_per_s = sum(rate * demand.lengths.output for rate, demand in zip(rates, demands, strict=True))
     budgets = demands[0].stream.workload.budgets
@@ -117,7 +122,7 @@ def _workload(
         rounds_per_request=jobs / sum(r for r, _ in speculating) if speculating else None,
         energy_j_per_token=None if watts is None else watts / tokens_per_s,
         bytes_per_token=payload / tokens_per_s,
-        round_parts=_round_parts(solution, demands, rates),
+        round_parts=_round_parts(solution, demands, answers, rates),
         origin=origins(deployed, demands, mean_batch),
     )
 
@@ -162,12 +167,13 @@ def _payload_bytes(demand: Demand) -> float:
     return total + (lengths.output - 1.0) * messages.round_down
 
 
-def _round_parts(solution: Solution, demands: Sequence[Demand], rates: Sequence[float]) -> RoundParts | None:
+def _round_parts(
+    solution: Solution, demands: Sequence[Demand], answers: dict[int, _Answer], rates: Sequence[float]
+) -> RoundParts | None:
     """Mean over all rounds of the streams."""
     total, rounds = np.zeros(5), 0.0
     for demand, rate in zip(demands, rates, strict=True):
-        pool, k = _solved(solution, demand)
-        moment, state = moment_of(pool, k), solution.states[demand.index]
+        moment, state = answers[demand.index].moment, solution.states[demand.index]
         up = down = 0.0
         draft = moment.draft
         if demand.stream.draft is not None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
+from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.errors import UnstableError
-from dsd_plan.model.batches import mean_iteration
-from dsd_plan.model.iteration_time import iteration_time
+from dsd_plan.model.iteration_time import prefill_added_ms
 from dsd_plan.model.traffic import Demand
 
 if TYPE_CHECKING:
@@ -22,15 +22,31 @@ Array = NDArray[np.float64]
 
 def target_saturation(target: TargetPool, demands: Sequence[Demand], rates: Array) -> float:
     """Λ·T(B)/B of a replica, T(B) the iteration of a full batch of the mean job mix. `rates` are requests per ms."""
-    rounds = np.array([demand.rounds.count.mean for demand in demands])
-    jobs = float(np.dot(rates, rounds + 1.0))
+    jobs = sum(rate * (demand.rounds.count.mean + 1.0) for rate, demand in zip(rates, demands, strict=True))
     if jobs <= 0.0:
         return 0.0
-    time = iteration_time(target, demands, rates * np.maximum(rounds, 1e-9))
-    share = target.batch_cap / jobs
-    many = np.zeros(rates.size)
-    full = mean_iteration(time, (share * rates * rounds)[None, :], (share * rates)[None, :], many)
-    return jobs / target.replicas * float(full[0]) / target.batch_cap
+    share = target.batch_cap / float(jobs)
+    return float(jobs) / target.replicas * _full_ms(target, demands, share * rates) / target.batch_cap
+
+
+def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> float:
+    """An iteration with so many prefills of each stream, and as many decode jobs as go with them."""
+    decodes = prefills * [demand.rounds.count.mean for demand in demands]
+    many = float(decodes.sum())
+    total = float(target.surface.law[0])
+    if many > 0.0:
+        new_tokens = float(decodes @ [demand.window + 1.0 for demand in demands]) / many
+        context = float(decodes @ [demand.lengths.context for demand in demands]) / many
+        total = decode_ms(target.surface, many, new_tokens, context)
+    total += sum(
+        many * prefill_added_ms(target, demand) for many, demand in zip(prefills.tolist(), demands, strict=True)
+    )
+    fused = [k for k, demand in enumerate(demands) if demand.stream.mode == "fused" and decodes[k] > 0.0]
+    if fused and target.fused_surface is not None:
+        sessions = float(decodes[fused].sum())
+        context = sum(float(decodes[k]) * demands[k].lengths.context for k in fused) / sessions
+        total += max(demands[k].window for k in fused) * decode_ms(target.fused_surface, sessions, 1.0, context)
+    return total
 
 
 def draft_saturation(draft: DraftPool, demands: Sequence[Demand], rates: Array) -> float:

@@ -151,15 +151,20 @@ def _evenly(others: Array, replicas: float) -> Array:
 def _queueing(rounds: Array, round_ms: Array, rest: Array, shares: Array, live: Array, pool: Pool) -> Array:
     """Wait a job, once more come than full batches take: live sessions · Σ jobs/(request + jobs·wait) = capacity."""
     jobs = rounds + 1.0
-    request = rounds * round_ms + rest
     capacity = pool.replicas * pool.cap / pool.full_ms
+    alone = rounds * round_ms + rest
     wait = np.zeros(live.size)
+    crowded = np.flatnonzero(live * (jobs * shares / alone).sum(axis=-1) > capacity)
+    if not crowded.size:
+        return wait
+    live, alone, more = live[crowded], alone[crowded], wait[crowded]
     for _ in range(NEWTON_STEPS):
-        times = request + jobs * wait[:, None]
-        rate = live * ((shares * jobs / times).sum(axis=-1))
-        slope = live * ((shares * jobs**2 / times**2).sum(axis=-1))
+        times = alone + jobs * more[:, None]
+        rate = live * (shares * jobs / times).sum(axis=-1)
+        slope = live * (shares * (jobs / times) ** 2).sum(axis=-1)
         # Newton on 1/rate, which is linear in the wait for a single class.
-        wait = np.maximum(wait + (rate**2 / capacity - rate) / np.maximum(slope, 1e-300), 0.0)
+        more = np.maximum(more + (rate**2 / capacity - rate) / slope, 0.0)
+    wait[crowded] = more
     return wait
 
 

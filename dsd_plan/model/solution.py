@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed, TargetPool
+from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.model.batches import Classes, mean_iteration
 from dsd_plan.model.cycles import Away, Cycles, cycles
 from dsd_plan.model.draft_queue import Drafting, DraftWait, Peers, delay_nodes, draft_wait
-from dsd_plan.model.iteration_time import IterationTime, iteration_time
+from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_added_ms
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
 from dsd_plan.model.sessions import MOST_STATES, ByOthers, Live, Pool, by_others, live_sessions
@@ -20,7 +21,8 @@ from dsd_plan.queueing.distributions import normal
 
 Array = NDArray[np.float64]
 
-ROUNDS_OF_PASSES = 14
+MOST_PASSES = 14
+UNDAMPED_PASSES = 3
 CLOSE = 2e-3
 """Relative change of rates and rounds at which the fixed point is taken as found."""
 GRID = (0.0, 0.4, 1.0, 1.8, 3.0, 4.5, 7.0, 11.0, 17.0, 26.0, 39.0, 58.0, 85.0, 125.0, 185.0, 270.0, 400.0, 600.0)
@@ -70,27 +72,30 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     """Find the fixed point. Raises UnstableError where sessions' memory cannot hold the offered load."""
     states = [_unloaded(deployed, demand) for demand in demands]
     pools: list[PoolSolution | None] = []
+    # Alone on its pool a stream's mix is what it is, whatever its rate; without a draft queue nothing else is unknown.
+    independent = all(d.stream.draft is None for d in demands) and len(demands) == len({d.stream.target for d in demands})
     settled = False
-    for step in range(ROUNDS_OF_PASSES):
+    for step in range(MOST_PASSES):
         before = [(state.rate, state.round) for state in states]
         pools = [_solve_pool(deployed, index, demands, states) for index in range(len(deployed.targets))]
-        _wait_for_drafts(deployed, demands, states)
-        settled = all(
+        _wait_for_drafts(deployed, demands, states, damped=step >= UNDAMPED_PASSES)
+        settled = independent or all(
             abs(state.rate - rate) <= CLOSE * state.rate and abs(state.round - round_ms) <= CLOSE * state.round
             for state, (rate, round_ms) in zip(states, before, strict=True)
         )
-        if settled and step > 0:
+        if settled:
             break
     return Solution(tuple(states), tuple(pools), settled)
 
 
 def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
+    """One request alone."""
     pool = deployed.targets[demand.stream.target]
-    time = iteration_time(pool, (demand,), np.ones(1))
-    nobody = np.zeros((1, 1))
-    own = float(time.step(np.ones(1))[0] + time.drafting_ms(nobody, np.zeros(1), 0)[0])
-    round_ms = own + delay_of(demand).mean
-    request = demand.rounds.count.mean * round_ms + time.intercept + float(time.prefill[0])
+    round_ms = decode_ms(pool.surface, 1.0, demand.window + 1.0, demand.lengths.context) + delay_of(demand).mean
+    if demand.stream.mode == "fused" and pool.fused_surface is not None:
+        round_ms += demand.window * decode_ms(pool.fused_surface, 1.0, 1.0, demand.lengths.context)
+    prefill = float(pool.surface.law[0]) + prefill_added_ms(pool, demand)
+    request = demand.rounds.count.mean * round_ms + prefill
     rate = demand.rate if demand.users == 0 else demand.users / (demand.away + 1.2 * request)
     return StreamState(rate, round_ms, request)
 
@@ -134,8 +139,7 @@ def _solve_pool(
         state.round = live.round[k].mean
         state.request = rounds[k] * state.round + live.prefill[k].mean + float(live.transient[k]) + state.start
         if demand.users > 0:
-            new = demand.users / (demand.away + state.request)
-            state.rate = state.rate**0.3 * new**0.7
+            state.rate = demand.users / (demand.away + state.request)
     return PoolSolution(mine, pool, time, classes, cycle, table, live, delays, away)
 
 
@@ -205,7 +209,9 @@ def _population_of(cycle: Cycles) -> float:
     return float(held.jobs[-1] * np.max(cycle.round[-1]) / held.iteration[-1]) + 1.0
 
 
-def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: list[StreamState]) -> None:
+def _wait_for_drafts(
+    deployed: Deployed, demands: tuple[Demand, ...], states: list[StreamState], damped: bool
+) -> None:
     for index, draft in enumerate(deployed.drafts):
         mine = [demand for demand in demands if demand.stream.draft == index]
         rates = np.array([states[demand.index].rate for demand in mine])
@@ -230,7 +236,7 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
                     even=demand.stream.assignment.draft_routing in ("jsq", "round_robin"),
                 )
             )
-            state.wait = new if state.wait is None else _between(state.wait, new)
+            state.wait = _between(state.wait, new) if damped and state.wait is not None else new
             state.start = _late_start(demand, state)
 
 

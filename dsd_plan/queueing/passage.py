@@ -63,7 +63,7 @@ def first_passage(steps: Steps, ages: Array, variances: Array) -> Passage:
             reached += more[0]
             part += more[1]
     end = mean * (1.0 + reached)
-    length = np.clip(end - part, 0.8 * mean, mean + 2.0 * variance / mean)
+    length = np.minimum(np.maximum(end - part, 0.8 * mean), mean + 2.0 * variance / mean)
     far = ages[None, :] >= MOST_STEPS * mean
     second = mean**2 + variance
     return Passage(
