@@ -63,7 +63,7 @@ def show_agreements(agreements: tuple[Agreement, ...]) -> None:
         [
             (
                 agreement.workload,
-                agreement.metric,
+                metric_name(agreement.metric),
                 number(agreement.predicted),
                 number(agreement.observed.point),
                 f"{number(agreement.observed.low)}–{number(agreement.observed.high)}",
@@ -80,3 +80,12 @@ def show_agreements(agreements: tuple[Agreement, ...]) -> None:
         f"{verdicts['agrees']} agree within {tolerances}, {verdicts['disagrees']} disagree, "
         f"{verdicts['undecided']} undecided"
     )
+
+
+def metric_name(metric: str) -> str:
+    """A metric as the report calls it, with its unit where the name doesn't tell: "TPOT p95, ms"."""
+    from dsd_plan.report.numbers import label
+    from dsd_plan.units import unit_of
+
+    unit = unit_of(metric.partition(".")[0])
+    return f"{label(metric)}, {unit}" if unit == "ms" else label(metric)
