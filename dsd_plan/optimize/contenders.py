@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dsd_plan.domain.deployed import Deployed, deploy
@@ -20,8 +20,6 @@ from dsd_plan.optimize.candidates import (
 )
 from dsd_plan.optimize.evaluate import Predict
 
-Change = Callable[[Deployed], Deployed]
-
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -30,15 +28,6 @@ class Contender:
     mode: Mode
     windows: tuple[int, ...]
     choices: tuple[Choice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Mean TPOT of a contender at its best window; None: unstable at every window tried."""
-
-    mode: Mode
-    window: int
-    tpot_ms: float | None
 
 
 def contenders(
@@ -118,39 +107,3 @@ class Explorer:
             return self._predict(deployed)
         except UnstableError as error:
             return error
-
-    def tpot_ms(self, choice: Choice, workload: str, change: Change) -> float | None:
-        """The workload's mean TPOT; None where there is no steady state."""
-        performance = self.performance(change(self.deployed(choice)))
-        return None if isinstance(performance, UnstableError) else performance.workload(workload).tpot_ms.mean
-
-    def standing(self, contender: Contender, workload: str, change: Change, near: int = 0) -> Standing:
-        """The contender at its best window, found downhill from `near` (a window); TPOT over γ has one valley."""
-        known: dict[int, float | None] = {}
-
-        def at(index: int) -> float | None:
-            if index not in known:
-                known[index] = self.tpot_ms(contender.choices[index], workload, change)
-            return known[index]
-
-        last = len(contender.windows) - 1
-        here = min(range(last + 1), key=lambda i: abs(contender.windows[i] - near))
-        if at(here) is None:
-            # Where the nearest window saturates, any other may be the one that does not.
-            here = min(range(last + 1), key=lambda i: _or_worst(at(i)))
-        for step in (1, -1):
-            while 0 <= here + step <= last and _or_worst(at(here + step)) < _or_worst(at(here)):
-                here += step
-        return Standing(contender.mode, contender.windows[here], at(here))
-
-
-def _or_worst(tpot_ms: float | None) -> float:
-    return float("inf") if tpot_ms is None else tpot_ms
-
-
-def standings(
-    explorer: Explorer, group: tuple[Contender, ...], workload: str, change: Change, near: Mapping[Mode, int]
-) -> tuple[Standing, ...]:
-    """Every contender at its best window, the fastest first; those without a steady state last."""
-    found = [explorer.standing(contender, workload, change, near.get(contender.mode, 0)) for contender in group]
-    return tuple(sorted(found, key=lambda s: (_or_worst(s.tpot_ms), SIMPLEST_FIRST.index(s.mode))))

@@ -22,10 +22,10 @@ MOST_SWEEPS = 6
 Chosen = tuple[Candidate, ...]
 
 
-def descend(judge: Judge, space: Space, bounds: Bounds) -> Judged | None:
+def descend(judge: Judge, space: Space, bounds: Bounds, starts: int = 4) -> Judged | None:
     """Best choice found by changing one workload, or the window of all workloads in a mode, while that helps."""
     best: Judged | None = None
-    for start in _starts(space, bounds):
+    for start in _starts(space, bounds)[:starts]:
         here = _settled(judge, bounds, start)
         for _ in range(MOST_SWEEPS):
             before = here

@@ -1,15 +1,18 @@
-"""Where one workload stands on the axes that a decision hangs on: round trip, acceptance, load."""
+"""One workload on the axes that a decision hangs on: which mode is fastest at a round trip, an acceptance, a load."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
 
 from dsd_plan.domain.acceptance import Acceptance
 from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.candidates import Choice
-from dsd_plan.optimize.contenders import Change, Contender, Explorer
+from dsd_plan.domain.workload import ClosedRequests
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice
+from dsd_plan.optimize.contenders import Contender, Explorer
 from dsd_plan.optimize.curves import knee
 from dsd_plan.optimize.variation import (
     first_accepted,
@@ -25,28 +28,58 @@ RTT_RANGE_MS = (1.0, 200.0)
 ACCEPTANCE_RANGE = (0.2, 0.96)
 LOAD_SHARES_OF_KNEE = (0.1, 1.2)
 USUAL_WINDOW = 4
+UPWARD: tuple[int, ...] = (1,)
+BOTH_WAYS: tuple[int, ...] = (1, -1)
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """Inputs that are changed for one workload; None: as they are."""
+
+    rtt_ms: float | None = None
+    acceptance: float | None = None
+    """Of the first proposal of a round; later ones change in proportion."""
+    load: float | None = None
+    """Multiple of what every workload asks today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Mean TPOT of a mode at its best window; None: no steady state at any window tried."""
+
+    mode: Mode
+    window: int
+    tpot_ms: float | None
+
+
 class Ground:
     """One workload, the modes that it could run in, and where it lies today."""
 
-    workload: str
-    contenders: tuple[Contender, ...]
-    rtt_ms: float | None
-    """Mean round trip of its route; None: it is served at its own site."""
-    acceptance: float | None
-    """Of the first proposal of a round; None: it has no draft."""
-    pair: Acceptance | None
-    knee: float
-    """Multiple of today's load at which the chosen plan saturates."""
-    near: Mapping[Mode, int]
-    """A good window of each mode, to start from."""
-
-    @property
-    def largest_window(self) -> int:
-        """Largest window of any contender."""
-        return max(window for contender in self.contenders for window in contender.windows)
+    def __init__(self, explorer: Explorer, chosen: Choice, workload: str, contenders: tuple[Contender, ...]) -> None:
+        self.workload = workload
+        self.contenders = contenders
+        self.rtt_ms: float | None = None
+        """Mean round trip of its route; None: it is served at its own site."""
+        self.pair: Acceptance | None = None
+        self._explorer = explorer
+        self._known: dict[tuple[Choice, Condition], float | None] = {}
+        for contender in contenders:
+            stream = stream_of(explorer.deployed(contender.choices[0]), workload)
+            if stream.up and self.rtt_ms is None:
+                self.rtt_ms = route_rtt_ms(stream)
+            if stream.acceptance is not None:
+                self.pair = stream.acceptance
+        self._windows = max(window for contender in contenders for window in contender.windows)
+        self.acceptance = None if self.pair is None else first_accepted(self.pair, self._windows)
+        """Of the first proposal of a round; None: it has no draft."""
+        self.knee = knee(explorer, explorer.deployed(chosen))
+        """Multiple of today's load at which the chosen plan saturates."""
+        here = next(candidate for candidate in chosen.candidates if candidate.workload == workload)
+        window = here.window or USUAL_WINDOW
+        self.near: Mapping[Mode, int] = {"fused": window, "distributed": window}
+        """A good window of each mode, to start from."""
+        requests = stream_of(explorer.deployed(chosen), workload).requests
+        self._closed = isinstance(requests, ClosedRequests)
 
     @property
     def load_range(self) -> tuple[float, float]:
@@ -54,57 +87,65 @@ class Ground:
         low, high = (share * self.knee for share in LOAD_SHARES_OF_KNEE)
         return min(low, 0.5), max(high, 1.5)
 
-    def at_rtt(self, rtt_ms: float) -> Change:
-        """The route takes `rtt_ms`."""
-        return lambda deployed: with_rtt(deployed, self.workload, rtt_ms)
+    def standings(
+        self, condition: Condition, near: Mapping[Mode, int], directions: Sequence[int] = BOTH_WAYS
+    ) -> tuple[Standing, ...]:
+        """Every mode at its best window, the fastest first; those without a steady state last.
 
-    def at_acceptance(self, first: float) -> Change:
-        """The first proposal of a round is accepted with probability `first`, later ones in proportion."""
-        if self.pair is None:
-            return unchanged
-        law = matched_law(self.pair, self.largest_window, first)
-        return lambda deployed: with_acceptance(deployed, self.workload, law)
+        The window is found downhill from `near`, in the `directions` given: TPOT over γ has one valley.
+        """
+        found = [self._standing(contender, condition, near, directions) for contender in self.contenders]
+        return tuple(sorted(found, key=lambda s: (_or_worst(s.tpot_ms), SIMPLEST_FIRST.index(s.mode))))
 
-    def at_load(self, load: float) -> Change:
-        """Every workload asks `load` times as much as today."""
-        return lambda deployed: with_load(deployed, load)
+    def _standing(
+        self, contender: Contender, condition: Condition, near: Mapping[Mode, int], directions: Sequence[int]
+    ) -> Standing:
+        def at(index: int) -> float:
+            return _or_worst(self.tpot_ms(contender, index, condition))
+
+        last = len(contender.windows) - 1
+        wanted = near.get(contender.mode, 0)
+        here = min(range(last + 1), key=lambda i: abs(contender.windows[i] - wanted))
+        if at(here) == inf:
+            # Where the nearest window saturates, any other may be the one that does not.
+            here = min(range(last + 1), key=at)
+        for step in directions:
+            while 0 <= here + step <= last and at(here + step) < at(here):
+                here += step
+        return Standing(contender.mode, contender.windows[here], self.tpot_ms(contender, here, condition))
+
+    def tpot_ms(self, contender: Contender, index: int, condition: Condition) -> float | None:
+        """Mean TPOT of the workload with the contender's `index`-th window; None without a steady state."""
+        felt = self._felt(contender.mode, condition)
+        key = (contender.choices[index], felt)
+        if key not in self._known:
+            deployed = self._changed(self._explorer.deployed(contender.choices[index]), felt)
+            performance = self._explorer.performance(deployed)
+            self._known[key] = None
+            if isinstance(performance, Performance):
+                self._known[key] = performance.workload(self.workload).tpot_ms.mean
+        return self._known[key]
+
+    def _felt(self, mode: Mode, condition: Condition) -> Condition:
+        """The part of a condition that changes a mode's TPOT.
+
+        Plain decoding proposes nothing. A stream pays the round trip once, in TTFT; only closed users come again
+        the later for it.
+        """
+        if mode == "target_only":
+            condition = replace(condition, acceptance=None)
+        if mode != "distributed" and not self._closed:
+            condition = replace(condition, rtt_ms=None)
+        return condition
+
+    def _changed(self, deployed: Deployed, condition: Condition) -> Deployed:
+        if condition.rtt_ms is not None:
+            deployed = with_rtt(deployed, self.workload, condition.rtt_ms)
+        if condition.acceptance is not None and self.pair is not None:
+            law = matched_law(self.pair, self._windows, condition.acceptance)
+            deployed = with_acceptance(deployed, self.workload, law)
+        return deployed if condition.load is None else with_load(deployed, condition.load)
 
 
-def unchanged(deployed: Deployed) -> Deployed:
-    """The deployment as it is."""
-    return deployed
-
-
-def ground_of(explorer: Explorer, chosen: Choice, workload: str, group: tuple[Contender, ...]) -> Ground:
-    """Where `workload` stands under the chosen plan; `group` are its contenders."""
-    rtt_ms: float | None = None
-    pair: Acceptance | None = None
-    for contender in group:
-        stream = stream_of(explorer.deployed(contender.choices[0]), workload)
-        if stream.up and rtt_ms is None:
-            rtt_ms = route_rtt_ms(stream)
-        if stream.acceptance is not None:
-            pair = stream.acceptance
-    largest = max(window for contender in group for window in contender.windows)
-    here = next(candidate for candidate in chosen.candidates if candidate.workload == workload)
-    window = here.window or USUAL_WINDOW
-    return Ground(
-        workload=workload,
-        contenders=group,
-        rtt_ms=rtt_ms,
-        acceptance=None if pair is None else first_accepted(pair, largest),
-        pair=pair,
-        knee=knee(explorer, explorer.deployed(chosen)),
-        near={"fused": window, "distributed": window},
-    )
-
-
-def compose(*changes: Change) -> Change:
-    """All changes, one after the other."""
-
-    def changed(deployed: Deployed) -> Deployed:
-        for change in changes:
-            deployed = change(deployed)
-        return deployed
-
-    return changed
+def _or_worst(tpot_ms: float | None) -> float:
+    return inf if tpot_ms is None else tpot_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.errors import InfeasibleError, Problem, ScenarioError
@@ -12,9 +13,9 @@ from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
 from dsd_plan.optimize.objective import Judge, Judged, spelling
 from dsd_plan.optimize.search import search
 
-SLACKS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
-"""Shares by which latency budgets are loosened in turn, to find the nearest miss."""
-REFINEMENTS = 4
+SLACKS = (0.05, 0.2, 0.8, 3.2, 12.8, 51.2, 204.8)
+"""Shares by which latency budgets are loosened in turn, where no plan that was tried keeps the fleet's budgets."""
+REFINEMENTS = 6
 MORE_DEVICES = (2, 4, 8)
 """Multiples of what is there that are tried when more replicas might help."""
 
@@ -118,12 +119,14 @@ def _with_slack(evaluator: Evaluator, searched: Evaluator, space: Space, lens: L
 
     `searched` is `evaluator`, or one of the same scenario without its fleet's budgets.
     """
-    tight, best, loose = 0.0, None, 0.0
-    for loose in SLACKS:
-        best = search(Judge(searched, replace(lens, slack=loose)), space).best
-        if best is not None:
-            break
-        tight = loose
+    best = _nearest_tried(searched, lens)
+    tight, loose = 0.0, 0.0 if best is None else best.excess
+    if best is None:
+        for loose in SLACKS:
+            best = search(Judge(searched, replace(lens, slack=loose)), space).best
+            if best is not None:
+                break
+            tight = loose
     if best is None:
         return []
     for _ in range(REFINEMENTS):
@@ -144,6 +147,14 @@ def _with_slack(evaluator: Evaluator, searched: Evaluator, space: Space, lens: L
         return []
     judged = Judge(evaluator, lens).judge(best.choice)
     return [_Relief(broken[0][0], broken[0][1], judged, tuple(broken[1:]))]
+
+
+def _nearest_tried(searched: Evaluator, lens: Lens) -> Judged | None:
+    """Of the plans already predicted, the one that keeps the fleet's budgets and breaks the others least."""
+    judge = Judge(searched, lens)
+    tried = [judge.judge(trial.choice) for trial in searched.trials() if _is_whole(searched, trial)]
+    near = [judged for judged in tried if judged.excess == judged.latency_excess < inf]
+    return min(near, key=lambda judged: (judged.excess, judged.key), default=None)
 
 
 def _with_more_devices(evaluator: Evaluator, lens: Lens) -> list[str]:

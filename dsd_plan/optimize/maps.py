@@ -7,8 +7,15 @@ from math import exp, log
 
 from dsd_plan.domain.scenario import Mode
 from dsd_plan.domain.study import MapCell, ModeMap
-from dsd_plan.optimize.contenders import Change, Explorer, Standing, standings
-from dsd_plan.optimize.ground import ACCEPTANCE_RANGE, RTT_RANGE_MS, Ground, compose
+from dsd_plan.optimize.ground import (
+    ACCEPTANCE_RANGE,
+    BOTH_WAYS,
+    RTT_RANGE_MS,
+    UPWARD,
+    Condition,
+    Ground,
+    Standing,
+)
 
 COLUMNS, ROWS = 13, 9
 COLUMNS_OF_MANY, ROWS_OF_MANY = 9, 6
@@ -17,15 +24,15 @@ MOST_MAPPED = 3
 """Workloads that get maps."""
 
 
-def mode_maps(explorer: Explorer, grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
-    """Two maps for each of the first workloads that have a route and more than one mode."""
+def mode_maps(grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
+    """Two maps for each of the first workloads that have a route, a draft and more than one mode."""
     mapped = [g for g in grounds if g.rtt_ms is not None and g.acceptance is not None and len(g.contenders) > 1]
     mapped = mapped[:MOST_MAPPED]
     columns, rows = (COLUMNS, ROWS) if len(mapped) == 1 else (COLUMNS_OF_MANY, ROWS_OF_MANY)
-    return tuple(found for ground in mapped for found in _maps_of(explorer, ground, columns, rows))
+    return tuple(found for ground in mapped for found in _maps_of(ground, columns, rows))
 
 
-def _maps_of(explorer: Explorer, ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]:
+def _maps_of(ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]:
     assert ground.rtt_ms is not None
     assert ground.acceptance is not None
     rtts = spaced_by_ratio(*RTT_RANGE_MS, columns)
@@ -38,7 +45,7 @@ def _maps_of(explorer: Explorer, ground: Ground, columns: int, rows: int) -> tup
             x_name="rtt_ms",
             y_name="acceptance",
             here=(ground.rtt_ms, ground.acceptance),
-            cells=_cells(explorer, ground, rtts, acceptances, ground.at_acceptance),
+            cells=_cells(ground, rtts, acceptances, lambda x, y: Condition(rtt_ms=x, acceptance=y)),
         ),
         ModeMap(
             workload=ground.workload,
@@ -46,28 +53,24 @@ def _maps_of(explorer: Explorer, ground: Ground, columns: int, rows: int) -> tup
             x_name="rtt_ms",
             y_name="load",
             here=(ground.rtt_ms, 1.0),
-            cells=_cells(explorer, ground, rtts, loads, ground.at_load),
+            cells=_cells(ground, rtts, loads, lambda x, y: Condition(rtt_ms=x, load=y)),
         ),
     )
 
 
 def _cells(
-    explorer: Explorer,
-    ground: Ground,
-    xs: Sequence[float],
-    ys: Sequence[float],
-    vertical: Callable[[float], Change],
+    ground: Ground, xs: Sequence[float], ys: Sequence[float], at: Callable[[float, float], Condition]
 ) -> tuple[MapCell, ...]:
     cells = []
-    below: dict[Mode, int] = dict(ground.near)
+    first: dict[Mode, int] = dict(ground.near)
     for y in ys:
-        changed = vertical(y)
-        near = dict(below)
-        for column, x in enumerate(xs):
-            found = standings(explorer, ground.contenders, ground.workload, compose(changed, ground.at_rtt(x)), near)
-            near = {standing.mode: standing.window for standing in found}
-            if column == 0:
-                below = near
+        near, directions = first, BOTH_WAYS
+        for x in xs:
+            # Along a row the way gets longer, and a longer way never asks for a shorter window.
+            found = ground.standings(at(x, y), near, directions)
+            near, directions = {standing.mode: standing.window for standing in found}, UPWARD
+            if x == xs[0]:
+                first = near
             if found[0].tpot_ms is not None:
                 cells.append(_cell(x, y, found))
     return tuple(cells)

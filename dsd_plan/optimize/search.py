@@ -90,7 +90,8 @@ def search(
         front.offer(judge.judge(seed))
     large = within.size > most_combinations
     if large or len(within.by_workload) > 1:
-        front.offer(descend(judge, within, bounds))
+        # Where best-first follows, one start is enough to have something to beat.
+        front.offer(descend(judge, within, bounds, starts=4 if large else 1))
     front.start()
     if large:
         return Found(front.best, relaxed_objective(bounds, within), RELAXED)

@@ -15,7 +15,7 @@ from dsd_plan.optimize.contenders import Explorer, contenders
 from dsd_plan.optimize.curves import load_curves
 from dsd_plan.optimize.decision import Decision
 from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
-from dsd_plan.optimize.ground import ground_of
+from dsd_plan.optimize.ground import Ground
 from dsd_plan.optimize.maps import mode_maps
 from dsd_plan.optimize.options import option_of, option_rows, pareto_front, whole_devices
 from dsd_plan.optimize.tipping import tipping_points
@@ -42,13 +42,13 @@ def study_of(
     bests = _bests(decision)
     curves = load_curves(explorer, dict.fromkeys([chosen.choice, *bests.values()]))
     grounds = [
-        ground_of(explorer, chosen.choice, workload, group)
+        Ground(explorer, chosen.choice, workload, group)
         for workload, group in contenders(space, scenario, chosen.choice, bests).items()
     ]
     stage("mapping which mode wins where")
-    maps = mode_maps(explorer, grounds)
+    maps = mode_maps(grounds)
     stage("looking for tipping points")
-    tips = tipping_points(explorer, grounds)
+    tips = tipping_points(grounds)
     return Study(
         name=scenario.name,
         scenario=summary(scenario),

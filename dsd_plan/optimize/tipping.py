@@ -8,12 +8,11 @@ from math import exp, log
 
 from dsd_plan.domain.scenario import Mode
 from dsd_plan.domain.study import TippingPoint
-from dsd_plan.optimize.contenders import Change, Explorer, standings
-from dsd_plan.optimize.ground import ACCEPTANCE_RANGE, RTT_RANGE_MS, Ground
+from dsd_plan.optimize.ground import ACCEPTANCE_RANGE, RTT_RANGE_MS, Condition, Ground
 
-SCAN_STEPS = 8
+SCAN_STEPS = 6
 """Steps from today's value to either end of the range; a mode that wins only between two of them goes unseen."""
-BISECTIONS = 9
+BISECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +20,14 @@ class _Input:
     name: str
     now: float
     searched: tuple[float, float]
-    change: Callable[[float], Change]
+    at: Callable[[float], Condition]
     by_ratio: bool
 
 
-def tipping_points(explorer: Explorer, grounds: Sequence[Ground]) -> tuple[TippingPoint, ...]:
+def tipping_points(grounds: Sequence[Ground]) -> tuple[TippingPoint, ...]:
     """For every workload with more than one mode: the nearest change of the fastest mode along each input."""
     return tuple(
-        _tipping(explorer, ground, given)
-        for ground in grounds
-        if len(ground.contenders) > 1
-        for given in _inputs(ground)
+        _tipping(ground, given) for ground in grounds if len(ground.contenders) > 1 for given in _inputs(ground)
     )
 
 
@@ -40,20 +36,32 @@ def _inputs(ground: Ground) -> list[_Input]:
     if ground.rtt_ms is not None:
         low, high = RTT_RANGE_MS
         searched = (min(low, ground.rtt_ms), max(high, 2.0 * ground.rtt_ms))
-        found.append(_Input("rtt_ms", ground.rtt_ms, searched, ground.at_rtt, by_ratio=searched[0] > 0.0))
+        found.append(_Input("rtt_ms", ground.rtt_ms, searched, _at_rtt, by_ratio=searched[0] > 0.0))
     if ground.acceptance is not None:
         low, high = ACCEPTANCE_RANGE
         searched = (min(low, ground.acceptance), max(high, ground.acceptance))
-        found.append(_Input("acceptance", ground.acceptance, searched, ground.at_acceptance, by_ratio=False))
-    found.append(_Input("load", 1.0, ground.load_range, ground.at_load, by_ratio=True))
+        found.append(_Input("acceptance", ground.acceptance, searched, _at_acceptance, by_ratio=False))
+    found.append(_Input("load", 1.0, ground.load_range, _at_load, by_ratio=True))
     return found
 
 
-def _tipping(explorer: Explorer, ground: Ground, given: _Input) -> TippingPoint:
+def _at_rtt(value: float) -> Condition:
+    return Condition(rtt_ms=value)
+
+
+def _at_acceptance(value: float) -> Condition:
+    return Condition(acceptance=value)
+
+
+def _at_load(value: float) -> Condition:
+    return Condition(load=value)
+
+
+def _tipping(ground: Ground, given: _Input) -> TippingPoint:
     near: dict[Mode, int] = dict(ground.near)
 
     def fastest(value: float) -> Mode | None:
-        found = standings(explorer, ground.contenders, ground.workload, given.change(value), near)
+        found = ground.standings(given.at(value), near)
         near.update({standing.mode: standing.window for standing in found})
         return found[0].mode if found[0].tpot_ms is not None else None
 

@@ -9,6 +9,7 @@ from math import ceil
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
+from dsd_plan.model import break_even_with
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.compare import Ratio
@@ -208,7 +209,7 @@ def _not_worth_it(case: Case) -> str:
 
 
 def break_even_words(case: Case) -> str:
-    """What a round from the edge costs, and at which round trip it would pay: RTT < E[X]·t_T − (γt_d + W + t_v)."""
+    """What a round from the edge costs, and at which round trip it would pay."""
     if case.edge is None or case.edge.performance is None or case.plain is None:
         return ""
     for candidate in case.edge.choice.candidates:
@@ -216,16 +217,15 @@ def break_even_words(case: Case) -> str:
             continue
         seen = case.edge.performance.workload(candidate.workload)
         plain = case.plain.predicted.workload(candidate.workload)
-        parts, tokens, step = seen.round_parts, seen.tokens_per_round, plain.tpot_ms.mean
-        if parts is None or tokens is None or step is None:
+        even, parts = break_even_with(seen, plain), seen.round_parts
+        if even is None or parts is None:
             continue
         at_ends = parts.draft_ms + parts.wait_ms + parts.verify_ms
         rtt_ms = parts.uplink_ms + parts.downlink_ms
-        even = tokens * step - at_ends
         limit = f"break-even is at {number(even)} ms" if even > 0.0 else "which would not pay even without a network"
         return (
             f"; from the edge, at {number(rtt_ms)} ms round trip a round of window {candidate.window} takes "
-            f"{number(at_ends + rtt_ms)} ms for {number(tokens)} tokens, {limit}"
+            f"{number(at_ends + rtt_ms)} ms for {number(seen.tokens_per_round)} tokens, {limit}"
         )
     return ""
 

@@ -6,16 +6,18 @@ from itertools import pairwise
 
 import pytest
 
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import ModeMap
 from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, full_counts, space_of
-from dsd_plan.optimize.contenders import Contender, Explorer, contenders, standings
+from dsd_plan.optimize.contenders import Contender, Explorer, contenders
 from dsd_plan.optimize.curves import knee, load_curves
-from dsd_plan.optimize.ground import Ground, ground_of
+from dsd_plan.optimize.ground import Condition, Ground
 from dsd_plan.optimize.maps import mode_maps
 from dsd_plan.optimize.tipping import tipping_points
-from dsd_plan.optimize.variation import with_load, with_rtt
+from dsd_plan.optimize.variation import with_load
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 
@@ -31,7 +33,7 @@ def explored(given: Scenario) -> tuple[Explorer, Ground, Choice]:
     chosen_plan = bests["distributed"]
     explorer = Explorer(given, stub_model.predict)
     groups = contenders(space, given, chosen_plan, bests)
-    return explorer, ground_of(explorer, chosen_plan, "chat", groups["chat"]), chosen_plan
+    return explorer, Ground(explorer, chosen_plan, "chat", groups["chat"]), chosen_plan
 
 
 GIVEN = scenario(
@@ -52,11 +54,33 @@ def test_contenders_share_the_chosen_plans_targets() -> None:
 
 
 def test_the_best_window_is_found_from_any_start() -> None:
-    explorer, ground, _ = explored(GIVEN)
+    _, ground, _ = explored(GIVEN)
     edge = ground.contenders[2]
-    best = min(explorer.tpot_ms(choice, "chat", lambda d: d) or 1e9 for choice in edge.choices)
+    today = Condition()
+    best = min(ground.tpot_ms(edge, index, today) or 1e9 for index in range(len(edge.windows)))
     for near in edge.windows:
-        assert explorer.standing(edge, "chat", lambda d: d, near).tpot_ms == pytest.approx(best)
+        found = {standing.mode: standing for standing in ground.standings(today, {"distributed": near})}
+        assert found["distributed"].tpot_ms == pytest.approx(best)
+
+
+def test_only_what_a_mode_feels_is_asked_again() -> None:
+    """Streamed modes pay no round trip a token, and plain decoding proposes nothing."""
+    asked: list[object] = []
+    _, ground, chosen = explored(GIVEN)
+
+    def counted(deployed: Deployed) -> Performance:
+        asked.append(deployed)
+        return stub_model.predict(deployed)
+
+    counting = Ground(Explorer(GIVEN, counted), chosen, "chat", ground.contenders)
+    plain, fused, edge = ground.contenders
+    asked.clear()
+    for rtt_ms in (5.0, 50.0, 100.0):
+        for acceptance in (0.4, 0.8):
+            counting.tpot_ms(plain, 0, Condition(rtt_ms=rtt_ms, acceptance=acceptance))
+            counting.tpot_ms(fused, 0, Condition(rtt_ms=rtt_ms, acceptance=acceptance))
+            counting.tpot_ms(edge, 0, Condition(rtt_ms=rtt_ms, acceptance=acceptance))
+    assert len(asked) == 1 + 2 + 6
 
 
 def test_the_knee_is_where_the_first_device_saturates() -> None:
@@ -90,8 +114,8 @@ def rows(found: ModeMap) -> list[list[str]]:
 
 
 def test_a_longer_way_never_makes_the_edge_more_attractive() -> None:
-    explorer, ground, _ = explored(GIVEN)
-    by_acceptance, by_load = mode_maps(explorer, [ground])
+    _, ground, _ = explored(GIVEN)
+    by_acceptance, by_load = mode_maps([ground])
     assert by_acceptance.here == (pytest.approx(12.0), pytest.approx(0.75))
     assert by_load.here == (pytest.approx(12.0), 1.0)
     for found in (by_acceptance, by_load):
@@ -103,16 +127,16 @@ def test_a_longer_way_never_makes_the_edge_more_attractive() -> None:
 
 
 def test_better_acceptance_never_helps_plain_decoding() -> None:
-    explorer, ground, _ = explored(GIVEN)
-    found, _ = mode_maps(explorer, [ground])
+    _, ground, _ = explored(GIVEN)
+    found, _ = mode_maps([ground])
     for column in zip(*rows(found), strict=True):
         plain = [mode == "target_only" for mode in column]
         assert plain == sorted(plain, reverse=True)
 
 
 def test_a_cell_tells_every_modes_best_and_the_margin() -> None:
-    explorer, ground, _ = explored(GIVEN)
-    found, _ = mode_maps(explorer, [ground])
+    _, ground, _ = explored(GIVEN)
+    found, _ = mode_maps([ground])
     for cell in found.cells:
         times = sorted(ms for ms in cell.tpot_ms.values() if ms is not None)
         assert cell.tpot_ms[cell.mode] == times[0]
@@ -120,21 +144,20 @@ def test_a_cell_tells_every_modes_best_and_the_margin() -> None:
 
 
 def test_cells_that_nothing_can_serve_are_left_out() -> None:
-    explorer, ground, _ = explored(GIVEN)
-    _, found = mode_maps(explorer, [ground])
+    _, ground, _ = explored(GIVEN)
+    _, found = mode_maps([ground])
     assert max(cell.y for cell in found.cells) < ground.load_range[1]
     assert all(cell.tpot_ms[cell.mode] is not None for cell in found.cells)
 
 
 def test_a_round_trip_tips_where_the_two_modes_are_level() -> None:
-    explorer, ground, _ = explored(GIVEN)
-    tip = next(t for t in tipping_points(explorer, [ground]) if t.input == "rtt_ms")
+    _, ground, _ = explored(GIVEN)
+    tip = next(t for t in tipping_points([ground]) if t.input == "rtt_ms")
     assert tip.now == pytest.approx(12.0)
     assert tip.tips_at is not None
 
     def fastest(rtt_ms: float) -> str:
-        found = standings(explorer, ground.contenders, "chat", lambda d: with_rtt(d, "chat", rtt_ms), {})
-        return found[0].mode
+        return ground.standings(Condition(rtt_ms=rtt_ms), {})[0].mode
 
     here = fastest(12.0)
     before, after = (0.99, 1.01) if tip.tips_at > 12.0 else (1.01, 0.99)
@@ -149,8 +172,8 @@ def test_where_one_mode_wins_everywhere_nothing_tips() -> None:
         workloads=(chat(rate_per_s=0.5),),
         windows=(1, 2),
     )
-    explorer, ground, _ = explored(sure)
-    tips = tipping_points(explorer, [ground])
+    _, ground, _ = explored(sure)
+    tips = tipping_points([ground])
     assert [(tip.input, tip.tips_at, tip.becomes) for tip in tips] == [
         ("rtt_ms", None, None),
         ("acceptance", None, None),
@@ -160,18 +183,10 @@ def test_where_one_mode_wins_everywhere_nothing_tips() -> None:
 
 
 def test_a_workload_with_one_mode_has_no_map_and_no_tipping_point() -> None:
-    explorer, ground, _ = explored(GIVEN)
-    alone = Ground(
-        workload=ground.workload,
-        contenders=ground.contenders[:1],
-        rtt_ms=ground.rtt_ms,
-        acceptance=None,
-        pair=None,
-        knee=ground.knee,
-        near={},
-    )
-    assert mode_maps(explorer, [alone]) == ()
-    assert tipping_points(explorer, [alone]) == ()
+    explorer, ground, chosen = explored(GIVEN)
+    alone = Ground(explorer, chosen, "chat", ground.contenders[:1])
+    assert mode_maps([alone]) == ()
+    assert tipping_points([alone]) == ()
 
 
 def test_loads_are_all_distinct() -> None:
