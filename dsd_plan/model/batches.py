@@ -34,6 +34,13 @@ class Classes:
     """Tokens stream from the target, so that a session is in every iteration (target_only, fused)."""
     sessions: Array
     """Share of the live sessions."""
+    away: Array
+    """Mean time in ms between an iteration's end and the session's next job; 0 where tokens are streamed."""
+    think: Array
+    """Mean time in ms that a closed user thinks between two requests."""
+    between: Array
+    """Mean time in ms that the messages between two requests take, and its variance."""
+    between_variance: Array
 
     @property
     def jobs(self) -> float:
@@ -96,9 +103,11 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Bat
     jump_cube = float(mix @ (time.prefill * time.prefill_square))
     returning = decodes * ~classes.streamed
     by_chance = returning.sum(axis=-1) + arrivals
-    surely_empty = np.maximum(1.0 - decodes.sum(axis=-1) + returning.sum(axis=-1), 0.0)
+    present = ((decodes + prefills) * classes.streamed).sum(axis=-1)
+    passing = (prefills * ~classes.streamed).sum(axis=-1)
+    surely_empty = np.maximum(1.0 - present, 0.0)
     room = np.maximum(cap - jobs, 0.0)
-    empty = np.exp(-by_chance) * surely_empty
+    empty = np.exp(-passing - returning.sum(axis=-1)) * surely_empty
     marginal = time.marginal(np.maximum(decodes.sum(axis=-1), 1.0))
     weight = (returning * marginal).sum(axis=-1)
     square = (returning * marginal**2).sum(axis=-1)
@@ -113,7 +122,10 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Bat
         smooth = np.minimum(square / settle, roomy)
         variance = smooth + arrivals * jump_square / settle
         crowding = by_chance + (by_chance / iteration) ** 2 * variance
-        empty = np.minimum(np.exp(-by_chance) * (1.0 + (crowding - by_chance) / 2.0), 1.0) * surely_empty
+        # Few sessions keep apart: each of y/q waits with chance q = T/(D + 1.5 T), rather than Poisson many.
+        waiting = iteration[:, None] / (classes.away + 1.5 * iteration[:, None])
+        seldom = passing - (returning * np.log1p(-waiting) / waiting).sum(axis=-1)
+        empty = np.minimum(np.exp(-seldom) * (1.0 + (crowding - by_chance) / 2.0), 1.0) * surely_empty
     alone = jobs <= NOBODY
     iteration = np.where(alone, time.step(np.ones(1)), iteration)
     empty = np.where(alone, 1.0, empty)
@@ -138,7 +150,5 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Bat
 
 def mean_iteration(time: IterationTime, decodes: Array, prefills: Array, users: Array) -> Array:
     """Mean length with so many jobs of each class, both of shape (grid, classes)."""
-    total: Array = (
-        time.step(decodes.sum(axis=-1)) + time.drafting_ms(decodes, users, None) + prefills @ time.prefill
-    )
+    total: Array = time.step(decodes.sum(axis=-1)) + time.drafting_ms(decodes, users, None) + prefills @ time.prefill
     return total

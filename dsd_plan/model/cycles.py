@@ -49,7 +49,7 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
     """Rounds and prefills when others bring `jobs` an iteration (0 … cap − 1), shape (grid,)."""
     held = batches(time, classes, cap, jobs)
     shape = held.decodes.shape
-    own_ms, own_draft, prefill_ms = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    own_ms, own_draft, prefill_ms, arrival = (np.zeros(shape) for _ in range(4))
     nodes = np.zeros((*shape, away.chance.shape[1]))
     for k in range(shape[1]):
         mates = _mates(classes, held, k)
@@ -61,6 +61,7 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
             own_ms[:, k], nodes[:, k] = _returning(time, classes, held, mates, base, away, k, cap)
         own_draft[:, k] = draft
         prefill_ms[:, k] = _own_prefill(time, classes, held, mates, k)
+        arrival[:, k] = _arrival_wait(classes, held, k)
     streamed = classes.streamed
     round_ms = (nodes * away.chance).sum(axis=-1)
     own_ms[:, streamed] += _gathering(classes, held, own_ms[:, streamed], round_ms)
@@ -75,7 +76,7 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
         nodes=nodes + queueing[..., None],
         own=own_ms,
         own_draft=own_draft,
-        prefill=prefill_ms + held.residual[:, None] + queueing,
+        prefill=prefill_ms + arrival + queueing,
         transient=_transient(classes, held, round_ms, prefill_ms),
     )
 
@@ -116,12 +117,8 @@ def _returning(
     time: IterationTime, classes: Classes, held: Batches, mates: _Mates, base: Array, away: Away, k: int, cap: int
 ) -> tuple[Array, Array]:
     """(mean length of the iteration that serves it, rounds by node) of a session that is away between its rounds."""
-    per_step = held.prefills.sum(axis=-1) * held.busy
-    steps = Steps(
-        held.iteration, held.variance, held.smooth, per_step, held.jump, max(held.jump_square - held.jump**2, 0.0)
-    )
     delay = away.mean[k]
-    passage = first_passage(steps, delay, away.variance[k])
+    passage = first_passage(_steps(held), delay, away.variance[k])
     # A session returns into a long iteration more often than into a short one, and so do its mates.
     iteration = held.iteration[:, None]
     longer = passage.length / iteration - 1.0
@@ -139,6 +136,29 @@ def _returning(
     kept_busy = (1.0 - held.empty)[:, None] ** (1.0 + delay / iteration)
     wait = kept_busy * (passage.end - delay) + (1.0 - kept_busy) * held.residual[:, None]
     return own @ away.chance[k], delay + wait + own
+
+
+def _steps(held: Batches) -> Steps:
+    """Iterations as a renewal process."""
+    jumps = held.prefills.sum(axis=-1) * held.busy
+    spread = max(held.jump_square - held.jump**2, 0.0)
+    return Steps(held.iteration, held.variance, held.smooth, jumps, held.jump, spread)
+
+
+def _arrival_wait(classes: Classes, held: Batches, k: int) -> Array:
+    """Wait of a prompt for the end of the iteration in progress.
+
+    Open prompts come at any time. A closed user's comes one answer, one thought and one prompt's way after the end
+    of an iteration: in step with the server if the thought is short beside an iteration, at any time if it is long.
+    """
+    if classes.users[k] <= 0:
+        return held.residual
+    delay = classes.between[k : k + 1]
+    passage = first_passage(_steps(held), delay, classes.between_variance[k : k + 1])
+    kept_busy = (1.0 - held.empty) ** (1.0 + delay[0] / held.iteration)
+    waits = kept_busy * (passage.end[:, 0] - delay[0]) + (1.0 - kept_busy) * held.residual
+    in_step = held.iteration / (held.iteration + classes.think[k])
+    return in_step * waits + (1.0 - in_step) * held.residual
 
 
 def _gathering(classes: Classes, held: Batches, own: Array, round_ms: Array) -> Array:

@@ -36,8 +36,6 @@ class Load:
     """Share of a replica's time that it steps; `drafting` is the share of that spent on fused draft steps."""
     drafting: float
     mean_batch: float | None
-    jobs: float
-    """Mean jobs an iteration while it runs, weighted by time: others' and own alike."""
 
 
 def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solution) -> tuple[DeviceUse, ...]:
@@ -60,27 +58,35 @@ def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solut
     return tuple(uses)
 
 
-def load_of(solved: PoolSolution) -> Load:
-    """Averages over the number of live sessions."""
-    held, law = solved.cycles.held, solved.live.law
-    sessions = np.arange(law.size) * solved.table.unit / solved.pool.replicas
-    jobs = np.interp(sessions, solved.table.population, held.jobs)
-    busy = np.interp(jobs, held.jobs, held.busy)
-    busy = np.where(sessions > 0.0, np.maximum(busy, np.minimum(sessions, 1.0) * float(solved.classes.streamed.all())), 0.0)
-    iteration = np.interp(jobs, held.jobs, held.iteration)
+def load_of(solved: PoolSolution, rates: Array) -> Load:
+    """Averages over the number of live sessions; `rates` are the classes' requests per ms."""
+    held, law, pool = solved.cycles.held, solved.live.law, solved.pool
+    sessions = np.minimum(np.arange(law.size) * solved.table.unit, pool.together * pool.places) / pool.together
+    # Beyond the grid, which ends one job short of a full batch, batches are full.
+    population = np.append(solved.table.population, solved.table.full)
+    grid = np.append(held.jobs, float(pool.cap))
+    jobs = np.interp(sessions, population, grid)
+    # The chance of an empty queue falls exponentially, so that its logarithm is what may be interpolated.
+    empty = np.exp(np.interp(jobs, held.jobs, np.log(np.maximum(held.empty, 1e-300))))
+    empty = np.where(jobs > held.jobs[-1], empty * np.maximum(pool.cap - jobs, 0.0), empty)
+    busy = jobs / np.maximum(jobs + empty, 1e-300)
+    iteration = np.interp(jobs, grid, np.append(held.iteration, pool.full_ms))
     running = float(law @ busy)
     per_ms = float(law @ (busy / iteration))
     mean_jobs = float((law * busy) @ jobs) / running if running > 0.0 else 0.0
     decodes = np.array([[np.interp(mean_jobs, held.jobs, column) for column in held.decodes.T]])
     drafting = float(solved.time.drafting_ms(decodes, solved.classes.users, None)[0])
     whole = float(np.interp(mean_jobs, held.jobs, held.iteration))
-    batch = solved.classes.jobs / per_ms if per_ms > 0.0 else None
-    return Load(running, min(drafting / whole, 1.0), None if batch is None else min(batch, float(solved.pool.cap)), mean_jobs)
+    offered = float(rates @ (solved.classes.rounds + 1.0)) / pool.replicas
+    batch = offered / per_ms if per_ms > 0.0 else None
+    return Load(
+        running, min(drafting / whole, 1.0), None if batch is None else min(max(batch, 1.0), float(solved.pool.cap))
+    )
 
 
 def _target(pool: TargetPool, demands: tuple[Demand, ...], rates: Array, solved: PoolSolution, count: int) -> DeviceUse:
-    load = load_of(solved)
     mine = np.array([demand.index for demand in solved.demands])
+    load = load_of(solved, rates[mine])
     used = load.busy * pool.replicas
     work = [(pool.profile, used * (1.0 - load.drafting))]
     if pool.fused_profile is not None:

@@ -76,6 +76,16 @@ class DraftWait:
         """Mean wait a round."""
         return self.behind + self.prefill
 
+    @property
+    def single(self) -> Time:
+        """Spread of one round's wait: none, or uniform up to twice what it lasts on average when there is one."""
+        variance, third = -(self.mean**2), 0.0
+        for total, chance in ((self.behind, self.behind_chance), (self.prefill, self.prefill_chance)):
+            long = total / chance
+            variance += chance * 4.0 / 3.0 * long**2
+            third += chance * 2.0 * long**3
+        return Time(0.0, max(variance, 0.0), third)
+
 
 def draft_wait(drafting: Drafting, most: int = 8) -> DraftWait:
     """Mean waits, and their variation with the number of sessions that share the device."""

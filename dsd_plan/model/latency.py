@@ -82,7 +82,7 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
     demand = solution.demands[k]
     ttft = _ttft(solution, k, moment)
     extra = float(solution.live.transient[k]) + state.start
-    noise = _noise(solution, k, moment)
+    noise = _noise(solution, k, moment, state)
     slow = solution.live.round[k]
     if state.wait is not None:
         slow = Time(slow.mean, slow.variance + state.wait.slow.variance, slow.third + state.wait.slow.third)
@@ -90,7 +90,9 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
     ends = Time(0.0, 2.0 * demand.round_down.variance) if demand.stream.draft is None else Time()
     first = _moments(ttft)
     decode = product(rounds.count, slow).plus(noise.scaled_sum(rounds.count.mean)).plus(Time(extra)).plus(ends)
-    at_length = product(rounds.at_length, slow).plus(noise.scaled_sum(rounds.at_length.mean)).plus(Time(extra)).plus(ends)
+    at_length = (
+        product(rounds.at_length, slow).plus(noise.scaled_sum(rounds.at_length.mean)).plus(Time(extra)).plus(ends)
+    )
     together = 2.0 * rounds.count.mean * float(solution.live.together[k])
     e2e = first.plus(decode).plus(Time(0.0, max(together, 0.0)))
     output = demand.lengths.output
@@ -133,7 +135,16 @@ def _ttft(solution: PoolSolution, k: int, moment: Moment) -> Law:
         parts.append(common._replace(mean=0.0).plus(spread).part(float(weight)))
     if idle > SMALL:
         parts.append(common._replace(mean=shift).part(idle))
-    return tuple(part for part in parts if part.weight > SMALL)
+    return _after_memory(tuple(part for part in parts if part.weight > SMALL), solution.live.memory[k])
+
+
+def _after_memory(law: Law, memory: tuple[float, Time]) -> Law:
+    """Those who do not wait for memory, and those who do."""
+    chance, wait = memory
+    if chance <= SMALL:
+        return tuple(part._replace(mean=part.mean + chance * wait.mean) for part in law)
+    late = _moments(law).plus(wait).part(chance * sum(part.weight for part in law))
+    return (*(part._replace(weight=part.weight * (1.0 - chance)) for part in law), late)
 
 
 def _moments(law: Law) -> Time:
@@ -160,13 +171,14 @@ class _Noise:
         return Time(0.0, rounds * self.variance, rounds * self.third)
 
 
-def _noise(solution: PoolSolution, k: int, moment: Moment) -> _Noise:
+def _noise(solution: PoolSolution, k: int, moment: Moment, state: StreamState) -> _Noise:
     demand = solution.demands[k]
     jump = solution.cycles.held.jump_square * moment.prefills
     if demand.stream.draft is None:
         return _Noise(jump, moment.third)
     delay = solution.delays[k]
-    return _Noise(delay.variance + moment.iteration**2 / 12.0, delay.third)
+    waits = Time() if state.wait is None else state.wait.single
+    return _Noise(delay.variance + waits.variance + moment.iteration**2 / 12.0, delay.third + waits.third)
 
 
 def _itl(solution: PoolSolution, k: int, moment: Moment, state: StreamState, extra: float) -> tuple[Law, float]:

@@ -74,14 +74,16 @@ def _about_pool(pool: PoolSolution) -> Iterator[str]:
     target = pool.demands[0]
     name = target.stream.assignment.target_device
     if pool.pool.replicas > 1:
-        spread = "evenly over its replicas" if pool.pool.unevenness <= 0.0 else "over its replicas as its routing does"
-        yield f"{name}: sessions are taken to be spread {spread}"
+        if pool.pool.together > 1:
+            yield f"{name}: live sessions are taken to be spread over its replicas nearly evenly"
+        else:
+            yield f"{name}: its replicas are taken to fill independently of each other"
     law = pool.live.law
-    inside = pool.pool.replicas * pool.pool.places
+    inside = pool.pool.together * pool.pool.places
     if np.isfinite(inside):
         waiting = float(law[np.arange(law.size) * pool.table.unit >= inside].sum())
         if waiting > MEMORY_WAITS:
-            yield f"{name}: KV memory holds {inside:.0f} sessions; {waiting:.0%} of the time a request waits for it"
+            yield f"{name}: KV memory holds {pool.pool.places:.0f} sessions a replica; {waiting:.0%} of the time a request waits for it"
 
 
 def _dispersion(requests: RequestTrace) -> float:

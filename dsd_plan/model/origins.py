@@ -27,9 +27,7 @@ def origins(deployed: Deployed, demands: Sequence[Demand], mean_batch: dict[str,
     return found
 
 
-def _of(
-    deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None]
-) -> Iterator[tuple[str, Origin]]:
+def _of(deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None]) -> Iterator[tuple[str, Origin]]:
     stream, pool = demand.stream, deployed.targets[demand.stream.target]
     batch = mean_batch.get(pool.device.name) or 1.0
     prompts, outputs = np.asarray(stream.requests.prompt_tokens), np.asarray(stream.requests.output_tokens)

@@ -187,9 +187,7 @@ def _round_parts(
     if rounds <= 0.0:
         return None
     draft_ms, up_ms, wait_ms, verify_ms, down_ms = (total / rounds).tolist()
-    return RoundParts(
-        draft_ms=draft_ms, uplink_ms=up_ms, wait_ms=wait_ms, verify_ms=verify_ms, downlink_ms=down_ms
-    )
+    return RoundParts(draft_ms=draft_ms, uplink_ms=up_ms, wait_ms=wait_ms, verify_ms=verify_ms, downlink_ms=down_ms)
 
 
 def _stream_watts(demands: Sequence[Demand], uses: Sequence[DeviceUse], deployed: Deployed) -> float | None:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
-from dsd_plan.domain.step_time import decode_ms
+from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.errors import UnstableError
-from dsd_plan.model.iteration_time import prefill_added_ms
 from dsd_plan.model.traffic import Demand
 
 if TYPE_CHECKING:
@@ -32,21 +31,24 @@ def target_saturation(target: TargetPool, demands: Sequence[Demand], rates: Arra
 def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> float:
     """An iteration with so many prefills of each stream, and as many decode jobs as go with them."""
     decodes = prefills * [demand.rounds.count.mean for demand in demands]
-    many = float(decodes.sum())
-    total = float(target.surface.law[0])
-    if many > 0.0:
-        new_tokens = float(decodes @ [demand.window + 1.0 for demand in demands]) / many
-        context = float(decodes @ [demand.lengths.context for demand in demands]) / many
-        total = decode_ms(target.surface, many, new_tokens, context)
-    total += sum(
-        many * prefill_added_ms(target, demand) for many, demand in zip(prefills.tolist(), demands, strict=True)
+    n_d, n_p = float(decodes.sum()), float(prefills.sum())
+    total = iteration_ms(
+        target.surface,
+        n_d,
+        float(decodes @ [demand.window + 1.0 for demand in demands]) / (n_d or 1.0),
+        float(decodes @ [demand.lengths.context for demand in demands]) / (n_d or 1.0),
+        n_p,
+        float(prefills @ [demand.lengths.prompt for demand in demands]) / (n_p or 1.0),
     )
     fused = [k for k, demand in enumerate(demands) if demand.stream.mode == "fused" and decodes[k] > 0.0]
-    if fused and target.fused_surface is not None:
-        sessions = float(decodes[fused].sum())
-        context = sum(float(decodes[k]) * demands[k].lengths.context for k in fused) / sessions
-        total += max(demands[k].window for k in fused) * decode_ms(target.fused_surface, sessions, 1.0, context)
-    return total
+    if target.fused_surface is None or not fused:
+        return total
+    sessions, prompts = float(decodes[fused].sum()), float(prefills[fused].sum())
+    context = sum(float(decodes[k]) * demands[k].lengths.context for k in fused) / sessions
+    prompt = sum(float(prefills[k]) * demands[k].lengths.prompt for k in fused) / prompts
+    total += max(demands[k].window for k in fused) * decode_ms(target.fused_surface, sessions, 1.0, context)
+    added = prefill_ms(target.fused_surface, prompts, prompt) - float(target.fused_surface.law[0])
+    return total + max(added, 0.0)
 
 
 def draft_saturation(draft: DraftPool, demands: Sequence[Demand], rates: Array) -> float:
@@ -87,21 +89,22 @@ def places_of(target: TargetPool, demands: Sequence[Demand], shares: Array) -> f
             longest / target.kv_tokens,
             f"KV memory holds {target.kv_tokens:.0f} tokens, one request needs {longest:.0f}: it would wait for ever",
         )
-    reserved = float(np.dot(shares, [demand.lengths.prompt + demand.lengths.output for demand in demands]))
-    return max(target.kv_tokens / reserved, 1.0)
+    each = [demand.lengths.prompt + demand.lengths.output for demand in demands]
+    places = target.kv_tokens / float(np.dot(shares, each))
+    return max(float(np.floor(places)) if max(each) == min(each) else places, 1.0)
 
 
 def check_memory(target: TargetPool, pool: Pool, table: ByOthers, rates: Array) -> None:
     """Raises UnstableError where open sessions arrive faster than memory lets them through."""
-    held = pool.replicas * pool.places
+    held = pool.together * pool.places
     if not rates.any() or not np.isfinite(held) or table.request.shape[0] * table.unit < held + 1:
         return
-    offered = float(rates @ table.request[-1]) / (table.request.shape[0] * table.unit)
+    offered = float(rates @ table.request[-1]) * pool.together / pool.replicas / (table.request.shape[0] * table.unit)
     if offered >= 1.0:
         raise UnstableError(
             target.device.name,
             offered,
-            f"KV memory holds {held:.0f} live sessions on {pool.replicas} replica(s), more are needed: add replicas, "
+            f"KV memory holds {pool.places:.0f} live sessions a replica, more are needed: add replicas, "
             "or a device with more memory",
         )
 

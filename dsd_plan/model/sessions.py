@@ -33,8 +33,10 @@ class Pool:
     """Iteration of a full batch of the mean mix."""
     places: float
     """Sessions whose KV fits on one replica; infinite where memory does not limit."""
+    together: int
+    """Replicas whose sessions are one population, spread over them: all, or 1 where each fills by itself."""
     unevenness: float
-    """How randomly sessions are spread over replicas: 0 as evenly as can be, 1 independently."""
+    """How far from evenly they are spread: 0 as evenly as can be, 1 independently."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +45,8 @@ class ByOthers:
 
     round: Array
     prefill: Array
-    """Waiting for memory included."""
+    """From joining the replica's queue to the end of the prefill; `memory` is the wait before it, for memory."""
+    memory: Array
     transient: Array
     request: Array
     """A whole request at the target, from the prompt's arrival to its last token's production."""
@@ -51,6 +54,8 @@ class ByOthers:
     """Others' jobs an iteration, shape (states,)."""
     population: Array
     """Sessions on one replica that bring the grid's jobs, shape (grid,)."""
+    full: float
+    """Sessions on one replica from which on its batches are full."""
     unit: float
     """Sessions that one state stands for: streams that put unlike loads on the pool vary like fewer, larger ones."""
 
@@ -68,6 +73,8 @@ class Live:
     momentary: tuple[Time, ...]
     """The same of a single round."""
     prefill: tuple[Time, ...]
+    memory: tuple[tuple[float, Time], ...]
+    """Chance of a wait for memory, and its length, by class."""
     transient: Array
     together: Array
     """Covariance of prefill and round over n, by class."""
@@ -80,6 +87,7 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
     request = rounds * cycles.round + cycles.prefill + cycles.transient + start
     population = _population(cycles, classes, request)
     unit = _unit(classes, np.array([np.interp(1.0, held.jobs, column) for column in request.T]))
+    full = pool.cap / pool.full_ms * float(request[-1] @ classes.rates) / classes.jobs
     others = unit * np.arange(states)
     mates = _mates(others, pool)
     jobs = sum(weight * np.interp(at, population, held.jobs) for weight, at in mates)
@@ -90,14 +98,26 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
 
     round_ms, prefill_ms, transient = tabulated(cycles.round), tabulated(cycles.prefill), tabulated(cycles.transient)
     # Beyond what memory holds, sessions wait for it and those inside go on as before.
-    fitting = np.minimum(others, max(pool.replicas * pool.places - 1.0, 0.0))
+    fitting = np.minimum(others, max(pool.together * pool.places - 1.0, 0.0))
     inside = np.minimum(np.floor(fitting / unit).astype(int), states - 1)
     round_ms, prefill_ms, transient = round_ms[inside], prefill_ms[inside], transient[inside]
-    queueing = _queueing(rounds, round_ms, prefill_ms + transient + start, classes.sessions, fitting + 1.0, pool)[:, None]
+    queueing = _queueing(rounds, round_ms, prefill_ms + transient + start, classes.sessions, fitting + 1.0, pool)[
+        :, None
+    ]
     round_ms, prefill_ms = round_ms + queueing, prefill_ms + queueing
     request_ms = rounds * round_ms + prefill_ms + transient + start
     waiting = request_ms * ((others + 1.0) / (fitting + 1.0) - 1.0)[:, None]
-    return ByOthers(round_ms, prefill_ms + waiting, transient, request_ms + waiting, jobs, population, unit)
+    return ByOthers(
+        round_ms,
+        prefill_ms,
+        waiting,
+        transient,
+        request_ms + waiting,
+        jobs,
+        population,
+        max(full, float(population[-1]) + 1e-3),
+        unit,
+    )
 
 
 def _unit(classes: Classes, request: Array) -> float:
@@ -129,12 +149,13 @@ def _population(cycles: Cycles, classes: Classes, request: Array) -> Array:
 
 def _mates(others: Array, pool: Pool) -> tuple[tuple[float, Array], ...]:
     """Others on the session's own replica, as a mixture of (weight, number)."""
-    replicas = float(pool.replicas)
+    replicas = float(pool.together)
     if replicas == 1:
         return ((1.0, others),)
+    even, mean = _evenly(others, replicas), others / replicas
     if pool.unevenness <= 0.0:
-        return ((1.0, _evenly(others, replicas)),)
-    mean = others / replicas
+        return ((1.0, even),)
+    mean = (1.0 - pool.unevenness) * even + pool.unevenness * mean
     spread = pool.unevenness * np.sqrt(3.0 * others / replicas * (1.0 - 1.0 / replicas))
     low = np.maximum(mean - spread, 0.0)
     return ((2.0 / 3.0, mean), (1.0 / 6.0, low), (1.0 / 6.0, 2.0 * mean - low))
@@ -151,7 +172,7 @@ def _evenly(others: Array, replicas: float) -> Array:
 def _queueing(rounds: Array, round_ms: Array, rest: Array, shares: Array, live: Array, pool: Pool) -> Array:
     """Wait a job, once more come than full batches take: live sessions · Σ jobs/(request + jobs·wait) = capacity."""
     jobs = rounds + 1.0
-    capacity = pool.replicas * pool.cap / pool.full_ms
+    capacity = pool.together * pool.cap / pool.full_ms
     alone = rounds * round_ms + rest
     wait = np.zeros(live.size)
     crowded = np.flatnonzero(live * (jobs * shares / alone).sum(axis=-1) > capacity)
@@ -168,18 +189,25 @@ def _queueing(rounds: Array, round_ms: Array, rest: Array, shares: Array, live: 
     return wait
 
 
-def live_sessions(table: ByOthers, classes: Classes, users: NDArray[np.int64], rates: Array, away: Array) -> Live:
-    """Averages over π. `rates` (open requests per ms) and `users` are the whole pool's, `away` is closed users' time."""
+def live_sessions(
+    table: ByOthers, classes: Classes, users: NDArray[np.int64], rates: Array, away: Array, here: float
+) -> Live:
+    """Averages over π. `rates` (open requests per ms) and `users` are the whole pool's, `away` is closed users' time.
+
+    `here` is the share of requests that come to the replicas whose sessions are counted.
+    """
+    rates = rates * here
     request = table.request @ (classes.rates / classes.rates.sum())
     closed = users > 0
     if not closed.any():
         law = births_and_deaths(float(rates.sum()) / table.unit, request)
         seen = [law[:-1] / law[:-1].sum()] * users.size
     else:
-        at = _balance(table.request, users, rates, away)
+        at = _balance(table.request, users, rates, away, here)
         stretch, typical = request / request[at], table.request[at]
+        elsewhere = away + (1.0 - here) * typical
         chains = [
-            finite_chain(int(users[k]), float(typical[k]), float(away[k]))
+            finite_chain(int(users[k]), float(here * typical[k]), float(elsewhere[k]))
             if closed[k]
             else poisson_chain(float(rates[k] * typical[k]), stretch.size)
             for k in range(users.size)
@@ -188,7 +216,7 @@ def live_sessions(table: ByOthers, classes: Classes, users: NDArray[np.int64], r
         seen = []
         for k in range(users.size):
             if closed[k]:
-                fewer = finite_chain(int(users[k]) - 1, float(typical[k]), float(away[k]))
+                fewer = finite_chain(int(users[k]) - 1, float(here * typical[k]), float(elsewhere[k]))
                 seen.append(shared(stretch, [*chains[:k], fewer, *chains[k + 1 :]])[: stretch.size])
             else:
                 seen.append(law[: stretch.size] / law[: stretch.size].sum())
@@ -196,9 +224,9 @@ def live_sessions(table: ByOthers, classes: Classes, users: NDArray[np.int64], r
     return _averages(table, classes, law, seen, forgetting)
 
 
-def _balance(request: Array, users: NDArray[np.int64], rates: Array, away: Array) -> int:
+def _balance(request: Array, users: NDArray[np.int64], rates: Array, away: Array, here: float) -> int:
     """The number of others at which as many sessions end as begin, near which π lies."""
-    begun = np.where(users > 0, users / (away + request), rates) * request
+    begun = np.where(users > 0, here * users / (away + request), rates) * request
     enough = begun.sum(axis=-1) <= np.arange(request.shape[0])
     return int(np.argmax(enough)) if enough.any() else request.shape[0] - 1
 
@@ -210,7 +238,7 @@ def _return_rate(classes: Classes, users: NDArray[np.int64], away: Array) -> flo
 
 
 def _averages(table: ByOthers, classes: Classes, law: Array, seen: list[Array], forgetting: float) -> Live:
-    rounds, momentary, prefills, transient, together = [], [], [], [], []
+    rounds, momentary, prefills, memory, transient, together = [], [], [], [], [], []
     for k, chance in enumerate(seen):
         states = chance.size
         c, t = table.round[:states, k], table.prefill[:states, k]
@@ -220,6 +248,30 @@ def _averages(table: ByOthers, classes: Classes, law: Array, seen: list[Array], 
         momentary.append(Time(mean, variance, third))
         rounds.append(Time(mean, variance * kept, third * kept**1.5))
         prefills.append(Time(first, float(chance @ (t - first) ** 2), float(chance @ (t - first) ** 3)))
+        memory.append(_memory_wait(chance, table.memory[:states, k]))
         together.append(float(chance @ ((c - mean) * (t - first))) * kept)
         transient.append(float(chance @ table.transient[:states, k]))
-    return Live(law, tuple(seen), tuple(rounds), tuple(momentary), tuple(prefills), np.array(transient), np.array(together))
+    return Live(
+        law=law,
+        seen=tuple(seen),
+        round=tuple(rounds),
+        momentary=tuple(momentary),
+        prefill=tuple(prefills),
+        memory=tuple(memory),
+        transient=np.array(transient),
+        together=np.array(together),
+    )
+
+
+def _memory_wait(chance: Array, waits: Array) -> tuple[float, Time]:
+    """How likely a session waits for memory, and for how long if it does.
+
+    Behind others it waits for several departures, which come about as regularly as Erlang-3 arrivals.
+    """
+    weights = chance * (waits > 0.0)
+    share = float(weights.sum())
+    if share <= 0.0:
+        return 0.0, Time()
+    mean = float(weights @ waits) / share
+    off, within = waits - mean, waits * float(waits[waits > 0.0].min()) / 3.0
+    return share, Time(mean, float(weights @ (off**2 + within)) / share, float(weights @ off**3) / share)

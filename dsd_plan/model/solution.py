@@ -27,7 +27,8 @@ CLOSE = 2e-3
 """Relative change of rates and rounds at which the fixed point is taken as found."""
 GRID = (0.0, 0.4, 1.0, 1.8, 3.0, 4.5, 7.0, 11.0, 17.0, 26.0, 39.0, 58.0, 85.0, 125.0, 185.0, 270.0, 400.0, 600.0)
 """Others' jobs an iteration at which cycles are worked out; between, they are interpolated."""
-UNEVEN = {"jsq": 0.0, "round_robin": 0.5, "random": 1.0}
+UNEVEN = {"jsq": 0.0, "round_robin": 0.1, "random": 1.0}
+"""How far from evenly a routing spreads live sessions over replicas; beyond a half each replica fills by itself."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +74,9 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     states = [_unloaded(deployed, demand) for demand in demands]
     pools: list[PoolSolution | None] = []
     # Alone on its pool a stream's mix is what it is, whatever its rate; without a draft queue nothing else is unknown.
-    independent = all(d.stream.draft is None for d in demands) and len(demands) == len({d.stream.target for d in demands})
+    independent = all(d.stream.draft is None for d in demands) and len(demands) == len(
+        {d.stream.target for d in demands}
+    )
     settled = False
     for step in range(MOST_PASSES):
         before = [(state.rate, state.round) for state in states]
@@ -123,8 +126,12 @@ def _solve_pool(
         rates=rates / target.replicas,
         rounds=rounds,
         users=users / target.replicas,
-        streamed=np.array([demand.stream.draft is None for demand in mine]),
+        streamed=np.array([demand.stream.draft is None or demand.rounds.count.mean <= 0.0 for demand in mine]),
         sessions=sessions / sessions.sum(),
+        away=np.array([delay_of(demand).mean for demand in mine]),
+        think=np.array([demand.think for demand in mine]),
+        between=np.array([demand.away - demand.think for demand in mine]),
+        between_variance=np.array([demand.prompt_up.variance + demand.round_down.variance for demand in mine]),
     )
     time = iteration_time(target, mine, rates * np.maximum(rounds, 1e-9))
     delays = tuple(delay_of(demand) for demand in mine)
@@ -137,7 +144,9 @@ def _solve_pool(
     table, live = _live(target, cycle, classes, pool, start, users, open_rates, outside)
     for k, (demand, state) in enumerate(zip(mine, known, strict=True)):
         state.round = live.round[k].mean
-        state.request = rounds[k] * state.round + live.prefill[k].mean + float(live.transient[k]) + state.start
+        chance, memory = live.memory[k]
+        first = live.prefill[k].mean + chance * memory.mean
+        state.request = rounds[k] * state.round + first + float(live.transient[k]) + state.start
         if demand.users > 0:
             state.rate = demand.users / (demand.away + state.request)
     return PoolSolution(mine, pool, time, classes, cycle, table, live, delays, away)
@@ -175,6 +184,7 @@ def _pool(target: TargetPool, demands: tuple[Demand, ...], time: IterationTime, 
         cap=target.batch_cap,
         full_ms=float(mean_iteration(time, decodes, prefills, classes.users)[0]),
         places=places_of(target, demands, classes.sessions),
+        together=target.replicas if float(weights @ uneven) <= 0.5 else 1,
         unevenness=float(weights @ uneven),
     )
 
@@ -192,11 +202,11 @@ def _live(
     """Tabulate as many sessions as have any probability."""
     all_closed = bool((users > 0).all())
     most = int(users.sum()) + 1 if all_closed else 0
-    full = pool.replicas * min(float(_population_of(cycle)), pool.places) * 1.3 + 60
+    full = pool.together * min(_population_of(cycle), pool.places) * 1.3 + 60
     states = min(most, MOST_STATES) if all_closed else int(min(full, MOST_STATES))
     while True:
         table = by_others(cycle, classes, pool, start, states)
-        live = live_sessions(table, classes, users, open_rates, outside)
+        live = live_sessions(table, classes, users, open_rates, outside, pool.together / pool.replicas)
         if all_closed or live.law[-1] < 1e-6 * live.law.max() or states >= MOST_STATES:
             break
         states = min(2 * states, MOST_STATES)
@@ -209,9 +219,7 @@ def _population_of(cycle: Cycles) -> float:
     return float(held.jobs[-1] * np.max(cycle.round[-1]) / held.iteration[-1]) + 1.0
 
 
-def _wait_for_drafts(
-    deployed: Deployed, demands: tuple[Demand, ...], states: list[StreamState], damped: bool
-) -> None:
+def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: list[StreamState], damped: bool) -> None:
     for index, draft in enumerate(deployed.drafts):
         mine = [demand for demand in demands if demand.stream.draft == index]
         rates = np.array([states[demand.index].rate for demand in mine])
