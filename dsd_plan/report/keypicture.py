@@ -184,7 +184,7 @@ def _knee(frame: Frame, knee: float) -> str:
     anchor, gap = ("end", -4) if at > WIDTH - 100 else ("start", 4)
     return (
         f'<line class="knee" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>'
-        f"{_text(at + gap, frame.y(0) - 8, f'knee {number(knee)}×', anchor, 'halo')}"
+        f"{_text(at + gap, TOP + 11, f'knee {number(knee)}×', anchor, 'halo')}"
     )
 
 

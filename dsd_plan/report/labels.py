@@ -64,8 +64,8 @@ def _candidates(text: str, points: Sequence[Point], frame: Point) -> Iterator[La
             yield Label(text, x + GAP, frame[1] * height, "start")
     if inside:
         x, y = inside[-1]
-        yield Label(text, x, y + TALL, "end")
-        yield Label(text, x, y - TALL, "end")
+        for lines in (1, -1, 2, 3, 4):  # further up where another flat curve's name stands already
+            yield Label(text, x, y + lines * TALL, "end")
 
 
 def crossing(points: Sequence[Point], y: float) -> float | None:
