@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh( slow)?\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 VERB = re.compile(r"dsd-plan ((?:(?:profile|trace|policy) )?[a-z]+)\b")
+PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 TARGET = re.compile(r"(?:^|`)make ([a-z]+)\b", flags=re.MULTILINE)
 
 
@@ -42,6 +43,8 @@ def test_the_readme_has_commands_to_run() -> None:
 
 def test_every_quick_block_runs(tmp_path: Path) -> None:
     run([block for slow, block in BLOCKS if not slow], tmp_path)
+    assert PYTHON_BLOCKS
+    run([f"python - <<'END'\n{block}END" for block in PYTHON_BLOCKS], tmp_path)
 
 
 @pytest.mark.verify
