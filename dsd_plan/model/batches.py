@@ -117,7 +117,7 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Bat
         # An idle server waits for one job, so a batch is never empty.
         held = np.minimum(np.maximum(jobs + empty, 1.0), cap) / np.maximum(jobs, NOBODY)
         iteration = mean_iteration(time, decodes * held[:, None], prefills * held[:, None], classes.users)
-        echo = np.minimum((weight + drifting) / iteration, STRONGEST_ECHO)
+        echo = np.clip((weight + drifting) / iteration, 0.0, STRONGEST_ECHO)
         settle = 1.0 - echo**2
         smooth = np.minimum(square / settle, roomy)
         variance = smooth + arrivals * jump_square / settle

@@ -51,6 +51,7 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
     shape = held.decodes.shape
     own_ms, own_draft, prefill_ms, arrival = (np.zeros(shape) for _ in range(4))
     nodes = np.zeros((*shape, away.chance.shape[1]))
+    passage = _passages(classes, held, away)
     for k in range(shape[1]):
         mates = _mates(classes, held, k)
         draft = time.drafting_ms(mates.decodes, mates.users, k)
@@ -58,10 +59,10 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
         if classes.streamed[k]:
             own_ms[:, k] = base
         else:
-            own_ms[:, k], nodes[:, k] = _returning(time, classes, held, mates, base, away, k, cap)
+            own_ms[:, k], nodes[:, k] = _returning(time, classes, held, mates, base, away, passage[k], k, cap)
         own_draft[:, k] = draft
         prefill_ms[:, k] = _own_prefill(time, classes, held, mates, k)
-        arrival[:, k] = _arrival_wait(classes, held, k)
+        arrival[:, k] = _arrival_wait(classes, held, passage[k], k)
     streamed = classes.streamed
     round_ms = (nodes * away.chance).sum(axis=-1)
     own_ms[:, streamed] += _gathering(classes, held, own_ms[:, streamed], round_ms)
@@ -114,11 +115,10 @@ def _with_own_job(time: IterationTime, others: Array, k: int, cap: int) -> Array
 
 
 def _returning(
-    time: IterationTime, classes: Classes, held: Batches, mates: _Mates, base: Array, away: Away, k: int, cap: int
+    time: IterationTime, classes: Classes, held: Batches, mates: _Mates, base: Array, away: Away, passage: _Passages, k: int, cap: int
 ) -> tuple[Array, Array]:
     """(mean length of the iteration that serves it, rounds by node) of a session that is away between its rounds."""
     delay = away.mean[k]
-    passage = first_passage(_steps(held), delay, away.variance[k])
     # A session returns into a long iteration more often than into a short one, and so do its mates.
     iteration = held.iteration[:, None]
     longer = passage.length / iteration - 1.0
@@ -138,14 +138,39 @@ def _returning(
     return own @ away.chance[k], delay + wait + own
 
 
-def _steps(held: Batches) -> Steps:
-    """Iterations as a renewal process."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Passages:
+    """When the iteration ends that a class's session, or its next prompt, comes back in."""
+
+    end: Array
+    """Of a round, shape (grid, nodes); `length` is that iteration's."""
+    length: Array
+    prompt_end: Array
+    """Of a closed user's next prompt, shape (grid,)."""
+
+
+def _passages(classes: Classes, held: Batches, away: Away) -> list[_Passages]:
+    """Iterations as a renewal process that begins at the end of one; all classes at once."""
     jumps = held.prefills.sum(axis=-1) * held.busy
     spread = max(held.jump_square - held.jump**2, 0.0)
-    return Steps(held.iteration, held.variance, held.smooth, jumps, held.jump, spread)
+    steps = Steps(held.iteration, held.variance, held.smooth, jumps, held.jump, spread)
+    many, nodes = away.mean.shape
+    rounds = np.repeat(~classes.streamed, nodes)
+    prompts = classes.users > 0
+    ages = np.concatenate([away.mean.ravel()[rounds], classes.between[prompts]])
+    variances = np.concatenate([away.variance.ravel()[rounds], classes.between_variance[prompts]])
+    shape = held.jobs.size, many * nodes
+    end, length, prompt_end = np.zeros(shape), np.zeros(shape), np.zeros((held.jobs.size, many))
+    if ages.size:
+        passage = first_passage(steps, ages, variances)
+        count = int(rounds.sum())
+        end[:, rounds], length[:, rounds] = passage.end[:, :count], passage.length[:, :count]
+        prompt_end[:, prompts] = passage.end[:, count:]
+    cut = [slice(k * nodes, (k + 1) * nodes) for k in range(many)]
+    return [_Passages(end[:, cut[k]], length[:, cut[k]], prompt_end[:, k]) for k in range(many)]
 
 
-def _arrival_wait(classes: Classes, held: Batches, k: int) -> Array:
+def _arrival_wait(classes: Classes, held: Batches, passage: _Passages, k: int) -> Array:
     """Wait of a prompt for the end of the iteration in progress.
 
     Open prompts come at any time. A closed user's comes one answer, one thought and one prompt's way after the end
@@ -153,10 +178,9 @@ def _arrival_wait(classes: Classes, held: Batches, k: int) -> Array:
     """
     if classes.users[k] <= 0:
         return held.residual
-    delay = classes.between[k : k + 1]
-    passage = first_passage(_steps(held), delay, classes.between_variance[k : k + 1])
-    kept_busy = (1.0 - held.empty) ** (1.0 + delay[0] / held.iteration)
-    waits = kept_busy * (passage.end[:, 0] - delay[0]) + (1.0 - kept_busy) * held.residual
+    delay = classes.between[k]
+    kept_busy = (1.0 - held.empty) ** (1.0 + delay / held.iteration)
+    waits = kept_busy * (passage.prompt_end - delay) + (1.0 - kept_busy) * held.residual
     in_step = held.iteration / (held.iteration + classes.think[k])
     return in_step * waits + (1.0 - in_step) * held.residual
 
@@ -169,7 +193,7 @@ def _gathering(classes: Classes, held: Batches, own: Array, round_ms: Array) -> 
     returning = held.decodes * ~classes.streamed
     turns = np.maximum(np.where(classes.streamed, np.inf, round_ms) / held.iteration[:, None], 1.0)
     echo = (returning * held.marginal * (1.0 - 1.0 / turns)).sum(axis=-1) / held.iteration
-    echo = np.minimum(echo, STRONGEST_ECHO)[:, None]
+    echo = np.clip(echo, 0.0, STRONGEST_ECHO)[:, None]
     gathered: Array = (own - held.iteration[:, None]) * echo / (1.0 - echo)
     return gathered
 

@@ -15,24 +15,25 @@ from numpy.typing import NDArray
 from dsd_plan.model.moments import Time, product
 from dsd_plan.model.solution import PoolSolution, StreamState
 from dsd_plan.model.traffic import Demand
-from dsd_plan.queueing.distributions import Part
+from dsd_plan.queueing.distributions import Mixture, moments_of, skewness, together
 
 Array = NDArray[np.float64]
-Law = tuple[Part, ...]
 
 SMALL = 1e-3
 """Share of a mixture below which a part is not told apart."""
 QUADRATURE = 16
+_COUNTS = np.arange(4)
+_FACTORIALS = np.array([1.0, 1.0, 2.0, 6.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Latency:
-    """Laws of one stream's latencies, in ms. A law is empty where there is nothing to measure."""
+    """Laws of one stream's latencies, in ms. None where there is nothing to measure."""
 
-    ttft: Law
-    tpot: Law
-    itl: Law
-    e2e: Law
+    ttft: Mixture
+    tpot: Mixture | None
+    itl: Mixture | None
+    e2e: Mixture
     gaps: float
     """Distinct arrivals after the first, a request."""
 
@@ -88,7 +89,7 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
         slow = Time(slow.mean, slow.variance + state.wait.slow.variance, slow.third + state.wait.slow.third)
     rounds = demand.rounds
     ends = Time(0.0, 2.0 * demand.round_down.variance) if demand.stream.draft is None else Time()
-    first = _moments(ttft)
+    first = Time(*moments_of(ttft))
     decode = product(rounds.count, slow).plus(noise.scaled_sum(rounds.count.mean)).plus(Time(extra)).plus(ends)
     at_length = (
         product(rounds.at_length, slow).plus(noise.scaled_sum(rounds.at_length.mean)).plus(Time(extra)).plus(ends)
@@ -97,66 +98,54 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
     e2e = first.plus(decode).plus(Time(0.0, max(together, 0.0)))
     output = demand.lengths.output
     if rounds.per_token <= 0.0:
-        return Latency(ttft, (), (), (e2e.part(1.0),), 0.0)
+        return Latency(ttft, None, None, e2e.law(), 0.0)
     # Per-request division: E[rounds / tokens] is not E[rounds] / E[tokens] where lengths vary.
     tpot = at_length.scaled(1.0 / (output - 1.0))
     mean = rounds.per_token * slow.mean + extra / (output - 1.0)
     itl, gaps = _itl(solution, k, moment, state, extra)
-    return Latency(ttft, (tpot._replace(mean=mean).part(1.0),), itl, (e2e.part(1.0),), gaps)
+    return Latency(ttft, tpot._replace(mean=mean).law(), itl, e2e.law(), gaps)
 
 
-def _ttft(solution: PoolSolution, k: int, moment: Moment) -> Law:
+def _ttft(solution: PoolSolution, k: int, moment: Moment) -> Mixture:
     """By the number of prefills in the iteration that the prompt arrives in; the mean is the solution's.
 
     A prompt meets an iteration in proportion to its length S, waits uniformly for its end, and is prefilled together
     with the Poisson number of prompts that came during S.
     """
     demand, prefill, held = solution.demands[k], solution.live.prefill[k], solution.cycles.held
-    common = demand.prompt_up.plus(demand.first_down).plus(prefill._replace(mean=0.0))
-    mean = demand.prompt_up.mean + demand.first_down.mean + prefill.mean
+    common = demand.prompt_up.plus(demand.first_down).plus(prefill)
     rate = moment.prefills / moment.iteration
     bare = max(moment.iteration - moment.prefills * held.jump, 0.1 * moment.iteration)
-    counts = np.arange(4)
-    lengths = bare + counts * held.jump
-    chances = np.exp(-moment.prefills) * moment.prefills**counts / np.array([1.0, 1.0, 2.0, 6.0])
-    chances[-1] += max(1.0 - chances.sum(), 0.0)
+    lengths = bare + _COUNTS * held.jump
+    chances = np.exp(-moment.prefills) * moment.prefills**_COUNTS / _FACTORIALS
+    chances[-1] += max(1.0 - float(chances.sum()), 0.0)
     met = chances * lengths
     met *= moment.busy / met.sum()
     means = lengths * (0.5 + rate * held.jump)
-    idle = 1.0 - moment.busy
-    shift = mean - float(met @ means)
-    parts = []
-    for weight, length, at in zip(met, lengths, means, strict=True):
-        spread = Time(
-            shift + float(at),
-            float(length**2 / 12.0 + rate * length * held.jump_square) + moment.smooth,
-            float(rate * length * held.jump_cube),
-        )
-        parts.append(common._replace(mean=0.0).plus(spread).part(float(weight)))
-    if idle > SMALL:
-        parts.append(common._replace(mean=shift).part(idle))
-    return _after_memory(tuple(part for part in parts if part.weight > SMALL), solution.live.memory[k])
+    shift = common.mean - float(met @ means)
+    spread = common.variance + lengths**2 / 12.0 + rate * lengths * held.jump_square + moment.smooth
+    third = common.third + rate * lengths * held.jump_cube
+    # An idle server takes the prompt at once.
+    weight = np.append(met, 1.0 - moment.busy)
+    spread, third = np.append(spread, common.variance), np.append(third, common.third)
+    law = Mixture(weight, shift + np.append(means, 0.0), spread, skewness(spread, third))
+    return _after_memory(_told_apart(law), solution.live.memory[k])
 
 
-def _after_memory(law: Law, memory: tuple[float, Time]) -> Law:
+def _told_apart(law: Mixture) -> Mixture:
+    """Without the parts that are too small to matter."""
+    kept = law.weight > SMALL * law.weight.sum()
+    return Mixture(law.weight[kept], law.mean[kept], law.variance[kept], law.skew[kept])
+
+
+def _after_memory(law: Mixture, memory: tuple[float, Time]) -> Mixture:
     """Those who do not wait for memory, and those who do."""
     chance, wait = memory
     if chance <= SMALL:
-        return tuple(part._replace(mean=part.mean + chance * wait.mean) for part in law)
-    late = _moments(law).plus(wait).part(chance * sum(part.weight for part in law))
-    return (*(part._replace(weight=part.weight * (1.0 - chance)) for part in law), late)
-
-
-def _moments(law: Law) -> Time:
-    """Mean and variance of a mixture, and its third moment."""
-    total = sum(part.weight for part in law)
-    mean = sum(part.weight * part.mean for part in law) / total
-    variance = third = 0.0
-    for part in law:
-        off, share = part.mean - mean, part.weight / total
-        variance += share * (part.variance + off**2)
-        third += share * (part.skew * part.variance**1.5 + 3.0 * off * part.variance + off**3)
-    return Time(mean, variance, third)
+        return Mixture(law.weight, law.mean + chance * wait.mean, law.variance, law.skew)
+    late = Time(*moments_of(law)).plus(wait).law()
+    total = float(law.weight.sum())
+    return together([law.scaled((1.0 - chance) / total), late.scaled(chance)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,59 +170,56 @@ def _noise(solution: PoolSolution, k: int, moment: Moment, state: StreamState) -
     return _Noise(delay.variance + waits.variance + moment.iteration**2 / 12.0, delay.third + waits.third)
 
 
-def _itl(solution: PoolSolution, k: int, moment: Moment, state: StreamState, extra: float) -> tuple[Law, float]:
-    """Gaps between arrivals: iterations with no, one, two or more prefills in them, and the first gap by itself."""
-    demand = solution.demands[k]
+def _itl(
+    solution: PoolSolution, k: int, moment: Moment, state: StreamState, extra: float
+) -> tuple[Mixture, float]:
+    """Gaps between arrivals, and how many a request has; the first gap by itself where it is longer."""
+    demand, away = solution.demands[k], solution.away
     momentary, count = solution.live.momentary[k], demand.rounds.count.mean
-    delay = solution.delays[k]
-    streamed = demand.stream.draft is None
     slow = momentary if state.wait is None else momentary.plus(state.wait.momentary)
-    third = demand.round_down.third if streamed else delay.third
-    if streamed:
-        chances, means = np.ones(1), np.array([momentary.mean])
+    if demand.stream.draft is None:
+        chances, means, iterations = np.ones(1), np.array([momentary.mean]), 1.0
         variances = np.array([moment.smooth + 2.0 * demand.round_down.variance])
-        iterations = 1.0
+        third = demand.round_down.third
     else:
-        chances, variances = _away_of(solution, k)
+        delay = solution.delays[k]
+        chances = away.chance[k]
         means = moment.nodes * (momentary.mean / float(moment.nodes @ chances))
-        spread = moment.iteration**2 / 12.0 * (1.0 - np.exp(-delay.mean / moment.iteration))
-        variances = variances + moment.smooth + spread
+        lattice = moment.iteration**2 / 12.0 * (1.0 - np.exp(-delay.mean / moment.iteration))
+        variances = away.variance[k] + moment.smooth + lattice
         iterations = 1.0 + 1.0 / (1.0 + delay.mean / moment.iteration)
+        third = delay.third
+    prefills = moment.prefills * iterations
     first = 1.0 / count if extra > SMALL * momentary.mean and count > 1.0 else 0.0
-    parts: list[Part] = []
-    for chance, mean, variance in zip(chances, means, variances, strict=True):
-        time = Time(float(mean), float(variance) + slow.variance, third + slow.third)
-        parts += _with_prefills(solution, moment.prefills * iterations, float(chance) * (1.0 - first), time)
+    law = _with_prefills(solution, prefills, (1.0 - first) * chances, means, variances + slow.variance, third + slow.third)
     if first > 0.0:
-        start = Time(momentary.mean + extra, float(variances[0]) + slow.variance + extra**2 / 9.0, slow.third)
-        parts.append(start.part(first))
-    kept = _kept_order(demand, moment.iteration) if streamed else 1.0
+        late = Time(momentary.mean + extra, float(variances[0]) + slow.variance + extra**2 / 9.0, slow.third)
+        law = together([law, late.law().scaled(first)])
+    law = _told_apart(law)
+    kept = _kept_order(demand, moment.iteration) if demand.stream.draft is None else 1.0
     if kept < 1.0 - SMALL:
-        parts = [Part(p.weight, p.mean / kept, p.variance / kept, p.skew) for p in parts]
-    return tuple(parts), count * kept
+        law = Mixture(law.weight, law.mean / kept, law.variance / kept, law.skew)
+    return law, count * kept
 
 
-def _with_prefills(solution: PoolSolution, prefills: float, weight: float, gap: Time) -> list[Part]:
-    """A gap split by how many prefills its iterations hold; its mean is kept."""
-    held = solution.cycles.held
-    rates = solution.classes.rates
-    base = gap._replace(mean=gap.mean - prefills * held.jump)
+def _with_prefills(
+    solution: PoolSolution, prefills: float, weights: Array, means: Array, variances: Array, third: float
+) -> Mixture:
+    """Gaps split by how many prefills their iterations hold: none, one of each class, two, or more; means are kept."""
+    held, rates = solution.cycles.held, solution.classes.rates
     none = float(np.exp(-prefills))
     one, two = prefills * none, prefills**2 / 2.0 * none
     more = max(1.0 - none - one - two, 0.0)
+    many = (prefills - one - 2.0 * two) / max(more, 1e-12)
     spread = max(held.jump_square - held.jump**2, 0.0)
-    parts = [base.part(weight * none)]
-    for share, jump in zip(rates / rates.sum(), solution.time.prefill, strict=True):
-        parts.append(base.plus(Time(float(jump))).part(weight * one * float(share)))
-    parts.append(base.plus(Time(2.0 * held.jump, 2.0 * spread)).part(weight * two))
-    if more > 0.0:
-        many = (prefills - one - 2.0 * two) / more
-        parts.append(base.plus(Time(many * held.jump, many * held.jump_square)).part(weight * more))
-    return [part for part in parts if part.weight > SMALL * weight]
-
-
-def _away_of(solution: PoolSolution, k: int) -> tuple[Array, Array]:
-    return solution.away.chance[k], solution.away.variance[k]
+    same = np.zeros(rates.size)
+    chances = np.concatenate([[none], one * rates / rates.sum(), [two, more]])
+    jumps = np.concatenate([[0.0], solution.time.prefill, [2.0 * held.jump, many * held.jump]])
+    spreads = np.concatenate([[0.0], same, [2.0 * spread, many * held.jump_square]])
+    weight = np.outer(weights, chances).ravel()
+    mean = np.add.outer(means - prefills * held.jump, jumps).ravel()
+    variance = np.add.outer(variances, spreads).ravel()
+    return Mixture(weight, mean, variance, skewness(variance, np.full(variance.size, third)))
 
 
 def _kept_order(demand: Demand, iteration: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dsd_plan.domain.network import Hop, delay_variance_ms2, mean_delay_ms
-from dsd_plan.queueing.distributions import Part, skew_of
+from dsd_plan.queueing.distributions import STEEPEST, Mixture, single
 
 
 class Time(NamedTuple):
@@ -23,9 +23,11 @@ class Time(NamedTuple):
         """The time multiplied by a constant."""
         return Time(self.mean * factor, self.variance * factor**2, self.third * factor**3)
 
-    def part(self, weight: float) -> Part:
-        """As a share of a mixture."""
-        return Part(weight, self.mean, self.variance, skew_of(self.variance, self.third))
+    def law(self) -> Mixture:
+        """The Pearson III law with these moments."""
+        if self.variance <= 0.0:
+            return single(self.mean, 0.0)
+        return single(self.mean, self.variance, min(max(self.third / self.variance**1.5, 0.0), STEEPEST))
 
 
 def message_ms(hops: tuple[Hop, ...], payload_bytes: float) -> Time:
@@ -35,11 +37,6 @@ def message_ms(hops: tuple[Hop, ...], payload_bytes: float) -> Time:
         third += 2.0 * (hop.jitter_cv * hop.mean_ms) ** 3
         third += hop.rtt_ms**3 * hop.loss * (1.0 + hop.loss) / (1.0 - hop.loss) ** 3
     return Time(mean_delay_ms(hops, payload_bytes), delay_variance_ms2(hops), third)
-
-
-def uniform_ms(most: float) -> Time:
-    """A time uniform between 0 and `most`."""
-    return Time(most / 2.0, most**2 / 12.0)
 
 
 def product(count: Time, time: Time) -> Time:

@@ -19,13 +19,13 @@ from dsd_plan.domain.performance import (
 )
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.model.devices import DeviceUse, device_uses
-from dsd_plan.model.latency import Latency, Law, Moment, latency_of, moment_of
+from dsd_plan.model.latency import Latency, Moment, latency_of, moment_of
 from dsd_plan.model.notes import notes_of
 from dsd_plan.model.origins import origins
 from dsd_plan.model.saturation import check_stable
 from dsd_plan.model.solution import Solution, solve
 from dsd_plan.model.traffic import MS_PER_S, Demand, demands_of
-from dsd_plan.queueing.distributions import mixture_cdf, mixture_mean, mixture_quantiles, normal
+from dsd_plan.queueing.distributions import Mixture, cdf, mean_of, normal, quantiles, together
 
 Array = NDArray[np.float64]
 
@@ -127,13 +127,14 @@ def _workload(
     )
 
 
-def _quantiles(laws: Sequence[tuple[float, Law]]) -> Quantiles:
+def _quantiles(laws: Sequence[tuple[float, Mixture | None]]) -> Quantiles:
     """Of several streams together; nulls where no stream has such a time."""
-    parts = tuple(part._replace(weight=part.weight * rate) for rate, law in laws for part in law)
-    if not parts:
+    known = [law.scaled(rate) for rate, law in laws if law is not None]
+    if not known:
         return Quantiles()
-    p50, p95, p99 = mixture_quantiles(parts, (0.50, 0.95, 0.99))
-    return Quantiles(mean=mixture_mean(parts), p50=p50, p95=p95, p99=p99)
+    law = known[0] if len(known) == 1 else together(known)
+    p50, p95, p99 = quantiles(law, (0.50, 0.95, 0.99))
+    return Quantiles(mean=mean_of(law), p50=p50, p95=p95, p99=p99)
 
 
 def _attained(budgets: Budgets, latency: Latency) -> float:
@@ -143,18 +144,21 @@ def _attained(budgets: Budgets, latency: Latency) -> float:
     A limit on ITL must hold for the share of the request's own gaps that its statistic names.
     """
     first, decode = 1.0, 1.0
+    laws = {"ttft": latency.ttft, "tpot": latency.tpot, "itl": latency.itl, "e2e": latency.e2e}
     for metric, statistic, limit_ms in budgets.limits():
+        law = laws[metric]
+        if law is None:
+            continue
+        kept = float(cdf(law, np.array([limit_ms]))[0])
         if metric == "ttft":
-            first = min(first, mixture_cdf(latency.ttft, limit_ms))
-        elif metric == "itl" and latency.itl:
-            allowed = 1.0 - int(statistic.removeprefix("p")) / 100.0
-            late = 1.0 - mixture_cdf(latency.itl, limit_ms)
-            spread = sqrt(max(latency.gaps * late * (1.0 - late), 1e-12))
-            z = (np.floor(allowed * latency.gaps) + 0.5 - latency.gaps * late) / spread
-            decode = min(decode, float(normal(np.array([z]))[0][0]))
-        elif metric in ("tpot", "e2e"):
-            law = latency.tpot if metric == "tpot" else latency.e2e
-            decode = min(decode, mixture_cdf(law, limit_ms) if law else 1.0)
+            first = min(first, kept)
+            continue
+        if metric == "itl":
+            allowed, late = 1.0 - int(statistic.removeprefix("p")) / 100.0, 1.0 - kept
+            spread = sqrt(max(latency.gaps * late * kept, 1e-12))
+            z = (np.floor(allowed * latency.gaps + 1e-9) + 0.5 - latency.gaps * late) / spread
+            kept = float(normal(np.array([z]))[0][0])
+        decode = min(decode, kept)
     return first * decode
 
 

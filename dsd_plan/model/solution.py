@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 MOST_PASSES = 14
 UNDAMPED_PASSES = 3
-CLOSE = 2e-3
+CLOSE = 4e-3
 """Relative change of rates and rounds at which the fixed point is taken as found."""
 GRID = (0.0, 0.4, 1.0, 1.8, 3.0, 4.5, 7.0, 11.0, 17.0, 26.0, 39.0, 58.0, 85.0, 125.0, 185.0, 270.0, 400.0, 600.0)
 """Others' jobs an iteration at which cycles are worked out; between, they are interpolated."""
@@ -77,6 +77,7 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     independent = all(d.stream.draft is None for d in demands) and len(demands) == len(
         {d.stream.target for d in demands}
     )
+    _wait_for_drafts(deployed, demands, states, damped=False)
     settled = False
     for step in range(MOST_PASSES):
         before = [(state.rate, state.round) for state in states]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dsd_plan.cli import main
+from dsd_plan.domain.plan import Assignment
+from dsd_plan.files import write_plan
+from tests.domain.clinic import PLAN
 from tests.files.conftest import fill
 from tests.files.mutants import KINDS, Kind, mutants
 
@@ -19,6 +23,9 @@ def test_a_spoilt_file_gives_an_answer_or_an_error(
     tmp_path: Path, kind: Kind, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = fill(tmp_path)
+    folder.edit(("rate_per_s = 12.0", "rate_per_s = 0.5"))
+    night = Assignment(workload="night", mode="target_only", target_device="gpu")
+    write_plan(folder.plan, replace(PLAN, assignments=(*PLAN.assignments, night)))
     path = folder.path / kind.name
     assert main(["predict", str(folder.scenario), "--plan", str(folder.plan)]) == 0
     capsys.readouterr()

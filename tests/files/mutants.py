@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from dsd_plan.files import load_plan, load_profile, load_scenario
-from tests.files.conftest import SCENARIO_TOML
 
 NASTY: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 10**400, -(10**400), 0.0, -0.5, 1e308, 5e-324),
@@ -114,7 +113,7 @@ def spoil_bytes(data: bytes, chance: random.Random) -> bytes:
 def mutants(path: Path, kind: Kind, count: int, seed: int) -> Iterator[bytes]:
     """`count` spoilt versions of the file at `path`, half of them spoilt in keys and values, half in bytes."""
     data = path.read_bytes()
-    raw = tomllib.loads(SCENARIO_TOML) if path.suffix == ".toml" else json.loads(data)
+    raw = tomllib.loads(data.decode()) if path.suffix == ".toml" else json.loads(data)
     chance = random.Random(seed)
     for number in range(count):
         if number % 2:
