@@ -87,11 +87,10 @@ class DraftWait:
         return Time(0.0, max(variance, 0.0), third)
 
 
-def draft_wait(drafting: Drafting, most: int = 8) -> DraftWait:
+def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     """Mean waits, and their variation with the number of sessions that share the device."""
-    peers = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0))
-    waits = np.array([peer.wait for peer in peers])
-    loads = np.array([0.0, *(peer.utilisation for peer in peers[:-1])])
+    at_once, busy_with = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0))
+    waits, loads = np.array(at_once), np.array([0.0, *busy_with[:-1]])
     # A peer's prefill meets the session's next draft job at a random point of its round.
     prefill, cycle = drafting.prefill, drafting.cycle
     left = prefill**2 / (2.0 * cycle) if prefill < cycle else prefill - cycle / 2.0
@@ -121,8 +120,8 @@ def _peers(drafting: Drafting, requests: Array) -> Array:
         return law
     chains = [peers.chain(requests.size) for peers in drafting.peers if peers.live > 0]
     found = shared(requests / requests[0], chains)[: requests.size]
-    law[: found.size] = found
-    return law / law.sum()
+    law[: found.size] = found / found.sum()
+    return law
 
 
 def delay_nodes(delay: Time, wait: DraftWait | None) -> tuple[Array, Array, Array]:

@@ -2,7 +2,8 @@
 
 Decoding and verifying jobs lie on the measured surface at the mean mix of the pool, which is piecewise linear in the
 batch; a class adds what its own window and context cost beside that mix. Each prefill adds what it takes over the
-step's intercept. Where fused sessions are present their draft steps come first, as many as the largest window among them.
+step's intercept. Where fused sessions are present their draft steps come first, as many as the largest window among
+them.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class IterationTime:
 
     def no_drafting(self, jobs: Array, users: Array) -> Array:
         """Probability that an iteration with these jobs drafts nothing."""
-        return np.prod(self._absent(jobs, users), axis=-1)
+        chance: Array = np.prod(self._absent(jobs, users), axis=-1)
+        return chance
 
     def _absent(self, jobs: Array, users: Array) -> Array:
         """Probability that a class is not in the iteration; 1 of classes that are not fused."""

@@ -7,22 +7,20 @@ slowly, the number of live sessions, enters with the share of its variance that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.model.in_order import gap_variance, last_token_lag, share_in_order
 from dsd_plan.model.moments import Time, product
 from dsd_plan.model.solution import PoolSolution, StreamState
-from dsd_plan.model.traffic import Demand
 from dsd_plan.queueing.distributions import Mixture, moments_of, skewness, together
 
 Array = NDArray[np.float64]
 
 SMALL = 1e-3
 """Share of a mixture below which a part is not told apart."""
-QUADRATURE = 16
-_COUNTS = np.arange(4)
+_COUNTS = np.arange(4, dtype=np.float64)
 _FACTORIALS = np.array([1.0, 1.0, 2.0, 6.0])
 
 
@@ -88,7 +86,11 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
     if state.wait is not None:
         slow = Time(slow.mean, slow.variance + state.wait.slow.variance, slow.third + state.wait.slow.third)
     rounds = demand.rounds
-    ends = Time(0.0, 2.0 * demand.round_down.variance) if demand.stream.draft is None else Time()
+    ends = Time()
+    if demand.stream.draft is None:
+        jitter = demand.round_down.variance**0.5
+        lag = last_token_lag(slow.mean, jitter, rounds.count.mean)
+        ends = Time(lag.mean, 2.0 * demand.round_down.variance + lag.variance)
     first = Time(*moments_of(ttft))
     decode = product(rounds.count, slow).plus(noise.scaled_sum(rounds.count.mean)).plus(Time(extra)).plus(ends)
     at_length = (
@@ -101,7 +103,7 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
         return Latency(ttft, None, None, e2e.law(), 0.0)
     # Per-request division: E[rounds / tokens] is not E[rounds] / E[tokens] where lengths vary.
     tpot = at_length.scaled(1.0 / (output - 1.0))
-    mean = rounds.per_token * slow.mean + extra / (output - 1.0)
+    mean = rounds.per_token * slow.mean + (extra + ends.mean) / (output - 1.0)
     itl, gaps = _itl(solution, k, moment, state, extra)
     return Latency(ttft, tpot._replace(mean=mean).law(), itl, e2e.law(), gaps)
 
@@ -119,7 +121,7 @@ def _ttft(solution: PoolSolution, k: int, moment: Moment) -> Mixture:
     lengths = bare + _COUNTS * held.jump
     chances = np.exp(-moment.prefills) * moment.prefills**_COUNTS / _FACTORIALS
     chances[-1] += max(1.0 - float(chances.sum()), 0.0)
-    met = chances * lengths
+    met: Array = chances * lengths
     met *= moment.busy / met.sum()
     means = lengths * (0.5 + rate * held.jump)
     shift = common.mean - float(met @ means)
@@ -170,16 +172,16 @@ def _noise(solution: PoolSolution, k: int, moment: Moment, state: StreamState) -
     return _Noise(delay.variance + waits.variance + moment.iteration**2 / 12.0, delay.third + waits.third)
 
 
-def _itl(
-    solution: PoolSolution, k: int, moment: Moment, state: StreamState, extra: float
-) -> tuple[Mixture, float]:
+def _itl(solution: PoolSolution, k: int, moment: Moment, state: StreamState, extra: float) -> tuple[Mixture, float]:
     """Gaps between arrivals, and how many a request has; the first gap by itself where it is longer."""
     demand, away = solution.demands[k], solution.away
     momentary, count = solution.live.momentary[k], demand.rounds.count.mean
     slow = momentary if state.wait is None else momentary.plus(state.wait.momentary)
     if demand.stream.draft is None:
         chances, means, iterations = np.ones(1), np.array([momentary.mean]), 1.0
-        variances = np.array([moment.smooth + 2.0 * demand.round_down.variance])
+        jitter = demand.round_down.variance**0.5
+        by_jitter = gap_variance(momentary.mean, jitter)
+        variances = np.array([moment.smooth + by_jitter])
         third = demand.round_down.third
     else:
         delay = solution.delays[k]
@@ -191,14 +193,20 @@ def _itl(
         third = delay.third
     prefills = moment.prefills * iterations
     first = 1.0 / count if extra > SMALL * momentary.mean and count > 1.0 else 0.0
-    law = _with_prefills(solution, prefills, (1.0 - first) * chances, means, variances + slow.variance, third + slow.third)
+    law = _with_prefills(
+        solution, prefills, (1.0 - first) * chances, means, variances + slow.variance, third + slow.third
+    )
     if first > 0.0:
         late = Time(momentary.mean + extra, float(variances[0]) + slow.variance + extra**2 / 9.0, slow.third)
         law = together([law, late.law().scaled(first)])
     law = _told_apart(law)
-    kept = _kept_order(demand, moment.iteration) if demand.stream.draft is None else 1.0
+    if demand.stream.draft is not None:
+        return law, count
+    kept = share_in_order(momentary.mean, jitter)
     if kept < 1.0 - SMALL:
-        law = Mixture(law.weight, law.mean / kept, law.variance / kept, law.skew)
+        variance = (law.variance - by_jitter) / kept + by_jitter
+        skew = law.skew * (law.variance / variance) ** 1.5
+        law = Mixture(law.weight, law.mean / kept, variance, skew)
     return law, count * kept
 
 
@@ -220,24 +228,3 @@ def _with_prefills(
     mean = np.add.outer(means - prefills * held.jump, jumps).ravel()
     variance = np.add.outer(variances, spreads).ravel()
     return Mixture(weight, mean, variance, skewness(variance, np.full(variance.size, third)))
-
-
-def _kept_order(demand: Demand, iteration: float) -> float:
-    """Share of a stream's tokens that arrive after all earlier ones, and so at a time of their own.
-
-    With exponential jitter of mean c and one token every T: ∫ Π_{i≥1} (1 − u e^(−iT/c)) du over u in (0, 1).
-    """
-    deviation = demand.round_down.variance**0.5
-    if deviation < 0.02 * iteration:
-        return 1.0
-    u, weights = _quadrature()
-    ratio = iteration / deviation
-    powers = np.exp(-ratio * np.arange(1, max(2, int(12.0 / ratio) + 2)))
-    return float(weights @ np.prod(1.0 - u[:, None] * powers, axis=-1))
-
-
-@lru_cache(maxsize=1)
-def _quadrature() -> tuple[Array, Array]:
-    """Gauss–Legendre nodes and weights on (0, 1)."""
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)
-    return (nodes + 1.0) / 2.0, weights / 2.0

@@ -54,7 +54,7 @@ def _notes(
         if pool is not None:
             yield from _about_pool(pool)
     if not solution.settled:
-        yield "the fixed point did not settle: closed users and draft queues may be a few per cent off; replay to be sure"
+        yield "the fixed point did not settle: users and draft queues may be a few per cent off; replay to be sure"
 
 
 def _about(demand: Demand, solution: Solution) -> Iterator[str]:
@@ -83,7 +83,8 @@ def _about_pool(pool: PoolSolution) -> Iterator[str]:
     if np.isfinite(inside):
         waiting = float(law[np.arange(law.size) * pool.table.unit >= inside].sum())
         if waiting > MEMORY_WAITS:
-            yield f"{name}: KV memory holds {pool.pool.places:.0f} sessions a replica; {waiting:.0%} of the time a request waits for it"
+            places = f"{pool.pool.places:.0f} sessions a replica"
+            yield f"{name}: KV memory holds {places}; {waiting:.0%} of the time a request waits for it"
 
 
 def _dispersion(requests: RequestTrace) -> float:

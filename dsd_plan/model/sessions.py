@@ -81,21 +81,21 @@ class Live:
 
 
 def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states: int) -> ByOthers:
-    """Tabulate what a session meets by the number of others in the pool; `start` is extra time before its first round."""
+    """Tabulate what a session meets by the number of others; `start` is extra time before its first round."""
     held = cycles.held
     rounds = classes.rounds
     request = rounds * cycles.round + cycles.prefill + cycles.transient + start
     population = _population(cycles, classes, request)
     unit = _unit(classes, np.array([np.interp(1.0, held.jobs, column) for column in request.T]))
     full = pool.cap / pool.full_ms * float(request[-1] @ classes.rates) / classes.jobs
-    others = unit * np.arange(states)
+    others = unit * np.arange(states, dtype=np.float64)
     mates = _mates(others, pool)
-    jobs = sum(weight * np.interp(at, population, held.jobs) for weight, at in mates)
 
     def tabulated(values: Array) -> Array:
         columns = [sum(w * np.interp(at, population, column) for w, at in mates) for column in values.T]
         return np.stack(columns, axis=-1)
 
+    jobs = tabulated(held.jobs[:, None])[:, 0]
     round_ms, prefill_ms, transient = tabulated(cycles.round), tabulated(cycles.prefill), tabulated(cycles.transient)
     # Beyond what memory holds, sessions wait for it and those inside go on as before.
     fitting = np.minimum(others, max(pool.together * pool.places - 1.0, 0.0))

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 MOST_PASSES = 14
 UNDAMPED_PASSES = 3
-CLOSE = 4e-3
+CLOSE = 1e-2
 """Relative change of rates and rounds at which the fixed point is taken as found."""
 GRID = (0.0, 0.4, 1.0, 1.8, 3.0, 4.5, 7.0, 11.0, 17.0, 26.0, 39.0, 58.0, 85.0, 125.0, 185.0, 270.0, 400.0, 600.0)
 """Others' jobs an iteration at which cycles are worked out; between, they are interpolated."""
@@ -73,10 +73,10 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     """Find the fixed point. Raises UnstableError where sessions' memory cannot hold the offered load."""
     states = [_unloaded(deployed, demand) for demand in demands]
     pools: list[PoolSolution | None] = []
-    # Alone on its pool a stream's mix is what it is, whatever its rate; without a draft queue nothing else is unknown.
-    independent = all(d.stream.draft is None for d in demands) and len(demands) == len(
-        {d.stream.target for d in demands}
-    )
+    # Without draft queues, open streams do not wait for each other's rates; nor does one alone on its pool.
+    streamed = all(demand.stream.draft is None for demand in demands)
+    alone = len(demands) == len({demand.stream.target for demand in demands})
+    independent = streamed and (alone or all(demand.users == 0 for demand in demands))
     _wait_for_drafts(deployed, demands, states, damped=False)
     settled = False
     for step in range(MOST_PASSES):

@@ -168,7 +168,7 @@ def _rounds_of_lengths(acceptance: Acceptance | None, window: int, requests: Req
     lengths, times = np.unique(requests.output_tokens, return_counts=True)
     weights = times / times.sum()
     outputs = _recorded_lengths(requests).output_law
-    typical = _rounds_of_length(acceptance, window, max(int(round(outputs.mean)), 1))
+    typical = _rounds_of_length(acceptance, window, max(round(outputs.mean), 1))
     if acceptance is None:
         means = lengths - 1.0
     elif isinstance(acceptance, TokenTrace):
@@ -176,7 +176,7 @@ def _rounds_of_lengths(acceptance: Acceptance | None, window: int, requests: Req
     else:
         emitted = np.concatenate([[0.0], accepted_pmf(acceptance, window)])
         means = renewal.expected_rounds(emitted, int(lengths[-1]) - 1)[lengths - 1]
-    spread = renewal.cumulants(means, weights)
+    spread = renewal.cumulants(np.asarray(means, dtype=np.float64), weights)
     longer = lengths > 1
     share = float(weights[longer].sum())
     per_token = float(np.dot(weights[longer], means[longer] / (lengths[longer] - 1.0))) / share if share > 0 else 0.0

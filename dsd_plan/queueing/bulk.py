@@ -49,7 +49,7 @@ class GatedClosed(NamedTuple):
 
 
 def mm_bulk(lam: float, mu: float, most: int) -> Bulk:
-    """Exponential services of up to `most` jobs; none joins a service that runs. mu r^(B+1) − (lam + mu) r + lam = 0."""
+    """Exponential services of up to B = `most` jobs; none joins one that runs. mu r^(B+1) − (lam + mu) r + lam = 0."""
     if lam >= mu * most:
         raise ValueError(f"load {lam / (mu * most):.3g} has no steady state; it must lie in [0, 1)")
     low, high = 0.0, 1.0 - 1e-12
@@ -119,7 +119,8 @@ def poisson_pmf(mean: float, size: int) -> Array:
     """P(Poisson(mean) = k) for k = 0 … size − 1."""
     k = np.arange(size)
     logs = k * np.log(max(mean, 1e-300)) - mean - np.array([lgamma(i + 1.0) for i in range(size)])
-    return np.exp(logs)
+    pmf: Array = np.exp(logs)
+    return pmf
 
 
 def binomial_pmf(trials: int, probability: float) -> Array:

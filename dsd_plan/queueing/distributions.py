@@ -5,8 +5,9 @@ Sources: Abramowitz & Stegun 7.1.26 for the normal (absolute error 1.5e-7); Wils
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +22,36 @@ STRAIGHT = 1e-3
 """Skew below which a Pearson III law is taken to be normal."""
 STEEPEST = 3.5
 """Skew beyond which Wilson and Hilferty's cube root no longer holds; larger ones are cut to it."""
+FAR_BELOW = -40.0
 
 
-class Part(NamedTuple):
-    """A share `weight` of a population, by its first three moments."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixture:
+    """Parts of a population, each a Pearson III law by its first three moments; all arrays have shape (parts,)."""
 
-    weight: float
-    mean: float
-    variance: float
-    skew: float = 0.0
+    weight: Array
+    mean: Array
+    variance: Array
+    skew: Array
+
+    def scaled(self, weight: float) -> Mixture:
+        """The same law with all weights multiplied."""
+        return Mixture(self.weight * weight, self.mean, self.variance, self.skew)
+
+
+def single(mean: float, variance: float, skew: float = 0.0) -> Mixture:
+    """One Pearson III law."""
+    return Mixture(np.ones(1), np.array([mean]), np.array([variance]), np.array([skew]))
+
+
+def together(mixtures: Sequence[Mixture]) -> Mixture:
+    """Several populations as one."""
+    return Mixture(
+        np.concatenate([m.weight for m in mixtures]),
+        np.concatenate([m.mean for m in mixtures]),
+        np.concatenate([m.variance for m in mixtures]),
+        np.concatenate([m.skew for m in mixtures]),
+    )
 
 
 def normal(z: Array) -> tuple[Array, Array]:
@@ -41,71 +63,62 @@ def normal(z: Array) -> tuple[Array, Array]:
     return np.where(z > 0.0, 1.0 - upper, upper), tail / sqrt(2.0 * np.pi)
 
 
-def skew_of(variance: float, third: float) -> float:
-    """Skewness from the second and third central moments, within what a Pearson III law is used for here."""
-    if variance <= 0.0:
-        return 0.0
-    return float(min(max(third / variance**1.5, 0.0), STEEPEST))
+def skewness(variance: Array, third: Array) -> Array:
+    """From the second and third central moments, within what a Pearson III law is used for here."""
+    safe = np.maximum(variance, 1e-12)
+    return np.minimum(np.maximum(third / safe**1.5, 0.0), STEEPEST)
 
 
-def pearson_quantile(part: Part, probability: float) -> float:
-    """Quantile of a shifted gamma with these moments, by the Wilson–Hilferty cube."""
-    z, deviation = Z[probability], sqrt(max(part.variance, 0.0))
-    if part.skew < STRAIGHT:
-        return part.mean + deviation * z
-    c = part.skew / 6.0
-    return part.mean + deviation * (max(1.0 + c * z - c * c, 0.0) ** 3 - 1.0) / (3.0 * c)
-
-
-def mixture_mean(parts: tuple[Part, ...]) -> float:
+def mean_of(mixture: Mixture) -> float:
     """Mean of the whole population."""
-    total = sum(part.weight for part in parts)
-    return sum(part.weight * part.mean for part in parts) / total
+    return float(mixture.weight @ mixture.mean / mixture.weight.sum())
 
 
-def mixture_cdf(parts: tuple[Part, ...], x: float) -> float:
-    """P(X ≤ x) over the whole population."""
-    return float(_Mixture(parts).cdf(np.array([x]))[0])
+def moments_of(mixture: Mixture) -> tuple[float, float, float]:
+    """Mean, variance and third central moment of the whole population."""
+    share = mixture.weight / mixture.weight.sum()
+    mean = float(share @ mixture.mean)
+    off, variance = mixture.mean - mean, mixture.variance
+    third = mixture.skew * variance**1.5 + 3.0 * off * variance + off**3
+    return mean, float(share @ (variance + off**2)), float(share @ third)
 
 
-def mixture_quantiles(parts: tuple[Part, ...], probabilities: tuple[float, ...]) -> tuple[float, ...]:
+def pearson_quantile(mean: float, variance: float, skew: float, probability: float) -> float:
+    """Quantile of a shifted gamma with these moments, by the Wilson–Hilferty cube."""
+    z, deviation = Z[probability], sqrt(max(variance, 0.0))
+    if skew < STRAIGHT:
+        return mean + deviation * z
+    c = skew / 6.0
+    return mean + deviation * (max(1.0 + c * z - c * c, 0.0) ** 3 - 1.0) / (3.0 * c)
+
+
+def cdf(mixture: Mixture, x: Array) -> Array:
+    """P(X ≤ x), by Wilson and Hilferty's cube root of each part's gamma; shape of `x`, one axis."""
+    weight = (mixture.weight / mixture.weight.sum())[:, None]
+    deviation = np.maximum(np.sqrt(np.maximum(mixture.variance, 0.0)), 1e-9)[:, None]
+    z = (x - mixture.mean[:, None]) / deviation
+    bent = mixture.skew[:, None] >= STRAIGHT
+    c = np.where(bent, mixture.skew[:, None], 1.0) / 6.0
+    cube = 1.0 + 3.0 * c * z
+    root = np.where(cube > 0.0, (np.cbrt(cube) - 1.0 + c**2) / c, FAR_BELOW)
+    whole: Array = (weight * normal(np.where(bent, root, z))[0]).sum(axis=0)
+    return whole
+
+
+def quantiles(mixture: Mixture, probabilities: Sequence[float]) -> tuple[float, ...]:
     """Quantiles over the whole population; of one part in closed form, of several on a grid refined around each."""
-    kept = tuple(part for part in parts if part.weight > 0.0)
-    if len(kept) == 1:
-        return tuple(pearson_quantile(kept[0], probability) for probability in probabilities)
-    mixture = _Mixture(kept)
-    coarse = mixture.support(COARSE)
-    known = np.maximum.accumulate(mixture.cdf(coarse))
+    if mixture.weight.size == 1:
+        part = float(mixture.mean[0]), float(mixture.variance[0]), float(mixture.skew[0])
+        return tuple(pearson_quantile(*part, probability) for probability in probabilities)
+    deviation = np.sqrt(np.maximum(mixture.variance, 0.0))
+    low = float((mixture.mean - 5.0 * deviation).min())
+    high = float((mixture.mean + (5.0 + 2.0 * mixture.skew) * deviation).max())
+    coarse = np.linspace(low, high, COARSE)
+    known = np.maximum.accumulate(cdf(mixture, coarse))
     at = np.minimum(np.maximum(np.searchsorted(known, probabilities), 1), COARSE - 1)
-    low, high = coarse[at - 1], coarse[at]
-    fine = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, FINE)
-    inside = mixture.cdf(fine.ravel()).reshape(fine.shape)
+    fine = coarse[at - 1][:, None] + (high - low) / (COARSE - 1) * np.linspace(0.0, 1.0, FINE)
+    inside = cdf(mixture, fine.ravel()).reshape(fine.shape)
     return tuple(
         float(np.interp(probability, np.maximum.accumulate(chance), x))
         for probability, chance, x in zip(probabilities, inside, fine, strict=True)
     )
-
-
-class _Mixture:
-    """The parts as columns, so that one pass over a grid serves all of them."""
-
-    def __init__(self, parts: tuple[Part, ...]) -> None:
-        weight, self.mean, variance, skew = np.array(parts, dtype=np.float64).T[:, :, None]
-        self.weight = weight / weight.sum()
-        self.deviation = np.maximum(np.sqrt(np.maximum(variance, 0.0)), 1e-9)
-        self.bent = skew >= STRAIGHT
-        self.c = np.where(self.bent, skew, 1.0) / 6.0
-
-    def cdf(self, x: Array) -> Array:
-        """P(X ≤ x), by Wilson and Hilferty's cube root of each part's gamma."""
-        z = (x - self.mean) / self.deviation
-        cube = 1.0 + 3.0 * self.c * z
-        root = np.where(cube > 0.0, (np.cbrt(cube) - 1.0 + self.c**2) / self.c, -40.0)
-        whole: Array = (self.weight * normal(np.where(self.bent, root, z))[0]).sum(axis=0)
-        return whole
-
-    def support(self, points: int) -> Array:
-        """A grid over all parts."""
-        skew = np.where(self.bent, 6.0 * self.c, 0.0)
-        low, high = self.mean - 5.0 * self.deviation, self.mean + (5.0 + 2.0 * skew) * self.deviation
-        return np.linspace(float(low.min()), float(high.max()), points)

@@ -35,13 +35,6 @@ class Network(NamedTuple):
     """Mean number at each station."""
 
 
-class Round(NamedTuple):
-    """One population of a station that serves in turn: the mean wait before service, and its load."""
-
-    wait: float
-    utilisation: float
-
-
 def machine_repairman(population: int, think: float, service: float, servers: int) -> Closed:
     """M/M/c//N: exponential thinking and service, `servers` repairmen."""
     closed = load_dependent(population, think, lambda j: min(j, servers) / service)
@@ -76,17 +69,19 @@ def exact_mva(population: int, think: float, demands: Sequence[float]) -> Networ
     return Network(throughput, response, tuple(queues.tolist()))
 
 
-def fifo_cycle(most: int, service: float, away: float) -> list[Round]:
-    """Waits at one first-come-first-served server of fixed service time, for 1 … `most` customers.
+def fifo_cycle(most: int, service: float, away: float) -> tuple[list[float], list[float]]:
+    """Mean wait and load of one first-come-first-served server of fixed service time, for 1 … `most` customers.
 
     Mean-value analysis with the residual of a fixed time, service / 2, in place of the exponential's; never below
-    what the server's own speed demands, most · service − (service + away). Customers are `away` on average, randomly.
+    what the server's own speed demands, customers · service − (service + away). Customers are `away` at random.
     """
-    rounds: list[Round] = []
+    waits, loads = [], []
     queue = busy = 0.0
+    alone = service + away
     for customers in range(1, most + 1):
-        wait = max(service * (queue - busy / 2.0), customers * service - (service + away), 0.0)
-        rate = customers / (away + service + wait)
+        wait = max(service * (queue - busy / 2.0), customers * service - alone, 0.0)
+        rate = customers / (alone + wait)
         queue, busy = rate * (service + wait), min(rate * service, 1.0)
-        rounds.append(Round(wait, busy))
-    return rounds
+        waits.append(wait)
+        loads.append(busy)
+    return waits, loads

@@ -1,7 +1,7 @@
 """When does a renewal process of steps first pass a given age, and how long is the step that straddles it?
 
-A step lasts t₀ plus a normal fluctuation plus a compound Poisson number of jumps. With S_m the length of m steps and the
-age a normal (D, s²), the mean time to the end of the straddling step is, by Wald's identity,
+A step lasts t₀ plus a normal fluctuation plus a compound Poisson number of jumps. With S_m the length of m steps and
+the age a normal (D, s²), the mean time to the end of the straddling step is, by Wald's identity,
 A = E[step] · (1 + Σ_m P(S_m < D)), and that step's mean length is M = A − Σ_m E[S_m; S_m < D] / m.
 """
 
@@ -115,4 +115,5 @@ def overflow(mean: Array, variance: Array, most: int, horizon: Array) -> Array:
     spread = np.sqrt(np.maximum(steps * variance[:, None] * (1.0 - steps / horizon[:, None]), 1e-12))
     drift = steps * (mean - most)[:, None]
     chance, density = normal(drift / spread)
-    return np.where(inside, (drift * chance + spread * density) / steps, 0.0).sum(axis=-1)
+    behind: Array = np.where(inside, (drift * chance + spread * density) / steps, 0.0).sum(axis=-1)
+    return behind

@@ -33,7 +33,8 @@ def poisson_chain(mean: float, size: int) -> Array:
     if mean <= 0.0:
         return np.ones(1)
     logs = np.arange(size) * np.log(mean) - log_factorials(_room(size))[:size]
-    return np.exp(logs - logs.max())
+    weights: Array = np.exp(logs - logs.max())
+    return weights
 
 
 def finite_chain(users: int, present: float, away: float) -> Array:
@@ -47,7 +48,8 @@ def finite_chain(users: int, present: float, away: float) -> Array:
     n = np.arange(users + 1)
     factorials = log_factorials(_room(users + 1))
     logs = n * np.log(present / away) - factorials[n] - factorials[users - n]
-    return np.exp(logs - logs.max())
+    weights: Array = np.exp(logs - logs.max())
+    return weights
 
 
 def shared(stretch: Array, chains: Sequence[Array]) -> Array:
@@ -61,16 +63,18 @@ def shared(stretch: Array, chains: Sequence[Array]) -> Array:
     logs = np.full(weights.size, -np.inf)
     logs[kept] = np.log(weights[kept])
     logs[1:] += np.cumsum(np.log(stretch[: weights.size - 1]))
-    law = np.exp(logs - logs.max())
-    return law / law.sum()
+    law: Array = np.exp(logs - logs.max())
+    law /= law.sum()
+    return law
 
 
 def births_and_deaths(births: float, times: Array) -> Array:
     """π(n) for n = 0 … times.size: Poisson births at rate `births`, `times[j − 1]` each one's stay with j present."""
     j = np.arange(1, times.size + 1)
     logs = np.concatenate([np.zeros(1), np.cumsum(np.log(births * times / j))])
-    law = np.exp(logs - logs.max())
-    return law / law.sum()
+    law: Array = np.exp(logs - logs.max())
+    law /= law.sum()
+    return law
 
 
 def relaxation(law: Array, times: Array) -> float:
