@@ -12,14 +12,15 @@ from dsd_plan.model.in_order import gap_variance, last_token_lag, share_in_order
 def test_a_long_stream_agrees(jitter: float) -> None:
     chance = np.random.default_rng(1)
     sent = np.arange(1_000_000, dtype=np.float64)
-    shown = np.maximum.accumulate(sent + jitter * chance.exponential(size=sent.size))
+    arrived = sent + jitter * chance.exponential(size=sent.size)
+    shown = np.maximum.accumulate(arrived)
     distinct = np.unique(shown)
     gaps = np.diff(distinct)
-    lags = (shown - sent)[1000:] - jitter
+    lags = (shown - arrived)[1000:]
     assert share_in_order(1.0, jitter) == pytest.approx(distinct.size / sent.size, rel=0.01)
     assert last_token_lag(1.0, jitter, 10_000).mean == pytest.approx(lags.mean(), rel=0.01, abs=0.004 * jitter)
     # (T − X)⁺ assumes one late token at a time.
-    assert gap_variance(1.0, jitter) == pytest.approx(gaps.var(), rel=0.05)
+    assert gap_variance(1.0, jitter) == pytest.approx(gaps.var(), rel=0.08)
 
 
 def test_two_tokens_at_once_wait_for_the_later_one() -> None:
