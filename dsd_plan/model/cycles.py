@@ -181,7 +181,7 @@ def _own_prefill(replica: _Replica, mates: _Mates, k: int) -> Array:
     """Length of the iteration that holds the session's prefill."""
     time, held = replica.time, replica.held
     stretch = (held.second / held.iteration**2 - 1.0) * held.busy
-    total = mean_iteration(time, mates.decodes, mates.prefills, mates.users) + time.prefill[k]
+    total: Array = mean_iteration(time, mates.decodes, mates.prefills, mates.users) + time.prefill[k]
     total = total + stretch * (mates.prefilling + mates.returning)
     if time.windows[k] > 0:
         # A fused prefill pays the draft's intercept only where no draft step does.
