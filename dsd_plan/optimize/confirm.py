@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -79,9 +79,11 @@ class Confirmation:
             self._readings[choice] = reading_of(self.observed[choice].pooled, self.evaluator.limits)
         return self.observed[choice]
 
-    def best(self, space: Space, name: str) -> Confirmed | None:
-        """The best plan of `space` that keeps every budget in the replay; None where there is none."""
-        seeds: tuple[Choice, ...] = ()
+    def best(self, space: Space, name: str, seeds: Sequence[Choice] = ()) -> Confirmed | None:
+        """The best plan of `space` that keeps every budget in the replay; None where there is none.
+
+        `seeds`: choices of the space that are known to be good.
+        """
         for _ in range(MOST_REPLAYS):
             found = search(Judge(self.evaluator, self.lens), space, seeds)
             if found.best is None:

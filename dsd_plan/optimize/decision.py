@@ -81,9 +81,9 @@ def _outcome(confirmation: Confirmation, space: Space, mode: Mode) -> Outcome:
 
 def _mixed(confirmation: Confirmation, space: Space, outcomes: list[Outcome]) -> list[Outcome]:
     """A plan of several modes, where that beats every plan of one."""
-    known = {outcome.confirmed.choice for outcome in outcomes if outcome.confirmed is not None}
+    known = [outcome.confirmed.choice for outcome in outcomes if outcome.confirmed is not None]
     keys = [outcome.confirmed.judged.key for outcome in outcomes if outcome.confirmed is not None]
-    confirmed = confirmation.best(space, "any mode")
+    confirmed = confirmation.best(space, "any mode", known)
     if confirmed is None or confirmed.choice in known or any(key <= confirmed.judged.key for key in keys):
         return []
     return [Outcome(MIXED, space, confirmed)]

@@ -28,6 +28,8 @@ RTT_RANGE_MS = (1.0, 200.0)
 ACCEPTANCE_RANGE = (0.2, 0.96)
 LOAD_SHARES_OF_KNEE = (0.1, 1.2)
 USUAL_WINDOW = 4
+CLEAR_LEAD = 0.3
+"""Lead in TPOT at windows that were best nearby which no other window makes up for."""
 UPWARD: tuple[int, ...] = (1,)
 BOTH_WAYS: tuple[int, ...] = (1, -1)
 
@@ -97,6 +99,18 @@ class Ground:
         found = [self._standing(contender, condition, near, directions) for contender in self.contenders]
         return tuple(sorted(found, key=lambda s: (_or_worst(s.tpot_ms), SIMPLEST_FIRST.index(s.mode))))
 
+    def surely(self, mode: Mode, condition: Condition, near: Mapping[Mode, int]) -> bool:
+        """Whether `mode` at its window in `near` is ahead of every other there by more than windows can move."""
+        times = {}
+        for contender in self.contenders:
+            times[contender.mode] = _or_worst(self.tpot_ms(contender, self._index(contender, near), condition))
+        others = [tpot_ms for other, tpot_ms in times.items() if other != mode]
+        return times[mode] < inf and all(times[mode] * (1.0 + CLEAR_LEAD) < tpot_ms for tpot_ms in others)
+
+    def _index(self, contender: Contender, near: Mapping[Mode, int]) -> int:
+        wanted = near.get(contender.mode, 0)
+        return min(range(len(contender.windows)), key=lambda i: abs(contender.windows[i] - wanted))
+
     def _standing(
         self, contender: Contender, condition: Condition, near: Mapping[Mode, int], directions: Sequence[int]
     ) -> Standing:
@@ -104,8 +118,7 @@ class Ground:
             return _or_worst(self.tpot_ms(contender, index, condition))
 
         last = len(contender.windows) - 1
-        wanted = near.get(contender.mode, 0)
-        here = min(range(last + 1), key=lambda i: abs(contender.windows[i] - wanted))
+        here = self._index(contender, near)
         if at(here) == inf:
             # Where the nearest window saturates, any other may be the one that does not.
             here = min(range(last + 1), key=at)

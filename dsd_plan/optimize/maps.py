@@ -17,19 +17,16 @@ from dsd_plan.optimize.ground import (
     Standing,
 )
 
-COLUMNS, ROWS = 13, 9
-COLUMNS_OF_MANY, ROWS_OF_MANY = 9, 6
-"""Grid where several workloads have maps, so that they take no longer together than one."""
-MOST_MAPPED = 3
-"""Workloads that get maps."""
+GRIDS = ((13, 9), (9, 7), (7, 5))
+"""Columns and rows where one, two or three workloads have maps, which together take about as long as one;
+further workloads get none."""
 
 
 def mode_maps(grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
     """Two maps for each of the first workloads that have a route, a draft and more than one mode."""
     mapped = [g for g in grounds if g.rtt_ms is not None and g.acceptance is not None and len(g.contenders) > 1]
-    mapped = mapped[:MOST_MAPPED]
-    columns, rows = (COLUMNS, ROWS) if len(mapped) == 1 else (COLUMNS_OF_MANY, ROWS_OF_MANY)
-    return tuple(found for ground in mapped for found in _maps_of(ground, columns, rows))
+    mapped = mapped[: len(GRIDS)]
+    return tuple(found for ground in mapped for found in _maps_of(ground, *GRIDS[len(mapped) - 1]))
 
 
 def _maps_of(ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]:

@@ -24,6 +24,8 @@ MOST_COMBINATIONS = 20_000
 """Joint assignments that best-first search may hold; beyond, one workload is changed at a time."""
 MOST_CALLS = 400
 """New predictions that the best-first part of one search may ask for."""
+MOST_TIE_CALLS = 80
+"""Of these, how many may go into plans that can win by TPOT alone, at the same objective and number of devices."""
 
 EXHAUSTIVE = "exhaustive under the model"
 MONOTONE = (
@@ -89,7 +91,7 @@ def search(
     for seed in seeds:
         front.offer(judge.judge(seed))
     large = within.size > most_combinations
-    if large or len(within.by_workload) > 1:
+    if large or (front.best is None and len(within.by_workload) > 1):
         # Where best-first follows, one start is enough to have something to beat.
         front.offer(descend(judge, within, bounds, starts=4 if large else 1))
     front.start()
@@ -155,10 +157,14 @@ class _Front:
 
     def promising(self) -> Iterator[_Node]:
         """Nodes that may hold a better choice, until there is none or the predictions are spent."""
+        tied = False
         while self._heap:
             key, _, node = heappop(self._heap)
             if not self.may_win(key):
                 break
+            if self.best is not None and key[:2] == self.best.key[:2] and not tied:
+                tied = True
+                self._last_call = min(self._last_call, self._evaluator.calls + MOST_TIE_CALLS)
             if self._evaluator.calls >= self._last_call:
                 self.bound = key[0]
                 return

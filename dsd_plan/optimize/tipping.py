@@ -61,10 +61,13 @@ def _tipping(ground: Ground, given: _Input) -> TippingPoint:
     near: dict[Mode, int] = dict(ground.near)
 
     def fastest(value: float) -> Mode | None:
+        if here is not None and ground.surely(here, given.at(value), near):
+            return here
         found = ground.standings(given.at(value), near)
         near.update({standing.mode: standing.window for standing in found})
         return found[0].mode if found[0].tpot_ms is not None else None
 
+    here: Mode | None = None
     here = fastest(given.now)
     nearest: tuple[float, float, Mode] | None = None
     for end in given.searched:
