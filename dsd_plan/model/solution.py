@@ -38,6 +38,8 @@ class StreamState:
     rate: float
     round: float
     request: float
+    first: Time
+    """From the prompt's arrival at the target to the first token: its mean and about its variance."""
     start: float = 0.0
     """Extra time before the first round, where the draft's prefill outlasts the target's."""
     wait: DraftWait | None = None
@@ -101,7 +103,7 @@ def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
     prefill = float(pool.surface.law[0]) + prefill_added_ms(pool, demand)
     request = demand.rounds.count.mean * round_ms + prefill
     rate = demand.rate if demand.users == 0 else demand.users / (demand.away + 1.2 * request)
-    return StreamState(rate, round_ms, request)
+    return StreamState(rate, round_ms, request, Time(prefill))
 
 
 def delay_of(demand: Demand) -> Time:
@@ -145,12 +147,19 @@ def _solve_pool(
     table, live = _live(target, cycle, classes, pool, start, users, open_rates, outside)
     for k, (demand, state) in enumerate(zip(mine, known, strict=True)):
         state.round = live.round[k].mean
-        chance, memory = live.memory[k]
-        first = live.prefill[k].mean + chance * memory.mean
-        state.request = rounds[k] * state.round + first + float(live.transient[k]) + state.start
+        state.first = _first_token(table, live, cycle, k)
+        state.request = rounds[k] * state.round + state.first.mean + float(live.transient[k]) + state.start
         if demand.users > 0:
             state.rate = demand.users / (demand.away + state.request)
     return PoolSolution(mine, pool, time, classes, cycle, table, live, delays, away)
+
+
+def _first_token(table: ByOthers, live: Live, cycle: Cycles, k: int) -> Time:
+    """Queueing, prefill and memory; the wait for an iteration's end is about uniform up to twice its mean."""
+    seen, (chance, memory) = live.seen[k], live.memory[k]
+    jobs = float(seen @ table.jobs[: seen.size])
+    residual = float(np.interp(jobs, cycle.held.jobs, cycle.held.residual))
+    return Time(live.prefill[k].mean + chance * memory.mean, live.prefill[k].variance + residual**2 / 3.0)
 
 
 def _away(delays: tuple[Time, ...], states: list[StreamState]) -> Away:
@@ -273,10 +282,9 @@ def _between(old: DraftWait, new: DraftWait) -> DraftWait:
 def _late_start(demand: Demand, state: StreamState) -> float:
     """E[(draft's wait and prefill − TTFT)⁺], with a normal difference."""
     wait = state.wait.mean if state.wait is not None else 0.0
-    first = state.request - demand.rounds.count.mean * state.round - state.start
-    ttft = demand.prompt_up.mean + first + demand.first_down.mean
-    late = wait + demand.draft_prefill - ttft
-    spread = np.sqrt(wait**2 + demand.prompt_up.variance + demand.first_down.variance + (0.2 * first) ** 2)
+    ttft = demand.prompt_up.plus(state.first).plus(demand.first_down)
+    late = wait + demand.draft_prefill - ttft.mean
+    spread = float(np.sqrt(wait**2 + ttft.variance))
     if spread < 1e-9:
         return max(late, 0.0)
     chance, density = normal(np.array([late / spread]))
