@@ -67,7 +67,8 @@ def verdict(case: Case) -> Verdict:
     if answer == "yes":
         at_the_edge = any(candidate.mode == "distributed" for candidate in case.speculative.choice.candidates)
         edge = "" if at_the_edge else break_even_words(case)
-        sentence = f"{_how(case, case.speculative)}: {_numbers(case, case.speculative)}, {_gain(case)}{edge}."
+        where = f"{_how(case, case.speculative)}{', not at the edge' if edge else ''}"
+        sentence = f"{where}: {_numbers(case, case.speculative)}, {_gain(case)}{edge}."
         return Verdict(answer="yes", sentence=sentence, saves=_saves(case), measure_next=_declared(case))
     if answer == "no":
         return Verdict(answer="no", sentence=_not_worth_it(case), saves=_saves(case), measure_next=_declared(case))

@@ -19,6 +19,14 @@ ACCEPTANCE_HELP = (
     "round are all accepted. The band is the 95 % interval of what was recorded; a dashed line with hollow points is a "
     "law that somebody declared."
 )
+SAMPLED = (
+    "the target's tokens were sampled. Greedy decoding accepts more, above all with small models, whose greedy text "
+    "soon repeats itself; measured that way, acceptance would flatter the plan."
+)
+GREEDY = (
+    "greedy decoding, which accepts more than sampling does, above all with small models, whose greedy text soon "
+    "repeats itself. It flatters a plan for users who sample."
+)
 ABOUT_ACCEPTANCE = ("temperature", "greedy", "acceptance")
 
 
@@ -119,11 +127,11 @@ def _acceptance_words(study: Study) -> list[Block]:
     found: list[Block] = []
     for evidence in study.acceptance:
         if evidence.temperature is not None and not is_declared(evidence.source):
-            sampled = "the target's tokens were sampled" if evidence.temperature > 0 else "greedy decoding"
+            sampled = SAMPLED if evidence.temperature > 0 else GREEDY
             found.append(
                 Prose(
                     f"Acceptance of {isolated(evidence.draft)} + {isolated(evidence.target)} was recorded at "
-                    f"temperature {given(evidence.temperature)}: {sampled}."
+                    f"temperature {given(evidence.temperature)}: {sampled}"
                 )
             )
     said = [*study.story, *study.predicted.notes, *study.replayed.notes]
