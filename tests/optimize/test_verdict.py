@@ -61,6 +61,14 @@ def test_yes_where_the_edge_saves_targets() -> None:
     assert found.plan.assignments[0].mode == "distributed"
 
 
+def test_yes_beside_the_target_says_what_the_edge_would_take() -> None:
+    found = study(scenario(rtt_ms=80.0, minimize="tpot"))
+    assert found.verdict.answer == "yes"
+    assert found.plan.assignments[0].mode == "fused"
+    assert re.match(r"Draft beside the target on gpu with window \d, not at the edge: ", found.verdict.sentence)
+    assert "from the edge, at 80 ms round trip a round of window" in found.verdict.sentence
+
+
 def test_no_where_drafting_is_slow_and_the_way_is_long() -> None:
     found = study(SLOW_DRAFTS)
     assert found.verdict.answer == "no"
