@@ -11,6 +11,8 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import BudgetCheck
 
 FLEET = "fleet"
+BETWEEN_TOKENS = ("tpot", "itl")
+"""Metrics of the time between tokens, which requests of a single token do not have."""
 
 Reading = Mapping[tuple[str, str], float | None]
 """Value by (scope, quantity): a workload's name or "fleet", and e.g. "tpot_p95_ms"; None: not known."""
@@ -74,6 +76,9 @@ def quantity_of(performance: Performance, scope: str, quantity: str) -> float | 
         return workload.slo_attainment
     metric, statistic = quantity.removesuffix("_ms").split("_")
     latency: float | None = getattr(getattr(workload, f"{metric}_ms"), statistic)
+    ended = performance.steady and workload.e2e_ms.mean is not None
+    if latency is None and metric in BETWEEN_TOKENS and ended:
+        return 0.0  # requests of one token end without a gap that could be too long
     return latency
 
 

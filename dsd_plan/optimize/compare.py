@@ -19,6 +19,8 @@ from dsd_plan.optimize.evidence import survival_bounds
 from dsd_plan.optimize.objective import Judge, tpot_weights
 from dsd_plan.optimize.search import search
 
+NOTHING_KNOWN = 1.0
+"""Half-width of a ratio of which one replication, or a trace that may saturate the plan, tells nothing."""
 LEAST_ERROR = 0.005
 """No ratio is believed to be known better: profiles and traces are rounded, too."""
 # 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom; 1.96 beyond.
@@ -105,16 +107,17 @@ def _replay_error(one: Confirmed, other: Confirmed, measure: Measure) -> float:
         freedom = len(logs) - 1
         t = STUDENT_T[freedom - 1] if freedom <= len(STUDENT_T) else 1.96
         return t * float(np.std(logs, ddof=1)) / sqrt(len(logs))
-    return sqrt(_own_error(one.observed.pooled) ** 2 + _own_error(other.observed.pooled) ** 2)
+    own = [_own_error(one.observed.pooled), _own_error(other.observed.pooled)]
+    return NOTHING_KNOWN if None in own else sqrt(sum(error**2 for error in own if error is not None))
 
 
-def _own_error(performance: Performance) -> float:
-    """Widest relative half-width of any workload's mean TPOT; 0 where the replay gave no interval."""
-    widest = 0.0
+def _own_error(performance: Performance) -> float | None:
+    """Widest relative half-width of any workload's mean TPOT; None where the replay gave no interval."""
+    widest: float | None = None
     for workload in performance.workloads:
         bounds = (workload.ci or {}).get("tpot_ms.mean")
         if bounds is not None and workload.tpot_ms.mean:
-            widest = max(widest, (bounds[1] - bounds[0]) / 2.0 / workload.tpot_ms.mean)
+            widest = max(widest or 0.0, (bounds[1] - bounds[0]) / 2.0 / workload.tpot_ms.mean)
     return widest
 
 
@@ -139,7 +142,7 @@ def _acceptance_error(confirmation: Confirmation, one: Confirmed, other: Confirm
             try:
                 values.append(measure(evaluator.predict(deployed)))
             except UnstableError:
-                return 1.0  # within the trace's error the plan saturates: nothing is known
+                return NOTHING_KNOWN  # within the trace's error the plan saturates
         if not values[0] or not values[1]:
             return 0.0
         ends.append(log(values[0] / values[1]))

@@ -71,7 +71,9 @@ def why_infeasible(evaluator: Evaluator, space: Space, lens: Lens) -> Infeasible
         device, saturation = nearest.saturated
         advice = [*more, f"lower the load below {1.0 / saturation:.0%} of today's"]
         return InfeasibleError(f"{device}: saturation", 1.0, saturation, "; or ".join(advice))
-    return InfeasibleError("the scenario", 0.0, 0.0, "no assignment of workloads to devices can be deployed together")
+    misfits = dict.fromkeys(trial.misfit for trial in evaluator.trials() if trial.misfit is not None)
+    advice_text = "; ".join(misfits) or "its devices cannot serve all workloads at once: give each target its own type"
+    return InfeasibleError("a plan that can be deployed", 1.0, 0.0, advice_text)
 
 
 def _is_whole(evaluator: Evaluator, trial: Trial) -> bool:

@@ -12,7 +12,7 @@ from dsd_plan.domain.study import Verdict
 from dsd_plan.model import break_even_with
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
-from dsd_plan.optimize.compare import Ratio
+from dsd_plan.optimize.compare import NOTHING_KNOWN, Ratio
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.evidence import acceptance_evidence
@@ -274,6 +274,8 @@ def _measure_next(case: Case) -> str | None:
             f"Run both plans on the real devices: model and replay differ by {percent(errors[largest])} about their "
             f"ratio, more than the difference of {percent(gain)} between them."
         )
+    if errors[largest] >= NOTHING_KNOWN:
+        return "Replay at least two replications: one leaves no interval to judge a difference by."
     return (
         f"Replay with about {ceil(max(4.0, (errors[largest] / gain) ** 2)):,} times as many requests: the replay's own "
         f"error of {percent(errors[largest])} hides the difference of {percent(gain)}."

@@ -62,7 +62,15 @@ def test_a_budget_that_only_the_model_keeps_is_not_kept() -> None:
     assert not check.kept
     assert check.replayed is not None
     assert check.replayed.point == pytest.approx(1.1 * (check.predicted or 0.0))
-    unknown = replace(
-        predicted, workloads=(replace(predicted.workloads[0], tpot_ms=predicted.workloads[0].tpot_ms.__class__()),)
-    )
-    assert [check.kept for check in budget_checks(given, predicted, unknown)] == [False]
+
+
+def test_requests_of_one_token_keep_every_budget_between_tokens() -> None:
+    """There is no gap that could be too long; without a steady state nothing is kept."""
+    given = scenario(workloads=(chat(tpot_p95_ms=30.0, itl_p99_ms=50.0, ttft_p95_ms=900.0),))
+    plain = space_of(given).by_workload[0][:1]
+    predicted = stub_model.predict(deploy(given, plan_of(given, Choice(plain, full_counts(given, plain)))))
+    unknown = predicted.workloads[0].tpot_ms.__class__()
+    one_token = replace(predicted.workloads[0], tpot_ms=unknown, itl_ms=unknown)
+    assert all(check.kept for check in budget_checks(given, replace(predicted, workloads=(one_token,)), None))
+    nothing = replace(one_token, ttft_ms=unknown, e2e_ms=unknown)
+    assert not any(check.kept for check in budget_checks(given, replace(predicted, workloads=(nothing,)), None))

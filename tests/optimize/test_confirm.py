@@ -95,7 +95,7 @@ def test_a_replay_without_a_steady_state_is_a_broken_budget() -> None:
         seen = inside(plan)
         if plan.deployments[0].count > replicas(smallest):
             return seen
-        workloads = tuple(replace(w, tpot_ms=unknown, ttft_ms=unknown) for w in seen.pooled.workloads)
+        workloads = tuple(replace(w, tpot_ms=unknown, ttft_ms=unknown, e2e_ms=unknown) for w in seen.pooled.workloads)
         return Observation(replace(seen.pooled, workloads=workloads, steady=False))
 
     best, _, story = confirm(GIVEN, observe)

@@ -18,7 +18,7 @@ from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.errors import InfeasibleError
 from dsd_plan.optimize.candidates import Choice, full_counts, space_of
 from dsd_plan.optimize.compare import Ratio, mean_tpot, price_ratio, ratio_of
-from dsd_plan.optimize.confirm import Confirmation, Observe
+from dsd_plan.optimize.confirm import Confirmation, Observation, Observe
 from dsd_plan.optimize.evaluate import Evaluator
 from dsd_plan.optimize.run import optimize
 from tests.optimize import stub_model
@@ -247,3 +247,17 @@ def test_a_price_is_sure_where_budgets_leave_room() -> None:
     assert sure.low == sure.point == sure.high
     unsure = price_ratio(confirmation, [space.purely("fused")], space.purely("target_only"), 0.7)
     assert unsure is None or unsure.low < unsure.high
+
+
+def test_one_replication_decides_nothing() -> None:
+    given = level_scenario()
+    inside = observer(given)
+
+    def observe(plan: Plan) -> Observation:
+        pooled = inside(plan).pooled
+        return Observation(replace(pooled, workloads=tuple(replace(w, ci=None) for w in pooled.workloads)))
+
+    found = study(given, observe)
+    assert found.verdict.answer == "undecided"
+    assert found.verdict.measure_next is not None
+    assert "at least two replications" in found.verdict.measure_next
