@@ -215,7 +215,7 @@ def _gathering(replica: _Replica, own: Array, round_ms: Array) -> Array:
     returning = held.decodes * ~classes.streamed
     turns = np.maximum(np.where(classes.streamed, np.inf, round_ms) / held.iteration[:, None], 1.0)
     echo = (returning * held.marginal * (1.0 - 1.0 / turns)).sum(axis=-1) / held.iteration
-    echo = np.minimum(echo, STRONGEST_ECHO)[:, None]
+    echo = np.clip(echo, 0.0, STRONGEST_ECHO)[:, None]
     gathered: Array = (own - held.iteration[:, None]) * echo / (1.0 - echo)
     return gathered
 

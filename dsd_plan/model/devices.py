@@ -12,6 +12,7 @@ from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.step_time import StepSurface
+from dsd_plan.model.batches import mean_iteration
 from dsd_plan.model.saturation import draft_saturation, target_saturation
 from dsd_plan.model.solution import PoolSolution, Solution
 from dsd_plan.model.traffic import Demand
@@ -35,7 +36,7 @@ class Load:
     busy: float
     """Share of a replica's time that it steps; `drafting` is the share of that spent on fused draft steps."""
     drafting: float
-    mean_batch: float | None
+    mean_batch: float
 
 
 def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solution) -> tuple[DeviceUse, ...]:
@@ -60,7 +61,7 @@ def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solut
 
 def load_of(solved: PoolSolution, rates: Array) -> Load:
     """Averages over the number of live sessions; `rates` are the classes' requests per ms."""
-    held, law, pool = solved.cycles.held, solved.live.law, solved.pool
+    held, law, pool, classes = solved.cycles.held, solved.live.law, solved.pool, solved.classes
     sessions = np.minimum(np.arange(law.size) * solved.table.unit, pool.together * pool.places) / pool.together
     # Beyond the grid, which ends one job short of a full batch, batches are full.
     population = np.append(solved.table.population, solved.table.full)
@@ -69,19 +70,27 @@ def load_of(solved: PoolSolution, rates: Array) -> Load:
     # The chance of an empty queue falls exponentially, so that its logarithm is what may be interpolated.
     empty = np.exp(np.interp(jobs, held.jobs, np.log(np.maximum(held.empty, 1e-300))))
     empty = np.where(jobs > held.jobs[-1], empty * np.maximum(pool.cap - jobs, 0.0), empty)
-    busy = jobs / np.maximum(jobs + empty, 1e-300)
-    iteration = np.interp(jobs, grid, np.append(held.iteration, pool.full_ms))
-    running = float(law @ busy)
-    per_ms = float(law @ (busy / iteration))
-    mean_jobs = float((law * busy) @ jobs) / running if running > 0.0 else 0.0
-    decodes = np.array([[np.interp(mean_jobs, held.jobs, column) for column in held.decodes.T]])
-    drafting = float(solved.time.drafting_ms(decodes, solved.classes.users, None)[0])
-    whole = float(np.interp(mean_jobs, held.jobs, held.iteration))
-    offered = float(rates @ (solved.classes.rounds + 1.0)) / pool.replicas
-    batch = offered / per_ms if per_ms > 0.0 else None
-    return Load(
-        running, min(drafting / whole, 1.0), None if batch is None else min(max(batch, 1.0), float(solved.pool.cap))
-    )
+    # A session by itself is never in a batch with another.
+    alone = np.minimum(np.maximum(2.0 - sessions, 0.0), 1.0)
+    held_jobs = np.maximum(alone + (1.0 - alone) * (jobs + empty), 1.0)
+    rate = law * jobs / np.interp(jobs, grid, np.append(held.iteration, pool.full_ms))
+    batch = min(float(rate.sum() / (rate / held_jobs).sum()), float(pool.cap)) if rate.any() else 1.0
+    offered = float(rates @ (classes.rounds + 1.0)) / pool.replicas
+    decodes = batch * rates * classes.rounds / (offered * pool.replicas)
+    prefills = batch * rates / (offered * pool.replicas)
+    whole = float(mean_iteration(solved.time, decodes[None, :], prefills[None, :], classes.users)[0])
+    drafting = float(solved.time.drafting_ms(decodes[None, :], classes.users, None)[0])
+    # Whoever streams is in every iteration, so that one runs; of those who return, the work is surer than the idling.
+    absent = max(1.0 - float(classes.sessions @ classes.streamed), 0.0)
+    nobody = np.where(sessions < 1.0, 1.0 - sessions * (1.0 - absent), absent ** np.maximum(sessions, 1.0))
+    if pool.together > 1:
+        # Sessions join the emptiest replica but leave any: between as evenly as can be and at random.
+        anywhere = (1.0 - (1.0 - absent) / pool.together) ** (sessions * pool.together)
+        nobody = (nobody + anywhere) / 2.0
+    running = 1.0 - nobody * (1.0 - jobs / np.maximum(jobs + empty, 1e-300))
+    always = float(decodes @ classes.streamed + prefills @ classes.streamed) / batch
+    busy = always * float(law @ running) + (1.0 - always) * offered / batch * whole
+    return Load(min(busy, 1.0), min(drafting / whole, 1.0), batch)
 
 
 def _target(pool: TargetPool, demands: tuple[Demand, ...], rates: Array, solved: PoolSolution, count: int) -> DeviceUse:

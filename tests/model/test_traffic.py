@@ -1,0 +1,107 @@
+"""Rounds of laws and recordings, lengths of recordings, and messages: hand-worked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dsd_plan.domain.acceptance import AcceptanceLaw, RoundTrace, TokenTrace, TraceMetadata
+from dsd_plan.domain.network import Hop
+from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.model.moments import Time, message_ms, product
+from dsd_plan.model.traffic import demands_of, rounds_along, rounds_of
+from tests.model.systems import Chat, system
+
+ABOUT = TraceMetadata(draft="small", target="big", tokenizer_hash="x", proposal="argmax", recorder="test", version="0")
+
+
+def recorded(*requests: str) -> TokenTrace:
+    return TokenTrace(
+        metadata=ABOUT,
+        request_id=np.repeat(np.arange(len(requests)), [len(bits) for bits in requests]),
+        match=np.array([int(bit) for bits in requests for bit in bits], dtype=np.uint8),
+    )
+
+
+def test_rounds_along_a_recording() -> None:
+    # Window 2. From the first request: 11|0 → 3 tokens, 10 → 2 tokens; from the second: 0 → 1, 11|0 wraps → 3, ….
+    counts, accepted = rounds_along(recorded("11010", "011"), 2, 5)
+    assert counts.tolist() == [2.0, 3.0]
+    # First request accepts 2, 1; second 0, 2, then 1 (the place after the wrapped miss): 6 of 10 proposals.
+    assert accepted == pytest.approx(6 / 10)
+
+
+def test_a_recording_without_a_miss_accepts_every_window() -> None:
+    counts, accepted = rounds_along(recorded("1111"), 3, 10)
+    assert counts.tolist() == [3.0]
+    assert accepted == 1.0
+
+
+def test_requests_of_a_recording_differ() -> None:
+    easy, hard = "1" * 40, "0" * 40
+    rounds = rounds_of(demands(acceptance=recorded(easy, hard), window=4, output=21)[0].stream)
+    assert rounds.count.mean == pytest.approx((4 + 20) / 2)
+    assert rounds.count.variance == pytest.approx(64.0)
+
+
+def test_rounds_of_a_round_trace_follow_its_survival() -> None:
+    trace = RoundTrace(ABOUT, np.zeros(4, int), np.full(4, 2), np.array([2, 1, 0, 1]))
+    by_trace = rounds_of(demands(acceptance=trace, window=2)[0].stream)
+    by_law = rounds_of(demands(acceptance=AcceptanceLaw(survival=(0.75, 0.25)), window=2)[0].stream)
+    assert by_trace.count.mean == pytest.approx(by_law.count.mean)
+    assert by_trace.accepted == pytest.approx(0.5)
+
+
+def demands(**chat: object) -> tuple:
+    return demands_of(system(Chat(**chat)))  # type: ignore[arg-type]
+
+
+def test_a_recording_of_requests_counts_by_its_lengths() -> None:
+    requests = RequestTrace(np.array([0.0, 1.0, 4.0]), np.array([100, 200, 300]), np.array([1, 11, 31]))
+    found = demands(mode="target_only", requests=requests)[0]
+    assert found.rate == pytest.approx(2 / 4 / 1000)
+    assert found.lengths.prompt == 200.0
+    assert found.lengths.prompt_square == pytest.approx((1e4 + 4e4 + 9e4) / 3)
+    assert found.rounds.count.mean == pytest.approx(40 / 3)
+    # Plain decoding takes a round for every token after the first, whatever the length.
+    assert found.rounds.per_token == 1.0
+    assert found.lengths.most_kv == 331.0
+
+
+def test_short_requests_waste_more_of_their_last_round() -> None:
+    requests = RequestTrace(np.array([0.0, 1.0]), np.array([10, 10]), np.array([2, 42]))
+    mixed = demands(requests=requests, window=4, per_token=1.0)[0].rounds
+    # 1 round for 1 token, 9 rounds for 41: the mean of the ratios, not the ratio of the means.
+    assert mixed.per_token == pytest.approx((1.0 + 9 / 41) / 2)
+    assert mixed.count.mean == pytest.approx(5.0)
+
+
+def test_closed_users_and_the_draft_device() -> None:
+    found = demands(rate_per_s=None, users=7, think_s=1.5, prompt=100, window=3, rtt_ms=30.0)[0]
+    assert (found.rate, found.users, found.think) == (0.0, 7, 1500.0)
+    assert found.draft == pytest.approx(3 * 5.0)
+    assert found.draft_prefill == pytest.approx(5.0 + 100 * 0.1)
+    assert found.away == pytest.approx(1500.0 + 30.0)
+
+
+def test_cumulants_of_a_message() -> None:
+    hop = Hop(mean_ms=10.0, jitter_cv=0.5, mbps=1.0, loss=0.0, rtt_ms=20.0)
+    assert message_ms((hop, hop), 125.0) == pytest.approx((22.0, 2 * 25.0, 2 * 2 * 125.0))
+    lossy = message_ms((hop._replace(jitter_cv=0.0, loss=0.5),), 0.0)
+    # One resending on average (geometric: variance 2, third moment 6), each of 20 ms.
+    assert lossy == pytest.approx((30.0, 2 * 400.0, 6 * 8000.0))
+
+
+def test_product_of_a_count_and_a_time() -> None:
+    # 1 or 3 rounds of 1 or 2 ms, all with equal chance: 1, 2, 3, 6.
+    found = product(Time(2.0, 1.0, 0.0), Time(1.5, 0.25, 0.0))
+    values = np.array([1.0, 2.0, 3.0, 6.0])
+    assert found == pytest.approx((3.0, values.var(), ((values - 3.0) ** 3).mean()))
+
+
+def test_shares_of_a_workload_keep_their_sum() -> None:
+    deployed = system(Chat(), Chat(mode="target_only", rate_per_s=3.0))
+    assert sum(d.rate for d in demands_of(deployed)) == pytest.approx(0.004)
+    assert replace(demands_of(deployed)[0], rate=0.5).rate == 0.5
