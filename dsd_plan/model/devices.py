@@ -83,11 +83,11 @@ def load_of(solved: PoolSolution, rates: Array) -> Load:
     # Whoever streams is in every iteration, so that one runs; of those who return, the work is surer than the idling.
     absent = max(1.0 - float(classes.sessions @ classes.streamed), 0.0)
     nobody = np.where(sessions < 1.0, 1.0 - sessions * (1.0 - absent), absent ** np.maximum(sessions, 1.0))
+    running = 1.0 - nobody * (1.0 - jobs / np.maximum(jobs + empty, 1e-300))
     if pool.together > 1:
         # Sessions join the emptiest replica but leave any: between as evenly as can be and at random.
-        anywhere = (1.0 - (1.0 - absent) / pool.together) ** (sessions * pool.together)
-        nobody = (nobody + anywhere) / 2.0
-    running = 1.0 - nobody * (1.0 - jobs / np.maximum(jobs + empty, 1e-300))
+        anyone = 1.0 - (1.0 - 1.0 / pool.together) ** (sessions * pool.together)
+        running -= (1.0 - absent) / 2.0 * np.maximum(running - anyone, 0.0)
     always = float(decodes @ classes.streamed + prefills @ classes.streamed) / batch
     busy = always * float(law @ running) + (1.0 - always) * offered / batch * whole
     return Load(min(busy, 1.0), min(drafting / whole, 1.0), batch)
