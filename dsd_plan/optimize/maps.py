@@ -32,9 +32,9 @@ def mode_maps(grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
 def _maps_of(ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]:
     assert ground.rtt_ms is not None
     assert ground.acceptance is not None
-    rtts = spaced_by_ratio(*RTT_RANGE_MS, columns)
-    acceptances = spaced_evenly(*ACCEPTANCE_RANGE, rows)
-    loads = spaced_evenly(*ground.load_range, rows)
+    rtts = through(ground.rtt_ms, spaced_by_ratio(*RTT_RANGE_MS, columns))
+    acceptances = through(ground.acceptance, spaced_evenly(*ACCEPTANCE_RANGE, rows))
+    loads = through(1.0, spaced_evenly(*ground.load_range, rows))
     return (
         ModeMap(
             workload=ground.workload,
@@ -84,6 +84,12 @@ def _cell(x: float, y: float, found: tuple[Standing, ...]) -> MapCell:
         margin=rival / best.tpot_ms - 1.0 if rival is not None and best.tpot_ms else None,
         tpot_ms={standing.mode: standing.tpot_ms for standing in found},
     )
+
+
+def through(here: float, values: tuple[float, ...]) -> tuple[float, ...]:
+    """`values` with the nearest moved to `here`, so that a map has a cell for the scenario as it is."""
+    nearest = min(range(len(values)), key=lambda index: abs(values[index] - here))
+    return (*values[:nearest], here, *values[nearest + 1 :])
 
 
 def spaced_by_ratio(low: float, high: float, count: int) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, full_counts, sp
 from dsd_plan.optimize.contenders import Contender, Explorer, contenders
 from dsd_plan.optimize.curves import knee, load_curves
 from dsd_plan.optimize.ground import Condition, Ground
-from dsd_plan.optimize.maps import mode_maps
+from dsd_plan.optimize.maps import mode_maps, through
 from dsd_plan.optimize.tipping import tipping_points
 from dsd_plan.optimize.variation import with_load
 from tests.optimize import stub_model
@@ -202,3 +202,9 @@ def test_a_contender_is_what_it_says() -> None:
         for window, choice in zip(contender.windows, contender.choices, strict=True):
             assert choice.candidates[0].mode == contender.mode
             assert (choice.candidates[0].window or 0) == window
+
+
+def test_a_map_passes_through_the_scenario_itself() -> None:
+    assert through(10.0, (1.0, 4.0, 9.0, 30.0)) == (1.0, 4.0, 10.0, 30.0)
+    assert through(500.0, (1.0, 200.0)) == (1.0, 500.0)
+    assert through(0.5, (1.0, 200.0)) == (0.5, 200.0)
