@@ -62,7 +62,7 @@ def _tipping(point: TippingPoint) -> tuple[Cell, ...]:
     return (
         named(point.workload),
         named(short_name(point.input)),
-        Number(point.now, unit, given=True),
+        Number(point.now, unit, given=point.input != "acceptance"),  # what was recorded was not written down
         Number(point.tips_at, unit, unknown="nowhere in the range"),
         named(becomes),
         Words(safe(f"{low} to {high}"), f"{low} to {high}"),
