@@ -21,6 +21,8 @@ from dsd_plan.optimize.search import search
 
 NOTHING_KNOWN = 1.0
 """Half-width of a ratio of which one replication, or a trace that may saturate the plan, tells nothing."""
+MOST_SLACK = 0.5
+"""Share by which budgets are loosened and tightened at most, to see which prices are sure."""
 LEAST_ERROR = 0.005
 """No ratio is believed to be known better: profiles and traces are rounded, too."""
 # 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom; 1.96 beyond.
@@ -169,6 +171,8 @@ def price_ratio(confirmation: Confirmation, spaces: Iterable[Space], other: Spac
     Prices are exact; what is not is which plans keep their latency budgets. So both are searched again with these
     budgets loosened and tightened by `error`: a price that survives this is sure.
     """
+
+    error = min(error, MOST_SLACK)
 
     def prices(space: Space) -> tuple[float, float, float]:
         found = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.scenario import Scenario
@@ -252,7 +252,8 @@ def _undecided(case: Case) -> str:
 def _between(ratio: Ratio, what: str) -> str:
     if ratio.low == ratio.high == 1.0:
         return f"{what} is the same as plain decoding's"
-    return f"{what} is {number(ratio.point)} times ({number(ratio.low)}–{number(ratio.high)}) plain decoding's"
+    between = f"{number(ratio.low)} or more" if ratio.high == inf else f"{number(ratio.low)}–{number(ratio.high)}"
+    return f"{what} is {number(ratio.point)} times ({between}) plain decoding's"
 
 
 def _measure_next(case: Case) -> str | None:
