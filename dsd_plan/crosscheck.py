@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -101,7 +100,8 @@ def _judged(agreement: Agreement) -> Agreement:
 def _error(predicted: float, observed: float) -> float:
     if observed == predicted:
         return 0.0
-    return predicted / observed - 1.0 if observed > 0.0 else inf
+    # Nothing is so many per cent of nothing: a prediction where nothing was observed is wrong by all of itself.
+    return predicted / observed - 1.0 if observed > 0.0 else 1.0
 
 
 def _pairs(predicted: Performance, observed: Performance) -> Iterator[tuple[str, str, float, Interval]]:
