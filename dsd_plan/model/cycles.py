@@ -62,7 +62,9 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
         prefill_ms[:, k] = _own_prefill(replica, mates, k)
         arrival[:, k] = _arrival_wait(replica, passages[k], k)
     round_ms = (nodes * away.chance).sum(axis=-1)
-    own_ms[:, streamed] += _gathering(replica, own_ms[:, streamed], round_ms)
+    own_ms[:, streamed] = np.maximum(own_ms + _gathering(replica, own_ms, round_ms), own_draft + time.intercept)[
+        :, streamed
+    ]
     round_ms[:, streamed] = own_ms[:, streamed]
     nodes[:, streamed] = own_ms[:, streamed, None]
     queueing = _queueing(replica, round_ms)

@@ -134,7 +134,8 @@ def _quantiles(laws: Sequence[tuple[float, Mixture | None]]) -> Quantiles:
         return Quantiles()
     law = known[0] if len(known) == 1 else together(known)
     p50, p95, p99 = quantiles(law, (0.50, 0.95, 0.99))
-    return Quantiles(mean=mean_of(law), p50=p50, p95=p95, p99=p99)
+    # A law of three moments may reach below zero where they are far from any gamma's.
+    return Quantiles(mean=mean_of(law), p50=max(p50, 0.0), p95=max(p95, 0.0), p99=max(p99, 0.0))
 
 
 def _attained(budgets: Budgets, latency: Latency) -> float:
@@ -183,7 +184,7 @@ def _round_parts(
         if demand.stream.draft is not None:
             up, down = demand.round_up.mean, demand.round_down.mean
             draft = demand.draft + (state.wait.mean if state.wait is not None else 0.0)
-        verify = moment.own - moment.draft
+        verify = max(moment.own - moment.draft, 0.0)
         wait = max(state.round - draft - up - down - verify, 0.0)
         many = rate * demand.rounds.count.mean
         total += many * np.array([draft, up, wait, verify, down])

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from dsd_plan.model.batches import Classes
 from dsd_plan.model.cycles import Cycles
 from dsd_plan.model.moments import Time
-from dsd_plan.queueing.population import averaging, births_and_deaths, finite_chain, poisson_chain, relaxation, shared
+from dsd_plan.queueing.population import (
+    averaging,
+    births_and_deaths,
+    cut,
+    finite_chain,
+    poisson_chain,
+    relaxation,
+    shared,
+)
 
 Array = NDArray[np.float64]
 
@@ -201,7 +209,7 @@ def live_sessions(
     closed = users > 0
     if not closed.any():
         law = births_and_deaths(float(rates.sum()) / table.unit, request)
-        seen = [law[:-1] / law[:-1].sum()] * users.size
+        seen = [cut(law, request.size)] * users.size
     else:
         at = _balance(table.request, users, rates, away, here)
         stretch, typical = request / request[at], table.request[at]
@@ -217,9 +225,9 @@ def live_sessions(
         for k in range(users.size):
             if closed[k]:
                 fewer = finite_chain(int(users[k]) - 1, float(here * typical[k]), float(elsewhere[k]))
-                seen.append(shared(stretch, [*chains[:k], fewer, *chains[k + 1 :]])[: stretch.size])
+                seen.append(cut(shared(stretch, [*chains[:k], fewer, *chains[k + 1 :]]), stretch.size))
             else:
-                seen.append(law[: stretch.size] / law[: stretch.size].sum())
+                seen.append(cut(law, stretch.size))
     forgetting = relaxation(law, request) + _return_rate(classes, users, away)
     return _averages(table, classes, law, seen, forgetting)
 
@@ -227,7 +235,7 @@ def live_sessions(
 def _balance(request: Array, users: NDArray[np.int64], rates: Array, away: Array, here: float) -> int:
     """The number of others at which as many sessions end as begin, near which π lies."""
     begun = np.where(users > 0, here * users / (away + request), rates) * request
-    enough = begun.sum(axis=-1) <= np.arange(request.shape[0])
+    enough = begun.sum(axis=-1) <= np.arange(1, request.shape[0] + 1)
     return int(np.argmax(enough)) if enough.any() else request.shape[0] - 1
 
 

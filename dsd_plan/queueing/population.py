@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 
 NEGLIGIBLE = 1e-250
 """Weights below this share of the largest carry no probability worth keeping, and no digits."""
+UNLIKELY = 1e-60
+"""Likewise of a single chain, before the stretch shifts what is likely."""
 
 
 @lru_cache(maxsize=8)
@@ -54,18 +56,32 @@ def finite_chain(users: int, present: float, away: float) -> Array:
 
 def shared(stretch: Array, chains: Sequence[Array]) -> Array:
     """π(n) for n = 0 … ; `stretch[j − 1]` is g(j). Scale it so that it is near 1 at the likely n."""
-    weights = np.ones(1)
-    size = stretch.size + 1
+    weights, start = np.ones(1), 0
     for chain in chains:
-        weights = np.convolve(weights, chain)[:size]
+        likely = np.flatnonzero(chain > UNLIKELY)
+        start += int(likely[0])
+        weights = np.convolve(weights, chain[likely[0] : likely[-1] + 1])
         weights /= weights.max()
+    size = min(start + weights.size, stretch.size + 1)
+    if start >= size:
+        start, weights = size - 1, np.ones(1)  # more are surely present than there are states: the last one
+    weights = weights[: size - start]
     kept = weights > NEGLIGIBLE
-    logs = np.full(weights.size, -np.inf)
-    logs[kept] = np.log(weights[kept])
-    logs[1:] += np.cumsum(np.log(stretch[: weights.size - 1]))
+    logs = np.full(size, -np.inf)
+    logs[start:][kept] = np.log(weights[kept])
+    logs[1:] += np.cumsum(np.log(stretch[: size - 1]))
     law: Array = np.exp(logs - logs.max())
     law /= law.sum()
     return law
+
+
+def cut(law: Array, size: int) -> Array:
+    """The law on the first `size` states; what lies beyond is counted in the last of them."""
+    if law.size <= size:
+        return law
+    kept = law[:size].copy()
+    kept[-1] += law[size:].sum()
+    return kept
 
 
 def births_and_deaths(births: float, times: Array) -> Array:
