@@ -32,6 +32,8 @@ def unsettled(deployed: Deployed, samples: Sequence[Sample]) -> tuple[str, ...]:
     Settled means that the number of live sessions and each workload's E2E do not trend from the first half to
     the second. A recorded stream has the trends it was recorded with, and is not asked.
     """
+    if not any(workload.requests for sample in samples for workload in sample.workloads.values()):
+        return ("no request was measured: the beginning and the end of so short a run are left out; replay more",)
     reasons = []
     if any(sample.refused > 0 for sample in samples):
         reasons.append(
