@@ -40,6 +40,9 @@ class LatencyStats:
     min: NonNegative | None = None
     mad: NonNegative | None = None
     """Median absolute deviation from the median."""
+    p50_low: NonNegative | None = None
+    p50_high: NonNegative | None = None
+    """95 % confidence interval of the median, between p50_low and p50_high."""
 
 
 @record
@@ -67,6 +70,30 @@ class LawFit:
 
 
 @record
+class HeldOut:
+    """How well the surface tells steps that it was not made from."""
+
+    points: Count
+    mean_error: NonNegative
+    """Mean |told/measured − 1|."""
+    max_error: NonNegative
+
+
+@record
+class LayerSlicing:
+    """A model too large to load, measured on some of its layers and scaled to all of them."""
+
+    layers: Count
+    """Of the whole model."""
+    measured_layers: tuple[Count, Count]
+    """The two depths that were measured."""
+    check: HeldOut | None = None
+    """Scaled against whole, where a model of the same kind could be measured both ways."""
+    check_model: str | None = None
+    """Which model that was."""
+
+
+@record
 class LatencyProfile:
     """Measured steps of one model on one device, or a declared law (no points) labelled as such."""
 
@@ -88,6 +115,11 @@ class LatencyProfile:
     power_source: Literal["nvml", "rapl", "declared", "none"] = "none"
     sustained: tuple[tuple[NonNegative, Positive], ...] | None = None
     """(seconds of continuous work, share of the initial speed left), where the device throttles."""
+    held_out: HeldOut | None = None
+    """Interpolation against steps measured inside the grid and left out of the points."""
+    slicing: LayerSlicing | None = None
+    citation: str | None = None
+    """Of an imported profile: who measured it, where it was published, under which licence."""
 
     def __hash__(self) -> int:
         # Its dict fields cannot be hashed; identity is enough to keep what was derived from it.

@@ -14,7 +14,7 @@ from dsd_plan.domain import not_yet
 from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
-from dsd_plan.domain.profile import LatencyProfile, LatencyStats, LawFit, ProfilePoint, StepLaw
+from dsd_plan.domain.profile import HeldOut, LatencyProfile, LatencyStats, LawFit, LayerSlicing, ProfilePoint, StepLaw
 from dsd_plan.domain.scenario import FleetBudgets, Pair, Scenario, Search
 from dsd_plan.domain.workload import Budgets, ClosedRequests, PoissonRequests, Workload
 from dsd_plan.files.acceptance import METADATA_KEYS
@@ -48,6 +48,8 @@ RECORDS: dict[str, type[Any]] = {
     "points": ProfilePoint,
     "latency_ms": LatencyStats,
     "fit": LawFit,
+    "held_out": HeldOut,
+    "slicing": LayerSlicing,
 }
 TABLES: dict[str, tuple[Column, ...]] = {
     "Acceptance trace, tokens": TOKENS,
