@@ -88,6 +88,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def available_memory_bytes() -> int | None:
+    """Memory that new work may take without swapping; None where the system does not tell."""
+    info = Path("/proc/meminfo")
+    if info.is_file():
+        for line in info.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def cpu_model() -> str:
     """The processor in words."""
     info = Path("/proc/cpuinfo")

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from dsd_plan.measure.grid import GridPoint
+from dsd_plan.measure.machine import available_memory_bytes
 from dsd_plan.pair.transformer import KvCache, Transformer
 
 
@@ -44,8 +45,39 @@ class Runner(Protocol):
         """Memory that one token adds to the cache."""
         ...
 
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """Memory that the model and its cache may fill; None where it is not known."""
+        ...
+
+    @property
+    def cpu_bound(self) -> bool:
+        """Whether a step keeps a core of this process busy all the time, as no step on an accelerator does."""
+        ...
+
+    @property
+    def details(self) -> dict[str, str | float | int | bool | None]:
+        """What else a reader must know to trust the numbers; goes to the profile's method."""
+        ...
+
+    @property
+    def software(self) -> dict[str, str]:
+        """Names and versions of libraries that run the steps."""
+        ...
+
+    def memory_bytes(self, point: GridPoint) -> int:
+        """Estimate of what a point needs: weights, cache and work space."""
+        ...
+
     def prepared(self, point: GridPoint) -> Callable[[], None]:
-        """One step of this kind, ready to be run again and again; it returns when the step is done."""
+        """One step of this kind, ready to be run again and again; it returns when the step is done.
+
+        A prefill point with context puts its new tokens on top of a cached prefix.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the model holds; no step is asked for afterwards."""
         ...
 
 
@@ -54,6 +86,7 @@ class TransformerRunner:
 
     backend = "numpy"
     precision = "float32"
+    cpu_bound = True
 
     def __init__(self, transformer: Transformer, model: str, seed: int = 0) -> None:
         self._transformer = transformer
@@ -61,6 +94,9 @@ class TransformerRunner:
         self.max_context = transformer.shape.max_context
         self.weight_bytes = transformer.shape.weight_bytes
         self.kv_bytes_per_token = transformer.shape.kv_bytes_per_token
+        self.memory_limit_bytes = available_memory_bytes()
+        self.details: dict[str, str | float | int | bool | None] = {}
+        self.software: dict[str, str] = {}
         self._rng = np.random.default_rng(seed)
         self._caches: dict[int, KvCache] = {}
 
@@ -75,6 +111,15 @@ class TransformerRunner:
             self._transformer.forward(tokens, cache)
 
         return step
+
+    def memory_bytes(self, point: GridPoint) -> int:
+        """Weights, and the caches of all batches measured so far: one is kept for every batch."""
+        kept = {*self._caches, point.batch}
+        return self.weight_bytes + sum(kept) * self.max_context * self.kv_bytes_per_token
+
+    def close(self) -> None:
+        """Forget the caches."""
+        self._caches.clear()
 
     def _cache(self, batch: int) -> KvCache:
         if batch not in self._caches:

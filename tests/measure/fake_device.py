@@ -50,6 +50,10 @@ class FakeRunner:
     max_context = 96
     weight_bytes = 3 * 2**30
     kv_bytes_per_token = 2**20
+    memory_limit_bytes: int | None = None
+    cpu_bound = True
+    details: dict[str, str | float | int | bool | None] = {"attention": "none"}
+    software: dict[str, str] = {"fake": "1.0"}
 
     def __init__(
         self,
@@ -60,10 +64,17 @@ class FakeRunner:
     ) -> None:
         self.clock = clock
         self.visits: list[GridPoint] = []
+        self.closed = False
         self._noise = noise
         self._cpu_share = cpu_share
         self._factor = factor
         self._rng = np.random.default_rng(0)
+
+    def memory_bytes(self, point: GridPoint) -> int:
+        return self.weight_bytes + point.batch * (point.context_tokens + point.new_tokens) * self.kv_bytes_per_token
+
+    def close(self) -> None:
+        self.closed = True
 
     def prepared(self, point: GridPoint) -> Callable[[], None]:
         self.visits.append(point)
