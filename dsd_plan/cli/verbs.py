@@ -43,6 +43,7 @@ VERBS: tuple[Entry, ...] = (
         "Measure how long a model's steps take on real hardware.",
         (
             Verb("device", "Measure the bundled pair on this machine.", "dsd_plan.cli.profile_device"),
+            Verb("import", "Convert measurements that others published.", "dsd_plan.cli.profile_import"),
             Verb("show", "Show what a profile holds and how well it is known.", "dsd_plan.cli.profile_show"),
             LaterVerb(
                 "link",
@@ -54,8 +55,8 @@ VERBS: tuple[Entry, ...] = (
                 "Measure a serving engine from outside.",
                 "write the engine's step times as a law into [devices.profiles]",
             ),
-            LaterVerb("compare", "Show where two profiles differ.", "read both with `profile show`"),
-            LaterVerb("merge", "Join profiles of one model on one device.", "measure the whole grid in one run"),
+            Verb("compare", "Show where two profiles differ.", "dsd_plan.cli.profile_compare"),
+            Verb("merge", "Join profiles of one model on one device.", "dsd_plan.cli.profile_merge"),
         ),
     ),
     Family(
