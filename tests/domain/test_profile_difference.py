@@ -64,7 +64,7 @@ def test_without_one_the_spread_gives_it() -> None:
 def test_few_samples_are_widened_as_students_t() -> None:
     assert log_error(point(10.0, samples=4)) == pytest.approx(3.182 / Z95 * 1.2533 * 0.1 / 2)
     for freedom, known in ((1, 12.706), (4, 2.776), (9, 2.262), (10, 2.228), (30, 2.0423), (1000, 1.9623)):
-        assert student_t95(freedom) == pytest.approx(known, abs=1.5e-3)
+        assert student_t95(freedom) == pytest.approx(known, abs=3e-3)
 
 
 def test_many_samples_take_the_spread_from_the_median_absolute_deviation() -> None:

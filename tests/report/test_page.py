@@ -13,7 +13,8 @@ import pytest
 from dsd_plan.domain.study import Study
 from dsd_plan.report import render_html
 from dsd_plan.report.markup import script_hash
-from dsd_plan.report.page import SECTIONS, plotly_source
+from dsd_plan.report.page import SECTIONS
+from dsd_plan.report.sheet import plotly_source
 from tests.report.studies import attack, full_study, hostile, measured_study, tiny_study
 
 LARGEST_PAGE_BYTES = 8_000_000
