@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from dsd_plan.domain.profile import LatencyProfile, LatencyStats, ProfilePoint
-from dsd_plan.errors import MeasurementError
+from dsd_plan.domain.profile import LatencyProfile
+from dsd_plan.measure.contention import Surroundings, crowded, drifted, others_cores, refuse, starved, surroundings
+from dsd_plan.measure.energy import Declared, Energy, active_power_w, idle_power_w, some_of, step_energies_j
 from dsd_plan.measure.fit import fit_step_law
-from dsd_plan.measure.grid import QUICK_GRID, Grid, GridPoint
+from dsd_plan.measure.grid import QUICK_GRID, Grid, GridPoint, that_fit
+from dsd_plan.measure.held_out import held_out_errors, held_out_points
 from dsd_plan.measure.machine import Blas, Clock, SystemClock, cores, cpu_model, pinned_threads, software
+from dsd_plan.measure.partial import Identity, Partial
 from dsd_plan.measure.runner import Runner
+from dsd_plan.measure.sampling import Visited
+from dsd_plan.measure.session import OnPartial, Progress, Session, mid_point
+from dsd_plan.measure.sustain import Sustained, sustained_run
 
-Progress = Callable[[int, int, str], None]
-"""(done, total, what is going on)."""
+if TYPE_CHECKING:
+    from dsd_plan.measure.power import PowerMeter
 
-VISIT_S = 0.025
-"""How long one visit to a grid point lasts, at least one step."""
-MOST_STEPS_A_VISIT = 16
-FEWEST_SAMPLES = 3
-SETTLED_SAMPLES = 12
-SETTLED_VISITS = 4
-SETTLED_ERROR = 0.005
-"""A point is settled when the standard error of its median is below this share of it, after so many samples and
-visits: the samples of one visit share one spell of the machine."""
-ANCHOR_S = 0.3
-"""How long the anchor is warmed up, and then timed, before and after everything else."""
-LEAST_CPU_SHARE = 0.9
-"""Processor seconds per wall second of a busy thread, below which something else was running instead."""
-MOST_DRIFT = 0.25
+Method = dict[str, str | float | int | bool | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is measured, and for how long."""
+
+    device: str
+    """What the profile calls it."""
+    grid: Grid = QUICK_GRID
+    budget_s: float = 20.0
+    """For each model."""
+    threads: int = 1
+    seed: int = 0
+    allow_contention: bool = False
+    hold_out: bool = True
+    """Whether points between the grid's nodes are measured to test the interpolation."""
+    sustain_s: float | None = None
+    meter: PowerMeter | None = None
+    energy_of_all: bool = False
+    """Whether the energy of every point is measured, not only of a dozen."""
+    declared: Declared = field(default_factory=Declared)
 
 
 def profile_device(
@@ -45,208 +59,245 @@ def profile_device(
     clock: Clock | None = None,
     on_progress: Progress | None = None,
 ) -> LatencyProfile:
-    """Measure decode, verify and prefill steps of ``runner`` over ``grid``.
+    """`profile_together` for one model and the usual settings."""
+    settings = Settings(
+        device=device,
+        grid=grid,
+        budget_s=budget_s,
+        threads=threads,
+        seed=seed,
+        allow_contention=allow_contention,
+    )
+    return profile_together((runner,), settings, clock=clock, on_progress=on_progress)[0]
+
+
+def profile_together(
+    runners: Sequence[Runner],
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    on_progress: Progress | None = None,
+    on_partial: OnPartial | None = None,
+    resume: Partial | None = None,
+) -> tuple[LatencyProfile, ...]:
+    """Measure decode, verify and prefill steps of ``runners`` over one grid, in the same rounds.
 
     Points are visited in rounds, each in its own random order, so that a slow spell of the machine falls on
-    all of them alike; a visit warms up and then times a few steps. Visits go to the points that are not
-    settled yet until ``budget_s`` is spent, or all are settled; every point has at least three samples,
-    whatever that takes. The cheapest step is timed before and after everything: their ratio is the drift.
+    all of them alike; a visit warms up and then times a few steps. Visits go to the points whose median is
+    not known to 3 % yet (95 % interval, over visits) until the budget is spent, or all are; every point has
+    at least three samples, whatever that takes. Random points between the grid's nodes are measured in the
+    same rounds, and tell the error of interpolation. The cheapest step is timed before and after everything:
+    their ratio is the drift.
 
-    Raises ``MeasurementError`` where the machine was not free (more runnable processes than cores, steps
-    that waited for a core, or drift beyond 25 %), unless ``allow_contention``; then the profile says so.
+    Raises ``MeasurementError`` where no step fits context or memory, where ``resume`` is of another
+    measurement, and where the machine was not free (others kept cores busy, steps that waited for a core, or
+    drift beyond 25 %), unless contention is allowed; then the profile says so.
     """
     clock = SystemClock() if clock is None else clock
-    load_before = clock.load()
-    _refuse(_crowded(load_before), runner, allow_contention)
-    with pinned_threads(threads) as blas:
-        began_s = clock.wall_s()
-        session = _Session(runner, clock, grid.points(runner.max_context), seed)
-        started_ms = session.anchor_ms()
-        _refuse(_starved(session.cpu_share()), runner, allow_contention)
-        session.run(budget_s, on_progress)
-        drift = session.anchor_ms() / started_ms - 1.0
+    found = _found(runners, settings)
+    name = "+".join(dict.fromkeys(runner.model for runner in runners))
+    before = surroundings(clock)
+    refuse(crowded(before, cores()), name, settings.allow_contention)
+    with pinned_threads(settings.threads) as blas:
+        began_s, others_before_s = clock.wall_s(), clock.others_cpu_s()
+        frequency_mhz = clock.frequency_mhz()
+        identity = _identity(runners, settings, found, blas)
+        session = Session(
+            runners, clock, [v for one in found for v in one.visited], settings.seed, identity, on_partial
+        )
+        if resume is not None:
+            session.resume(resume)
+        cpu_bound = all(runner.cpu_bound for runner in runners)
+        idle_w = None if settings.meter is None else idle_power_w(settings.meter, clock)
+        session.start()
+        refuse(starved(session.cpu_share(), cpu_bound), name, settings.allow_contention)
+        first_ms = [_cold_ms(session, one) if settings.sustain_s is not None else 0.0 for one in found]
+        session.run(settings.budget_s * len(runners), on_progress)
+        drift = session.drift()
+        during = Surroundings(others_cores(clock, others_before_s, began_s), None)
+        troubles = [
+            crowded(before, cores()),
+            crowded(during, cores(), "while it was measured"),
+            starved(session.cpu_share(), cpu_bound),
+            drifted(drift),
+        ]
+        contended = next((trouble for trouble in troubles if trouble is not None), None)
+        refuse(contended, name, settings.allow_contention)
+        energies = [_energy(one, settings, clock, idle_w, on_progress) for one in found]
+        sustained = [_sustained(one, ms, settings, clock, on_progress) for one, ms in zip(found, first_ms, strict=True)]
         seconds = clock.wall_s() - began_s
-    troubles = [_crowded(load_before), _starved(session.cpu_share()), _drifted(drift)]
-    contended = next((trouble for trouble in troubles if trouble is not None), None)
-    _refuse(contended, runner, allow_contention)
-    points = tuple(visited.measured() for visited in session.visited)
-    return LatencyProfile(
-        device=device,
+    shared: Method = _method(session, blas, settings) | {
+        "load_before": before.load,
+        "load_after": clock.load(),
+        "others_cores_before": _rounded(before.others_cores),
+        "others_cores_during": _rounded(during.others_cores),
+        "contention_by": before.judged_by,
+        "contention": contended,
+        "drift": round(drift, 4),
+        "clock_mhz": frequency_mhz,
+        "clock_mhz_after": clock.frequency_mhz(),
+        "seconds": round(seconds, 2),
+        "resumed": session.resumed,
+    }
+    return tuple(
+        _profile(one, settings, shared, software(blas), clock.now(), energy, lasting)
+        for one, energy, lasting in zip(found, energies, sustained, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is measured of one runner."""
+
+    runner: Runner
+    visited: tuple[Visited, ...]
+    left_out: int
+    """Points of the grid that do not fit the memory."""
+
+    @property
+    def nodes(self) -> tuple[Visited, ...]:
+        """The points of the grid."""
+        return tuple(visited for visited in self.visited if not visited.held_out)
+
+
+def _found(runners: Sequence[Runner], settings: Settings) -> tuple[_Found, ...]:
+    found = []
+    for index, runner in enumerate(runners):
+        all_points = settings.grid.points(runner.max_context)
+        limit = runner.memory_limit_bytes
+        points = that_fit(runner.model, all_points, runner.memory_bytes, limit)
+
+        def fits(point: GridPoint, runner: Runner = runner, limit: int | None = limit) -> bool:
+            return limit is None or runner.memory_bytes(point) <= limit
+
+        between = held_out_points(points, fits, settings.seed) if settings.hold_out else ()
+        visited = [Visited(point, index) for point in points] + [Visited(p, index, held_out=True) for p in between]
+        found.append(_Found(runner, tuple(visited), len(all_points) - len(points)))
+    return tuple(found)
+
+
+def _identity(runners: Sequence[Runner], settings: Settings, found: Sequence[_Found], blas: Blas) -> Identity:
+    points = [str(visited.point) for one in found for visited in one.visited]
+    digest = hashlib.sha256("\n".join(points).encode()).hexdigest()[:12]
+    return {
+        "device": settings.device,
+        "model": ", ".join(runner.model for runner in runners),
+        "backend": ", ".join(dict.fromkeys(runner.backend for runner in runners)),
+        "precision": ", ".join(dict.fromkeys(runner.precision for runner in runners)),
+        "weights": ", ".join(str(runner.weight_bytes) for runner in runners),
+        "details": "; ".join(f"{key} {value}" for runner in runners for key, value in runner.details.items()),
+        "threads": settings.threads,
+        "grid": settings.grid.name,
+        "points": f"{len(points)} points {digest}",
+        "cpu": cpu_model(),
+        "blas": blas.name,
+    }
+
+
+def _cold_ms(session: Session, one: _Found) -> float:
+    """The sustained step before anything has warmed the device."""
+    return session.step_ms(one.runner.prepared(mid_point([visited.point for visited in one.nodes])))
+
+
+def _energy(
+    one: _Found, settings: Settings, clock: Clock, idle_w: float | None, on_progress: Progress | None
+) -> Energy:
+    meter = settings.meter
+    if meter is None:
+        return Energy()
+    points = [visited.point for visited in one.nodes]
+    wanted = some_of(points, settings.energy_of_all)
+    return Energy(
+        idle_w=idle_w,
+        active_w=active_power_w(meter, clock, one.runner.prepared(mid_point(points))),
+        by_point_j=dict(step_energies_j(meter, clock, one.runner, wanted, on_progress)),
+    )
+
+
+def _sustained(
+    one: _Found, first_ms: float, settings: Settings, clock: Clock, on_progress: Progress | None
+) -> Sustained | None:
+    if settings.sustain_s is None:
+        return None
+    step = one.runner.prepared(mid_point([visited.point for visited in one.nodes]))
+    return sustained_run(step, first_ms, settings.sustain_s, clock, on_progress)
+
+
+def _profile(
+    one: _Found,
+    settings: Settings,
+    shared: Method,
+    versions: dict[str, str],
+    measured_at: str,
+    energy: Energy,
+    sustained: Sustained | None,
+) -> LatencyProfile:
+    runner = one.runner
+    points = tuple(visited.measured(energy.by_point_j.get(visited.point)) for visited in one.nodes)
+    declared = settings.declared
+    source: Literal["nvml", "rapl", "declared", "none"] = "none"
+    if settings.meter is not None and (energy.idle_w is not None or energy.active_w is not None):
+        source = settings.meter.source
+    elif declared.any:
+        source = "declared"
+    profile = LatencyProfile(
+        device=settings.device,
         model=runner.model,
         origin="measured",
-        fit=fit_step_law(points, seed=seed),
+        fit=fit_step_law(points, seed=settings.seed),
         points=points,
         backend=runner.backend,
         precision=runner.precision,
-        software=software(blas),
-        measured_at=clock.now(),
-        method=_method(session, blas, grid, seed)
-        | {
-            "load_before": load_before,
-            "load_after": clock.load(),
-            "drift": round(drift, 4),
-            "contention": contended,
-            "seconds": round(seconds, 2),
-        },
+        software=versions | runner.software,
+        measured_at=measured_at,
+        method=None,
         weights_gib=runner.weight_bytes / 2**30,
         kv_mib_per_token=runner.kv_bytes_per_token / 2**20,
+        idle_w=declared.idle_w if source == "declared" else energy.idle_w,
+        active_w=declared.active_w if source == "declared" else energy.active_w,
+        power_source=source,
+        sustained=None if sustained is None else sustained.rows,
     )
+    errors = held_out_errors(profile, [visited.measured() for visited in one.visited if visited.held_out])
+    method = shared | runner.details | _known(one)
+    for phase, error in (("decode", errors.decode), ("prefill", errors.prefill)):
+        if error is not None:
+            method |= {
+                f"held_out_{phase}_points": error.points,
+                f"held_out_{phase}_mean": round(error.mean_error, 4),
+                f"held_out_{phase}_max": round(error.max_error, 4),
+            }
+    if settings.meter is not None:
+        method |= {"power": settings.meter.details, "energy_points": len(energy.by_point_j)}
+    if sustained is not None:
+        point = mid_point([visited.point for visited in one.nodes])
+        method |= {"sustained_step": str(point), "sustained_lowest_share": sustained.lowest_share}
+    return replace(profile, held_out=errors.all, method=method)
 
 
-def latency_stats(samples_ms: list[float]) -> LatencyStats:
-    """Spread of one point's samples, in ms."""
-    values = np.array(samples_ms)
-    p50, p95, p99 = np.percentile(values, (50, 95, 99))
-    return LatencyStats(
-        mean=float(values.mean()),
-        std=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-        p50=float(p50),
-        p95=float(p95),
-        p99=float(p99),
-        min=float(values.min()),
-        mad=float(np.median(np.abs(values - p50))),
-    )
+def _known(one: _Found) -> Method:
+    """How well the medians of one runner are known."""
+    return {
+        "fewest_samples": min(visited.samples for visited in one.visited),
+        "fewest_visits": min(len(visited.visits_ms) for visited in one.visited),
+        "points_over_3_percent": sum(not visited.settled() for visited in one.nodes),
+        "points_left_out_for_memory": one.left_out,
+    }
 
 
-@dataclass(slots=True)
-class _Visited:
-    """A grid point and what was timed there."""
-
-    point: GridPoint
-    samples_ms: list[float] = field(default_factory=list)
-    visits: int = 0
-
-    def settled(self) -> bool:
-        count = len(self.samples_ms)
-        if count < SETTLED_SAMPLES or self.visits < SETTLED_VISITS:
-            return False
-        stats = latency_stats(self.samples_ms)
-        # Standard error of a median, 1.2533 σ/√n, with σ from the median absolute deviation, as for a normal law.
-        error_ms: float = 1.2533 * 1.4826 * (stats.mad or 0.0) / count**0.5
-        return error_ms < SETTLED_ERROR * stats.p50
-
-    def measured(self) -> ProfilePoint:
-        return ProfilePoint(
-            phase=self.point.phase,
-            batch=self.point.batch,
-            new_tokens=self.point.new_tokens,
-            context_tokens=self.point.context_tokens,
-            samples=len(self.samples_ms),
-            latency_ms=latency_stats(self.samples_ms),
-        )
-
-
-class _Session:
-    """One measurement under way."""
-
-    def __init__(self, runner: Runner, clock: Clock, points: tuple[GridPoint, ...], seed: int) -> None:
-        self.visited = [_Visited(point) for point in points]
-        self.rounds = 0
-        self.anchor = min(points)
-        self._runner = runner
-        self._clock = clock
-        self._rng = np.random.default_rng(seed)
-        self._timed_s = 0.0
-        self._timed_cpu_s = 0.0
-
-    def anchor_ms(self) -> float:
-        """Median of the cheapest decode step."""
-        step = self._runner.prepared(self.anchor)
-        warm_s = self._clock.wall_s() + ANCHOR_S
-        while self._clock.wall_s() < warm_s:
-            step()
-        samples_ms: list[float] = []
-        while sum(samples_ms) < 1000.0 * ANCHOR_S:
-            samples_ms += self._timed_ms(step, MOST_STEPS_A_VISIT)
-        return float(np.median(samples_ms))
-
-    def run(self, budget_s: float, on_progress: Progress | None) -> None:
-        """Round after round, until the budget is spent or every point is settled."""
-        began_s = self._clock.wall_s()
-        spent_s = 0.0
-        while any(self._wanted(visited, spent_s >= budget_s) for visited in self.visited):
-            self.rounds += 1
-            for index in self._rng.permutation(len(self.visited)):
-                visited = self.visited[index]
-                if not self._wanted(visited, spent_s >= budget_s):
-                    continue
-                self._visit(visited)
-                spent_s = self._clock.wall_s() - began_s
-                if on_progress is not None:
-                    ready = sum(len(other.samples_ms) >= FEWEST_SAMPLES for other in self.visited)
-                    text = f"{self._runner.model}: {ready} of {len(self.visited)} points"
-                    on_progress(min(100, int(100 * spent_s / budget_s)), 100, text)
-
-    def _wanted(self, visited: _Visited, late: bool) -> bool:
-        if late:
-            return len(visited.samples_ms) < FEWEST_SAMPLES
-        return not visited.settled()
-
-    def fewest_samples(self) -> int:
-        """Samples of the point with the fewest."""
-        return min(len(visited.samples_ms) for visited in self.visited)
-
-    def cpu_share(self) -> float:
-        """Processor seconds per wall second while steps were timed."""
-        return self._timed_cpu_s / self._timed_s
-
-    def _visit(self, visited: _Visited) -> None:
-        step = self._runner.prepared(visited.point)
-        if not visited.samples_ms or visited.samples_ms[-1] < 1000.0 * VISIT_S:
-            step()
-        first_ms = self._timed_ms(step, 1)[0]
-        more = min(MOST_STEPS_A_VISIT, int(1000.0 * VISIT_S / first_ms)) - 1
-        visited.visits += 1
-        visited.samples_ms += [first_ms, *self._timed_ms(step, more)]
-
-    def _timed_ms(self, step: Callable[[], None], count: int) -> list[float]:
-        clock = self._clock
-        cpu_s = clock.cpu_s()
-        samples = []
-        for _ in range(count):
-            began_s = clock.wall_s()
-            step()
-            samples.append(clock.wall_s() - began_s)
-        self._timed_cpu_s += clock.cpu_s() - cpu_s
-        self._timed_s += sum(samples)
-        return [1000.0 * sample for sample in samples]
-
-
-def _crowded(load: float | None) -> str | None:
-    if load is None or load <= cores():
-        return None
-    return f"load average {load:.1f} on {cores()} cores"
-
-
-def _starved(cpu_share: float) -> str | None:
-    if cpu_share >= LEAST_CPU_SHARE:
-        return None
-    return f"timed steps had a core for only {cpu_share:.0%} of their time"
-
-
-def _drifted(drift: float) -> str | None:
-    if abs(drift) <= MOST_DRIFT:
-        return None
-    return f"the same step took {drift:+.0%} at the end of the measurement"
-
-
-def _refuse(trouble: str | None, runner: Runner, allow_contention: bool) -> None:
-    if trouble is not None and not allow_contention:
-        raise MeasurementError(
-            f"{runner.model}: the machine is not free: {trouble}; stop what else runs and measure again, "
-            "or allow contention and have the profile say so"
-        )
-
-
-def _method(session: _Session, blas: Blas, grid: Grid, seed: int) -> dict[str, str | float | int | bool | None]:
+def _method(session: Session, blas: Blas, settings: Settings) -> Method:
     return {
         "cpu": cpu_model(),
         "cores": cores(),
         "threads": blas.threads,
-        "grid": grid.name,
-        "seed": seed,
+        "grid": settings.grid.name,
+        "seed": settings.seed,
         "rounds": session.rounds,
-        "fewest_samples": session.fewest_samples(),
         "order": "every round its own random order; each visit warmed up",
+        "median": "of the visits' medians, with its 95 % binomial interval over visits",
         "cpu_share": round(session.cpu_share(), 4),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -23,9 +23,10 @@ def law_ms(point: GridPoint, law: StepLaw = LAW) -> float:
 class FakeClock:
     """Wall and processor time, moved by hand."""
 
-    def __init__(self, load: float | None = 0.0) -> None:
+    def __init__(self, load: float | None = 0.0, others_cores: float | None = 0.0) -> None:
         self.wall = 100.0
         self.cpu = 5.0
+        self.others_cores = others_cores
         self._load = load
 
     def wall_s(self) -> float:
@@ -36,6 +37,15 @@ class FakeClock:
 
     def load(self) -> float | None:
         return self._load
+
+    def others_cpu_s(self) -> float | None:
+        return None if self.others_cores is None else 1000.0 + self.others_cores * self.wall
+
+    def frequency_mhz(self) -> float | None:
+        return 2500.0
+
+    def sleep(self, seconds: float) -> None:
+        self.wall += seconds
 
     def now(self) -> str:
         return "2026-01-02T03:04:05+00:00"
@@ -52,8 +62,6 @@ class FakeRunner:
     kv_bytes_per_token = 2**20
     memory_limit_bytes: int | None = None
     cpu_bound = True
-    details: dict[str, str | float | int | bool | None] = {"attention": "none"}
-    software: dict[str, str] = {"fake": "1.0"}
 
     def __init__(
         self,
@@ -64,7 +72,11 @@ class FakeRunner:
     ) -> None:
         self.clock = clock
         self.visits: list[GridPoint] = []
+        self.details: dict[str, str | float | int | bool | None] = {"attention": "none"}
+        self.software = {"fake": "1.0"}
         self.closed = False
+        self.extra_ms: Callable[[GridPoint], float] = lambda point: 0.0
+        self.on_visit: Callable[[], object] = lambda: None
         self._noise = noise
         self._cpu_share = cpu_share
         self._factor = factor
@@ -78,10 +90,12 @@ class FakeRunner:
 
     def prepared(self, point: GridPoint) -> Callable[[], None]:
         self.visits.append(point)
+        self.on_visit()
 
         def step() -> None:
             spread = 1.0 + self._noise * float(self._rng.standard_normal())
-            seconds = law_ms(point) * self._factor(self.clock.wall) * spread / 1000
+            ms = law_ms(point) + self.extra_ms(point)
+            seconds = ms * self._factor(self.clock.wall) * spread / 1000
             self.clock.wall += seconds
             self.clock.cpu += seconds * self._cpu_share
 

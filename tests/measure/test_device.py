@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from dsd_plan.domain.profile_checks import profile_problems
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.device import latency_stats, profile_device
+from dsd_plan.measure.device import Settings, profile_device, profile_together
 from dsd_plan.measure.grid import FULL_GRID, QUICK_GRID, Grid, GridPoint
+from dsd_plan.measure.held_out import held_out_points
 from dsd_plan.measure.runner import TransformerRunner
+from dsd_plan.measure.sampling import latency_stats
 from dsd_plan.pair.bundled import load_draft
 from tests.measure.fake_device import GRID, LAW, FakeClock, FakeRunner, law_ms
 
@@ -60,9 +63,10 @@ def test_every_round_has_an_order_of_its_own_and_the_seed_fixes_it() -> None:
     for runner, seed in ((first, 1), (again, 1), (other, 2)):
         profiled(runner, budget_s=2.0, seed=seed)
     assert first.visits == again.visits != other.visits
-    size = len(GRID.points(96))
+    held_out = held_out_points(GRID.points(96), lambda point: True, seed=1)
+    size = len(GRID.points(96)) + len(held_out)
     one, two = first.visits[1 : size + 1], first.visits[size + 1 : 2 * size + 1]
-    assert Counter(one) == Counter(two) == Counter(GRID.points(96))
+    assert Counter(one) == Counter(two) == Counter((*GRID.points(96), *held_out))
     assert one != two
 
 
@@ -84,13 +88,15 @@ def test_progress_rises_to_the_end() -> None:
     done = [row[0] for row in told]
     assert done == sorted(done)
     assert done[-1] == 100
-    assert told[-1][1:] == (100, "known: 16 of 16 points")
+    assert told[-1][1] == 100
+    assert re.fullmatch(r"known: \d+ of \d+ points known well enough, round \d+", told[-1][2])
 
 
 @pytest.mark.parametrize(
     ("clock", "options", "trouble"),
     [
-        (FakeClock(load=10_000.0), {}, r"load average 10000.0 on \d+ cores"),
+        (FakeClock(load=10_000.0, others_cores=None), {}, r"load average 10000.0 on \d+ cores"),
+        (FakeClock(others_cores=500.0), {}, r"others keep 500.00 of \d+ cores busy now"),
         (FakeClock(), {"cpu_share": 0.6}, "had a core for only 60% of their time"),
         (FakeClock(), {"factor": lambda wall: 1.0 + (wall - 100.0) / 10.0}, r"same step took \+\d+% at the end"),
     ],
@@ -138,9 +144,9 @@ def test_grids_leave_out_what_the_context_cannot_hold() -> None:
             grid.decode_context_tokens
         ) + len(grid.prefill_batch) * len(grid.prefill_tokens)
     shorter = QUICK_GRID.points(300)
-    assert {point.context_tokens for point in shorter if point.phase == "decode"} == {32, 240}
+    assert {point.context_tokens for point in shorter if point.phase == "decode"} == {16, 240}
     assert max(point.new_tokens for point in shorter if point.phase == "prefill") == 256
-    with pytest.raises(ValueError, match="no decode step of grid 'quick' fits a context of 20"):
+    with pytest.raises(MeasurementError, match="no decode step of grid 'quick' fits a context of 20 tokens: its least"):
         QUICK_GRID.points(20)
 
 
@@ -161,3 +167,83 @@ def test_a_prepared_step_starts_from_the_same_context_every_time() -> None:
     for _ in range(10):
         step()
     assert runner._cache(3).lengths.tolist() == [495] * 3
+
+
+def test_a_machine_that_was_busy_a_minute_ago_is_free() -> None:
+    profile = profiled(FakeRunner(FakeClock(load=10_000.0, others_cores=0.0)))
+    assert profile.method["contention"] is None
+    assert profile.method["load_before"] == 10_000.0
+    assert profile.method["contention_by"] == "processor time of others"
+
+
+def test_others_who_begin_while_it_measures_are_noticed() -> None:
+    clock = FakeClock()
+
+    def factor(wall: float) -> float:
+        clock.others_cores = 0.0 if wall < 102.0 else 500.0
+        return 1.0
+
+    with pytest.raises(MeasurementError, match=r"others keep \d+\.\d+ of \d+ cores busy while it was measured"):
+        profiled(FakeRunner(clock, noise=0.3, factor=factor))
+
+
+def test_steps_on_an_accelerator_need_no_core() -> None:
+    runner = FakeRunner(FakeClock(), cpu_share=0.1)
+    runner.cpu_bound = False
+    profile = profiled(runner)
+    assert profile.method["contention"] is None
+    assert profile.method["cpu_share"] == pytest.approx(0.1)
+
+
+def test_points_that_stay_unsure_are_counted() -> None:
+    exact = profiled(FakeRunner(FakeClock()))
+    assert exact.method["points_over_3_percent"] == 0
+    noisy = profiled(FakeRunner(FakeClock(), noise=0.3), budget_s=4.0)
+    unsure = [
+        max(p.latency_ms.p50_high / p.latency_ms.p50, 2.0 - p.latency_ms.p50_low / p.latency_ms.p50) > 1.03
+        for p in noisy.points
+    ]
+    assert noisy.method["points_over_3_percent"] == sum(unsure) > 0
+
+
+def test_interpolation_is_tested_on_points_between_the_nodes() -> None:
+    """An affine device is interpolated exactly; a cliff between two nodes is seen."""
+    smooth = profiled(FakeRunner(FakeClock()))
+    assert smooth.held_out.points >= 20
+    assert smooth.held_out.max_error == pytest.approx(0.0, abs=1e-9)
+    assert len(smooth.points) == len(GRID.points(96))
+    cliff = FakeRunner(FakeClock())
+    cliff.extra_ms = lambda point: 5.0 if 30 < point.context_tokens < 60 else 0.0
+    seen = profiled(cliff)
+    assert seen.held_out.max_error > 0.5
+    assert seen.method["held_out_decode_max"] == pytest.approx(seen.held_out.max_error, abs=1e-4)
+    assert seen.method["held_out_prefill_max"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_points_that_do_not_fit_the_memory_are_left_out_and_counted() -> None:
+    runner = FakeRunner(FakeClock())
+    runner.memory_limit_bytes = runner.memory_bytes(GridPoint("decode", 2, 3, 64))
+    profile = profiled(runner)
+    assert {point.batch for point in profile.points if point.context_tokens == 64} == {1, 2}
+    assert {point.batch for point in profile.points if point.context_tokens == 16} == {1, 2, 4}
+    assert profile.method["points_left_out_for_memory"] == 2
+    assert all(runner.memory_bytes(point) <= runner.memory_limit_bytes for point in runner.visits)
+    runner.memory_limit_bytes = 2**30
+    with pytest.raises(
+        MeasurementError, match=r"needs 3\.02 GiB, 1\.00 GiB are free, 2\.02 GiB are missing; .*--layers"
+    ):
+        profiled(runner)
+
+
+def test_two_models_measured_together_share_their_rounds() -> None:
+    clock = FakeClock()
+    first, second = FakeRunner(clock, noise=0.2), FakeRunner(clock, noise=0.2)
+    second.model = "other"
+    order: list[str] = []
+    for runner in (first, second):
+        runner.on_visit = lambda name=runner.model: order.append(name)
+    profiles = profile_together((first, second), Settings(device="box", grid=GRID, budget_s=2.0), clock=clock)
+    assert [profile.model for profile in profiles] == ["known", "other"]
+    assert profiles[0].points != profiles[1].points
+    size = len(GRID.points(96))
+    assert 0.3 < order[1 : size + 1].count("other") / size < 0.7
