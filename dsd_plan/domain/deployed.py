@@ -6,7 +6,7 @@ interpret a plan on its own, or their agreement would prove less.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task
@@ -347,4 +347,4 @@ def _requests(workload: Workload, share: float, copies: int) -> PoissonRequests 
     if workload.rate_per_s is None:
         return requests
     scale = requests.rate_per_s / workload.rate_per_s
-    return RequestTrace(requests.arrival_s * scale, requests.prompt_tokens, requests.output_tokens)
+    return replace(requests, arrival_s=requests.arrival_s * scale)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.profile import LatencyProfile, Origin
+from dsd_plan.domain.profile import LatencyProfile, Origin, StepLaw
 
 Array = NDArray[np.float64]
 Points = dict[tuple[float, ...], float]
@@ -34,17 +34,69 @@ class StepSurface(NamedTuple):
     prefill_ms: Array
     """Shape (batch, prompt tokens)."""
     law: Array
-    """step_ms, per_token_ms, per_prompt_token_ms, per_kv_token_ms."""
+    """As `coefficients` has it: `law[0]` is the time of a step with nothing in it."""
+
+
+AFFINE = 5
+"""Size of a law without knots."""
+
+
+def coefficients(law: StepLaw) -> Array:
+    """step_ms, per_token_ms, per_prompt_token_ms, per_kv_token_ms, per_prompt_token_sq_ms; then the knots, if any.
+
+    `load_scale` is in all of them. With knots, step_ms is the first knot's time and per_token_ms the mean slope from
+    the first knot to the last: what a token adds, where work is shared out among its owners.
+    """
+    step_ms, per_token_ms = law.step_ms, law.per_token_ms
+    knots = law.knots or ()
+    if knots:
+        step_ms = knots[0][1]
+        tokens = knots[-1][0] - knots[0][0]
+        per_token_ms = (knots[-1][1] - knots[0][1]) / tokens if tokens > 0.0 else 0.0
+    found = [
+        step_ms,
+        per_token_ms,
+        law.per_prompt_token_ms,
+        law.per_kv_token_us / 1000.0,
+        (law.per_prompt_token_sq_us or 0.0) / 1000.0,
+    ]
+    scale = 1.0 if law.load_scale is None else law.load_scale
+    scaled = [value * scale for value in found]
+    for new_tokens, ms in knots:
+        scaled += [new_tokens, ms * scale]
+    return np.array(scaled, dtype=np.float64)
+
+
+def law_step_ms(law: Array, new_tokens: float) -> float:
+    """Time of a step of so many new tokens in all, before what their context adds: affine, or between knots.
+
+    Below the first knot its time; beyond the last the slope of the last piece.
+    """
+    if law.size == AFFINE:
+        return law[0] + law[1] * new_tokens  # type: ignore[no-any-return]
+    i = AFFINE
+    last = law.size - 2
+    if i == last or new_tokens <= law[i]:
+        return law[i + 1]  # type: ignore[no-any-return]
+    while i < last - 2 and new_tokens > law[i + 2]:
+        i += 2
+    width = law[i + 2] - law[i]
+    if width <= 0.0:
+        return law[i + 3]  # type: ignore[no-any-return]
+    return law[i + 1] + (law[i + 3] - law[i + 1]) * (new_tokens - law[i]) / width  # type: ignore[no-any-return]
 
 
 def law_decode_ms(law: Array, batch: float, new_tokens: float, context_tokens: float) -> float:
-    """Affine law for `batch` sequences of `new_tokens` each over `context_tokens` of KV each."""
-    return law[0] + batch * (law[1] * new_tokens + law[3] * context_tokens)  # type: ignore[no-any-return]
+    """The law for `batch` sequences of `new_tokens` each over `context_tokens` of KV each."""
+    if law.size == AFFINE:
+        return law[0] + batch * (law[1] * new_tokens + law[3] * context_tokens)  # type: ignore[no-any-return]
+    return law_step_ms(law, batch * new_tokens) + batch * law[3] * context_tokens  # type: ignore[no-any-return]
 
 
 def law_prefill_ms(law: Array, batch: float, prompt_tokens: float) -> float:
-    """Affine law for `batch` prompts of `prompt_tokens` each."""
-    return law[0] + batch * law[2] * prompt_tokens  # type: ignore[no-any-return]
+    """The law for `batch` prompts of `prompt_tokens` each: linear and quadratic in each prompt."""
+    each = batch * law[4] * prompt_tokens * prompt_tokens
+    return law[0] + batch * law[2] * prompt_tokens + each  # type: ignore[no-any-return]
 
 
 def clamp(value: float, axis: Array) -> float:
@@ -126,7 +178,7 @@ def iteration_ms(
 ) -> float:
     """Time in ms of a mixed iteration: the decode step, plus what the prefills add over the step's intercept.
 
-    A homogeneous iteration reproduces its table; an affine law reproduces its sums exactly.
+    A homogeneous iteration reproduces its table; a law reproduces its sums exactly, for prompts of one length.
     """
     if prefill_jobs <= 0.0:
         return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens)
@@ -141,19 +193,22 @@ def iteration_ms(
 
 @lru_cache(maxsize=256)
 def surface_of(profile: LatencyProfile) -> StepSurface:
-    """Arrays of a profile. Grid cells that were not measured are filled by the nearest measured one, law-scaled."""
-    law = profile.fit.law
-    coefficients = np.array(
-        [law.step_ms, law.per_token_ms, law.per_prompt_token_ms, law.per_kv_token_us / 1000.0],
-        dtype=np.float64,
-    )
+    """Arrays of a profile. Grid cells that were not measured are filled by the nearest measured one, law-scaled.
+
+    `load_scale` is one factor on measured and on lawful times alike. Prefills on top of a context (chunks, cached
+    prefixes) are not prompts from nothing: they inform the law and stay out of the prefill surface.
+    """
+    law = coefficients(profile.fit.law)
+    load = 1.0 if profile.fit.law.load_scale is None else profile.fit.law.load_scale
     decode: Points = {
-        (float(p.batch), float(p.new_tokens), float(p.context_tokens)): p.latency_ms.p50
+        (float(p.batch), float(p.new_tokens), float(p.context_tokens)): load * p.latency_ms.p50
         for p in profile.points
         if p.phase == "decode"
     }
     prefill: Points = {
-        (float(p.batch), float(p.new_tokens)): p.latency_ms.p50 for p in profile.points if p.phase == "prefill"
+        (float(p.batch), float(p.new_tokens)): load * p.latency_ms.p50
+        for p in profile.points
+        if p.phase == "prefill" and p.context_tokens == 0
     }
     axes = [_axis(decode, 0), _axis(decode, 1), _axis(decode, 2), _axis(prefill, 0), _axis(prefill, 1)]
     decode_table = np.empty((axes[0].size, axes[1].size, axes[2].size))
@@ -161,15 +216,15 @@ def surface_of(profile: LatencyProfile) -> StepSurface:
         for j, q in enumerate(axes[1]):
             for k, c in enumerate(axes[2]):
                 at = _nearest((b, q, c), decode)
-                scale = law_decode_ms(coefficients, b, q, c) / law_decode_ms(coefficients, *at)
+                scale = law_decode_ms(law, b, q, c) / law_decode_ms(law, *at)
                 decode_table[i, j, k] = decode[at] * scale
     prefill_table = np.empty((axes[3].size, axes[4].size))
     for i, b in enumerate(axes[3]):
         for j, p in enumerate(axes[4]):
             at2 = _nearest((b, p), prefill)
-            scale = law_prefill_ms(coefficients, b, p) / law_prefill_ms(coefficients, *at2)
+            scale = law_prefill_ms(law, b, p) / law_prefill_ms(law, *at2)
             prefill_table[i, j] = prefill[at2] * scale
-    return StepSurface(axes[0], axes[1], axes[2], decode_table, axes[3], axes[4], prefill_table, coefficients)
+    return StepSurface(axes[0], axes[1], axes[2], decode_table, axes[3], axes[4], prefill_table, law)
 
 
 def decode_origin(profile: LatencyProfile, batch: float, new_tokens: float, context_tokens: float) -> Origin:
@@ -180,7 +235,7 @@ def decode_origin(profile: LatencyProfile, batch: float, new_tokens: float, cont
 
 def prefill_origin(profile: LatencyProfile, batch: float, prompt_tokens: float) -> Origin:
     """How a prefill time at this point is known."""
-    measured = [(p.batch, p.new_tokens) for p in profile.points if p.phase == "prefill"]
+    measured = [(p.batch, p.new_tokens) for p in profile.points if p.phase == "prefill" and p.context_tokens == 0]
     return _origin((batch, prompt_tokens), measured)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,11 @@ class PoissonRequests:
     prompt_tokens: Count
     output_tokens: Count
 
+    @property
+    def prefill_tokens(self) -> int:
+        """Tokens of a prompt that have to be prefilled: all of them."""
+        return self.prompt_tokens
+
 
 @record
 class ClosedRequests:
@@ -28,6 +34,11 @@ class ClosedRequests:
     prompt_tokens: Count
     output_tokens: Count
 
+    @property
+    def prefill_tokens(self) -> int:
+        """Tokens of a prompt that have to be prefilled: all of them."""
+        return self.prompt_tokens
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestTrace:
@@ -36,6 +47,34 @@ class RequestTrace:
     arrival_s: NDArray[np.float64]
     prompt_tokens: NDArray[np.int64]
     output_tokens: NDArray[np.int64]
+    cached_prefix_tokens: NDArray[np.int64] | None = None
+    """Of the prompt, in the cache already, the draft's too; None: nothing is."""
+    workload: NDArray[np.str_] | None = None
+    task: NDArray[np.str_] | None = None
+    user: NDArray[Any] | None = None
+    conversation: NDArray[Any] | None = None
+    turn: NDArray[np.int64] | None = None
+    """Index of the request in its conversation."""
+
+    @property
+    def prefill_tokens(self) -> NDArray[np.int64]:
+        """Tokens of each prompt that have to be prefilled."""
+        cached = self.cached_prefix_tokens
+        return self.prompt_tokens if cached is None else self.prompt_tokens - cached
+
+    def where(self, rows: NDArray[np.bool_]) -> RequestTrace:
+        """The requests of these rows."""
+        columns = ((field, getattr(self, field)) for field in self.__slots__)
+        return RequestTrace(**{field: None if values is None else values[rows] for field, values in columns})
+
+    def of_workload(self, name: str) -> RequestTrace:
+        """The rows of one workload, where the trace holds several. Raises KeyError naming those there are."""
+        if self.workload is None or np.unique(self.workload).size == 1:
+            return self
+        known = sorted(set(self.workload.tolist()))
+        if name not in known:
+            raise KeyError(f"no rows of workload {name!r}; the trace has {known}")
+        return self.where(self.workload == name)
 
     @property
     def rate_per_s(self) -> float:

@@ -115,12 +115,7 @@ REQUESTS: tuple[Column, ...] = (
     Column("prompt_tokens", "whole", "tokens of the prompt", required=True, low=1),
     Column("output_tokens", "whole", "tokens to generate", required=True, low=1),
     Column("request_id", "id", "name of the request; read and checked, not used"),
-    Column(
-        "workload",
-        "text",
-        "name of the workload",
-        not_yet=NotYetColumn(_one_value, "requests of several workloads in one trace", "split the file by workload"),
-    ),
+    Column("workload", "text", "name of the workload: one of several takes its own rows"),
     Column(
         "task",
         "text",
@@ -129,19 +124,14 @@ REQUESTS: tuple[Column, ...] = (
             _one_value, "requests of several tasks in one trace", "split the file by task, or drop the column"
         ),
     ),
-    Column("user", "id", "who asks; read and checked, not used"),
-    Column("conversation", "id", "which conversation the request continues; read and checked, not used"),
-    Column("turn", "whole", "index of the request in its conversation; read and checked, not used", low=0),
+    Column("user", "id", "who asks; told by `trace describe`"),
+    Column("conversation", "id", "which conversation the request continues; told by `trace describe`"),
+    Column("turn", "whole", "index of the request in its conversation; told by `trace describe`", low=0),
     Column(
         "cached_prefix_tokens",
         "whole",
-        "tokens of the prompt that are in the cache already",
+        "tokens of the prompt that are in the cache already, the draft's too: not prefilled; below prompt_tokens",
         low=0,
-        not_yet=NotYetColumn(
-            _all_equal(0),
-            "prompts that are partly in the cache",
-            "subtract them from prompt_tokens and drop the column",
-        ),
     ),
 )
 """Workload trace: one row a request."""

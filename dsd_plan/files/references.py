@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
 from dsd_plan.domain.fleet import RttTrace
+from dsd_plan.domain.link_profile import LINK_KEYS, link_values
 from dsd_plan.domain.profile import LatencyProfile, StepLaw, declared_profile
 from dsd_plan.domain.scenario import InputFile, Scenario
-from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, Requests
+from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, Requests, RequestTrace
 from dsd_plan.errors import InputError, Problem, ProfileError, TraceError
 from dsd_plan.files.acceptance import acceptance_of, sidecar_of
+from dsd_plan.files.link import link_of
 from dsd_plan.files.profile import profile_of
 from dsd_plan.files.reading import FileText, read_file, unprintable
 from dsd_plan.files.requests import requests_of, rtt_trace_of
@@ -46,6 +48,8 @@ class References:
         for index, link in _tables(raw, "links"):
             if "trace" in link:
                 link["trace"] = self._link_trace(f"links[{index}].trace", link["trace"])
+            if "profile" in link:
+                self._link_profile(f"links[{index}]", link)
         for index, device in _tables(raw, "devices"):
             profiles = device.get("profiles")
             if isinstance(profiles, dict):
@@ -57,7 +61,8 @@ class References:
                 pair["acceptance"] = self._acceptance(f"pairs[{index}].acceptance", pair["acceptance"])
         for index, workload in _tables(raw, "workloads"):
             if "requests" in workload:
-                workload["requests"] = self._requests(f"workloads[{index}].requests", workload["requests"])
+                place = f"workloads[{index}].requests"
+                workload["requests"] = self._requests(place, workload["requests"], workload.get("name"))
 
     def _profile(self, place: str, device: Any, model: str, value: Any) -> LatencyProfile:
         stand_in = StepLaw(step_ms=1.0)
@@ -90,10 +95,10 @@ class References:
             self.inputs.append(InputFile(sidecar.name, sidecar.sha256))
         return acceptance_of(file, sidecar)
 
-    def _requests(self, place: str, value: Any) -> Requests:
+    def _requests(self, place: str, value: Any, workload: Any) -> Requests:
         found: Requests | None = None
         if isinstance(value, str):
-            found = self._file(place, value, TraceError, requests_of)
+            found = self._recorded(place, value, workload)
         elif isinstance(value, dict) and "users" in value and "rate_per_s" in value:
             self.problems.append(Problem(place, "found users and rate_per_s; requests are closed or open, keep one"))
         elif isinstance(value, dict) and ("users" in value or "think_s" in value):
@@ -104,11 +109,38 @@ class References:
             self._wrong_kind(place, value, "the path of a trace, { rate_per_s = … } or { users = … }")
         return found or PoissonRequests(rate_per_s=1.0, prompt_tokens=1, output_tokens=1)
 
+    def _recorded(self, place: str, value: str, workload: Any) -> RequestTrace | None:
+        """A trace's requests; where it holds several workloads, those of this one."""
+        trace = self._file(place, value, TraceError, requests_of)
+        try:
+            return None if trace is None else trace.of_workload(_name(workload))
+        except KeyError as missing:
+            self.problems.append(Problem(place, f"{value}: {missing.args[0]}; rename the workload or tag its rows"))
+            return None
+
     def _link_trace(self, place: str, value: Any) -> RttTrace | None:
         if isinstance(value, str):
             return self._file(place, value, TraceError, rtt_trace_of)
         self._wrong_kind(place, value, "the path of a trace with columns at_s and rtt_ms")
         return None
+
+    def _link_profile(self, place: str, link: dict[str, Any]) -> None:
+        """Put a link profile's numbers into a raw link; a number that is given beside it would be silently lost."""
+        written = link["profile"]
+        beside = [key for key in (*LINK_KEYS, "trace") if key in link]
+        self.problems += [
+            Problem(f"{place}.{key}", "given beside profile, which brings it; leave one of them out") for key in beside
+        ]
+        for key in beside:
+            del link[key]
+        profile = None
+        if isinstance(written, str):
+            profile = self._file(f"{place}.profile", written, ProfileError, link_of)
+        else:
+            self._wrong_kind(f"{place}.profile", written, "the path of a link profile")
+        link["profile"] = profile
+        # A profile that cannot be read is stood in for, so that the link is not said to lack a delay as well.
+        link.update({"rtt_ms": 1.0} if profile is None else link_values(profile))
 
     def _table(self, kind: type[T], place: str, value: Any) -> T | None:
         shaped = shape(kind, value, place)

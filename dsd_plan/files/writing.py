@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,18 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
     A reader sees the old file or the new one. Raises InputError where the path cannot be written.
     """
+    write_by(path, lambda part: part.write_bytes(data))
+
+
+def write_by(path: str | Path, write: Callable[[Path], object]) -> None:
+    """`write_whole` for what writes itself: `write` is given the name of the unfinished file."""
     try:
         # A link keeps pointing at the file that it names.
         target = Path(path).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
         try:
-            with part.open("xb") as opened:
-                opened.write(data)
+            write(part)
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.profile import LatencyProfile
-from dsd_plan.domain.step_time import StepSurface
+from dsd_plan.domain.step_time import AFFINE, StepSurface
 from dsd_plan.model.batches import mean_iteration
 from dsd_plan.model.saturation import draft_saturation, target_saturation
 from dsd_plan.model.solution import PoolSolution, Solution
@@ -133,9 +133,10 @@ def _added(pool: TargetPool, demand: Demand) -> float:
 
 
 def _law_added(surface: StepSurface, new_tokens: float, steps: float, demand: Demand) -> float:
-    _, per_token, per_prompt, per_kv = surface.law
+    _, per_token, per_prompt, per_kv, per_square = surface.law[:AFFINE]
     lengths = demand.lengths
-    return float(new_tokens * per_token + steps * lengths.context * per_kv + lengths.prompt * per_prompt)
+    prompt = lengths.prefill * per_prompt + lengths.prompt_square * per_square
+    return float(new_tokens * per_token + steps * lengths.context * per_kv + prompt)
 
 
 def _use(

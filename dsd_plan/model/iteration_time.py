@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import TargetPool
-from dsd_plan.domain.step_time import StepSurface, decode_ms, prefill_ms
+from dsd_plan.domain.step_time import AFFINE, StepSurface, decode_ms, prefill_ms
 from dsd_plan.model.traffic import Demand
 
 Array = NDArray[np.float64]
@@ -112,7 +112,7 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
     new_tokens, context = float(shares @ windows), float(shares @ contexts)
     surface = pool.surface
     cap = float(pool.batch_cap)
-    knots = _knots(surface.decode_batch, cap)
+    knots = _knots(_bends(surface, new_tokens), cap)
     decoding = [float(surface.law[0]), *(decode_ms(surface, b, new_tokens, context) for b in knots)]
     extra_at = np.unique([1.0, max(1.0, round(cap**0.5)), cap])
     fused = np.array([d.stream.mode == "fused" for d in demands])
@@ -120,10 +120,10 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
     if fused.any() and pool.fused_surface is not None:
         mix = shares * fused
         of_fused = float(mix @ contexts / mix.sum()) if mix.sum() > 0 else float(contexts[fused].mean())
-        drafting_at = _knots(pool.fused_surface.decode_batch, cap)
+        drafting_at = _knots(_bends(pool.fused_surface, 1.0), cap)
         drafting = np.array([decode_ms(pool.fused_surface, b, 1.0, of_fused) for b in drafting_at])
     prefill = np.array([prefill_added_ms(pool, demand) for demand in demands])
-    spread = np.array([demand.lengths.prompt_square / demand.lengths.prompt**2 for demand in demands])
+    spread = np.array([demand.lengths.prompt_square / demand.lengths.prefill**2 for demand in demands])
     return IterationTime(
         intercept=float(surface.law[0]),
         batches=np.concatenate([[0.0], knots]),
@@ -139,6 +139,13 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
     )
 
 
+def _bends(surface: StepSurface, new_tokens: float) -> Array:
+    """Batches at which a step of so many tokens a sequence may bend: measured ones, and the law's knots beyond them."""
+    of_law = surface.law[AFFINE::2] / new_tokens
+    measured = surface.decode_batch
+    return np.concatenate([measured, of_law[of_law > measured[-1]] if measured.size else of_law])
+
+
 def _knots(axis: Array, cap: float) -> Array:
     """Batches between which a surface at fixed tokens and context is linear, up to `cap`."""
     inside = axis[(axis > 1.0) & (axis < cap)]
@@ -151,8 +158,8 @@ def _extra(
     """What replacing one of b mean jobs by one of a class adds, shape (batches, classes)."""
     if windows.size == 1:
         return np.zeros((batches.size, 1))
-    if not surface.decode_batch.size:
-        law = surface.law
+    law = surface.law
+    if not surface.decode_batch.size and law.size == AFFINE:
         each = law[1] * (windows - new_tokens) + law[3] * (contexts - context)
         return np.broadcast_to(each, (batches.size, windows.size))
     rows = []
@@ -172,5 +179,13 @@ def prefill_added_ms(pool: TargetPool, demand: Demand) -> float:
     surfaces = [pool.surface]
     if demand.stream.mode == "fused" and pool.fused_surface is not None:
         surfaces.append(pool.fused_surface)
-    prompt = demand.lengths.prompt
-    return sum(max(prefill_ms(surface, 1.0, prompt) - float(surface.law[0]), 0.0) for surface in surfaces)
+    lengths = demand.lengths
+    return sum(prefill_mean_added_ms(surface, lengths.prefill, lengths.prompt_square) for surface in surfaces)
+
+
+def prefill_mean_added_ms(surface: StepSurface, prompt: float, prompt_square: float) -> float:
+    """What one prefill adds on average over prompts of these moments: more than that of the mean prompt where the
+    law is quadratic.
+    """
+    bent = float(surface.law[4]) * (prompt_square - prompt**2)
+    return max(float(prefill_ms(surface, 1.0, prompt)) - float(surface.law[0]), 0.0) + bent

@@ -31,6 +31,7 @@ def _of(deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None])
     stream, pool = demand.stream, deployed.targets[demand.stream.target]
     batch = mean_batch.get(pool.device.name) or 1.0
     prompts, outputs = np.asarray(stream.requests.prompt_tokens), np.asarray(stream.requests.output_tokens)
+    prefills = np.asarray(stream.requests.prefill_tokens)
     contexts = (float(prompts.min()) + 1.0, float((prompts + outputs).max()))
     read: list[tuple[str, LatencyProfile, float, float]] = []
     prefilling = [pool.profile]
@@ -48,4 +49,4 @@ def _of(deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None])
     for key, profile, at_batch, new_tokens in read:
         yield from ((key, decode_origin(profile, at_batch, new_tokens, context)) for context in contexts)
     for profile in prefilling:
-        yield from (("prefill_ms", prefill_origin(profile, 1.0, float(n))) for n in (prompts.min(), prompts.max()))
+        yield from (("prefill_ms", prefill_origin(profile, 1.0, float(n))) for n in (prefills.min(), prefills.max()))

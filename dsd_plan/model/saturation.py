@@ -38,14 +38,14 @@ def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> 
         float(decodes @ [demand.window + 1.0 for demand in demands]) / (n_d or 1.0),
         float(decodes @ [demand.lengths.context for demand in demands]) / (n_d or 1.0),
         n_p,
-        float(prefills @ [demand.lengths.prompt for demand in demands]) / (n_p or 1.0),
+        float(prefills @ [demand.lengths.prefill for demand in demands]) / (n_p or 1.0),
     )
     fused = [k for k, demand in enumerate(demands) if demand.stream.mode == "fused" and decodes[k] > 0.0]
     if target.fused_surface is None or not fused:
         return total
     sessions, prompts = float(decodes[fused].sum()), float(prefills[fused].sum())
     context = sum(float(decodes[k]) * demands[k].lengths.context for k in fused) / sessions
-    prompt = sum(float(prefills[k]) * demands[k].lengths.prompt for k in fused) / prompts
+    prompt = sum(float(prefills[k]) * demands[k].lengths.prefill for k in fused) / prompts
     total += max(demands[k].window for k in fused) * decode_ms(target.fused_surface, sessions, 1.0, context)
     added = prefill_ms(target.fused_surface, prompts, prompt) - float(target.fused_surface.law[0])
     return total + max(added, 0.0)

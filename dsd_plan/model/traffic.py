@@ -24,9 +24,11 @@ class Lengths:
     """Tokens of a stream's requests."""
 
     prompt: float
+    prefill: float
+    """Tokens of a prompt that are not in the cache already."""
     output: float
     prompt_square: float
-    """Mean square of the prompt's length."""
+    """Mean square of the tokens to prefill."""
     output_law: Time
     """Cumulants of the output's length (tokens, not ms)."""
     most_kv: float
@@ -96,7 +98,8 @@ def _demand(deployed: Deployed, index: int, stream: Stream) -> Demand:
     if stream.draft is not None:
         surface = deployed.drafts[stream.draft].surface
         draft = stream.window * decode_ms(surface, 1.0, 1.0, lengths.context)
-        draft_prefill = prefill_ms(surface, 1.0, lengths.prompt)
+        bent = float(surface.law[4]) * (lengths.prompt_square - lengths.prefill**2)
+        draft_prefill = prefill_ms(surface, 1.0, lengths.prefill) + bent
     messages = stream.messages
     users, think_s, rate_per_s = 0, 0.0, 0.0
     if isinstance(requests, ClosedRequests):
@@ -125,7 +128,7 @@ def lengths_of(stream: Stream) -> Lengths:
     requests = stream.requests
     if not isinstance(requests, RequestTrace):
         prompt, output = float(requests.prompt_tokens), float(requests.output_tokens)
-        return Lengths(prompt, output, prompt**2, Time(output), prompt + output)
+        return Lengths(prompt, prompt, output, prompt**2, Time(output), prompt + output)
     return _recorded_lengths(requests)
 
 
@@ -134,7 +137,15 @@ def _recorded_lengths(requests: RequestTrace) -> Lengths:
     prompts, outputs = requests.prompt_tokens.astype(np.float64), requests.output_tokens.astype(np.float64)
     mean = float(outputs.mean())
     law = Time(mean, float(((outputs - mean) ** 2).mean()), float(((outputs - mean) ** 3).mean()))
-    return Lengths(float(prompts.mean()), mean, float((prompts**2).mean()), law, float((prompts + outputs).max()))
+    prefills = requests.prefill_tokens.astype(np.float64)
+    return Lengths(
+        prompt=float(prompts.mean()),
+        prefill=float(prefills.mean()),
+        output=mean,
+        prompt_square=float((prefills**2).mean()),
+        output_law=law,
+        most_kv=float((prompts + outputs).max()),
+    )
 
 
 def rounds_of(stream: Stream) -> Rounds:

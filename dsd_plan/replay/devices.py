@@ -12,6 +12,7 @@ from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.profile import LatencyProfile
+from dsd_plan.domain.step_time import AFFINE
 from dsd_plan.replay.layout import MS_PER_S
 from dsd_plan.replay.load import draft_saturation, open_rate_per_s, target_saturation
 from dsd_plan.replay.samples import Sample
@@ -140,14 +141,22 @@ def _use(
 
 def _marginal_ms(deployed: Deployed, index: int, pool: TargetPool, samples: Sequence[Sample]) -> Array:
     """What each stream's jobs add to the pool's steps, by the fitted laws; by jobs where the laws add nothing."""
-    work = {field: sum(sample.work[field] for sample in samples) for field in samples[0].work}
-    _, per_token, per_prompt, per_kv = pool.surface.law
-    weights = work["new_tokens"] * per_token + work["kv_tokens"] * per_kv + work["prompt_tokens"] * per_prompt
+    nothing = np.zeros(len(deployed.streams))
+    work = {field: sum((sample.work[field] for sample in samples), nothing) for field in samples[0].work}
+    prompts = {name: work[name] for name in ("prompt_tokens", "prompt_squares")}
+    weights = _law_ms(pool.surface.law, work["new_tokens"], work["kv_tokens"], **prompts)
     if pool.fused_surface is not None:
         fused = np.array([stream.mode == "fused" for stream in deployed.streams])
-        _, per_token, per_prompt, per_kv = pool.fused_surface.law
-        weights = weights + fused * (
-            work["draft_steps"] * per_token + work["draft_kv_tokens"] * per_kv + work["prompt_tokens"] * per_prompt
-        )
+        drafted = _law_ms(pool.fused_surface.law, work["draft_steps"], work["draft_kv_tokens"], **prompts)
+        weights = weights + fused * drafted
     mine = np.array([stream.target == index for stream in deployed.streams])
     return np.where(mine, weights if (weights * mine).sum() > 0 else work["jobs"], 0.0)
+
+
+def _law_ms(law: Array, new_tokens: Array, kv_tokens: Array, prompt_tokens: Array, prompt_squares: Array) -> Array:
+    """What so much work adds to steps, by the law."""
+    _, per_token, per_prompt, per_kv, per_square = law[:AFFINE]
+    added: Array = (
+        new_tokens * per_token + kv_tokens * per_kv + prompt_tokens * per_prompt + prompt_squares * per_square
+    )
+    return added

@@ -126,6 +126,7 @@ def _surface(surface: StepSurface, made: _Tables) -> int:
         "contexts": surface.decode_context.size,
         "prefills": surface.prefill_batch.size,
         "prompts": surface.prefill_prompt.size,
+        "laws": surface.law.size,
     }
     return made.add("surfaces", [row])
 
@@ -175,7 +176,11 @@ def _requests(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:
         return {
             "requests": TRACE,
             "row": made.add_columns(
-                "requests", at_ms=at_ms, prompt=requests.prompt_tokens, output=requests.output_tokens
+                "requests",
+                at_ms=at_ms,
+                prompt=requests.prompt_tokens,
+                prefill=requests.prefill_tokens,
+                output=requests.output_tokens,
             ),
             "row_count": at_ms.size,
         }

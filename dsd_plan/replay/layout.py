@@ -55,7 +55,7 @@ STREAM = _row(
     "gap_ms think_ms first_down round_up round_down",
 )
 HOP = _row("", "mean_ms jitter_cv mbps loss rtt_ms")
-REQUEST = _row("prompt output", "at_ms")
+REQUEST = _row("prompt prefill output", "at_ms")
 """A recorded request."""
 CUMULATIVE = _row("", "p")
 """P(accepted ≤ j)."""
@@ -65,7 +65,7 @@ START = _row("place", "")
 SURFACE = _row(
     # where each axis and table begins among the numbers, and how long the axes are
     "decode_batch decode_new decode_context decode prefill_batch prefill_prompt prefill law"
-    " batches news contexts prefills prompts",
+    " batches news contexts prefills prompts laws",
     "",
 )
 TARGET = _row("first count batch_cap surface fused_surface turn", "kv_tokens")
@@ -86,7 +86,7 @@ DEVICE = _row("live", "free_ms busy_ms")
 WAKE = _row("replica", "")
 """Idle replicas to look at when the instant is over."""
 
-WORK = _row("requests new_tokens kv_tokens prompt_tokens draft_steps draft_kv_tokens jobs", "draft_ms")
+WORK = _row("requests new_tokens kv_tokens prompt_tokens prompt_squares draft_steps draft_kv_tokens jobs", "draft_ms")
 """What a stream has asked of the target's replicas (draft_steps: fused), and `draft_ms` of the draft devices."""
 
 USER = _row("stream number visits", "first_ms")
@@ -96,7 +96,7 @@ SESSION = np.dtype(
     [
         ("key", "u8"),
         *_row(
-            "stream mode replica device user prompt output emitted window rounds accepted proposed place next done"
+            "stream mode replica device user prompt prefill output emitted window rounds accepted proposed place next done"
             # of the last round, for the policy
             " last_accepted last_proposed batch queued",
             "started_ms first_ms last_ms joined_ms wait_ms iteration_ms network_ms"

@@ -18,7 +18,8 @@ from dsd_plan.replay.layout import MS_PER_S
 class Means(NamedTuple):
     """A stream's mean request."""
 
-    prompt: float
+    prefill: float
+    """Tokens of a prompt that are not in the cache already."""
     output: float
     context: float
     """KV tokens under a decode job, halfway through the output."""
@@ -29,10 +30,11 @@ class Means(NamedTuple):
 def means(stream: Stream) -> Means:
     """Mean lengths and number of rounds of the stream's requests."""
     prompt = float(np.mean(stream.requests.prompt_tokens))
+    prefill = float(np.mean(stream.requests.prefill_tokens))
     lengths, counts = np.unique(np.atleast_1d(stream.requests.output_tokens), return_counts=True)
     output = float(np.average(lengths, weights=counts))
     rounds = float(np.average(_expected_rounds(stream, int(lengths[-1]))[lengths - 1], weights=counts))
-    return Means(prompt, output, prompt + output / 2, rounds)
+    return Means(prefill, output, prompt + output / 2, rounds)
 
 
 def _expected_rounds(stream: Stream, most: int) -> np.ndarray:
@@ -87,7 +89,7 @@ def full_iteration_ms(
         sum(n * (streams[i].window + 1) for i, n in decodes.items()) / (n_d or 1.0),
         sum(n * mean[i].context for i, n in decodes.items()) / (n_d or 1.0),
         n_p,
-        sum(n * mean[i].prompt for i, n in prefills.items()) / (n_p or 1.0),
+        sum(n * mean[i].prefill for i, n in prefills.items()) / (n_p or 1.0),
     )
     if pool.fused_surface is None or not fused:
         return total
@@ -97,7 +99,7 @@ def full_iteration_ms(
         context = sum(decodes[i] * mean[i].context for i in fused) / n_f
         drafted = max(streams[i].window for i in fused) * decode_ms(pool.fused_surface, n_f, 1.0, context)
     if n_fp > 0:
-        added = prefill_ms(pool.fused_surface, n_fp, sum(prefills[i] * mean[i].prompt for i in fused) / n_fp)
+        added = prefill_ms(pool.fused_surface, n_fp, sum(prefills[i] * mean[i].prefill for i in fused) / n_fp)
         drafted += max(added - float(pool.fused_surface.law[0]), 0.0) if n_f > 0 else added
     return total + drafted
 
@@ -128,5 +130,5 @@ def draft_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]
         if stream.draft == pool:
             mean = means(stream)
             steps_ms = mean.rounds * stream.window * decode_ms(draft.surface, 1.0, 1.0, mean.context)
-            offered_ms += rate_per_s * (steps_ms + prefill_ms(draft.surface, 1.0, mean.prompt))
+            offered_ms += rate_per_s * (steps_ms + prefill_ms(draft.surface, 1.0, mean.prefill))
     return offered_ms / MS_PER_S / draft.count

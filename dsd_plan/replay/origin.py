@@ -31,8 +31,9 @@ def origins(deployed: Deployed, workload: str, mean_batch: dict[str, float | Non
 def _of_stream(deployed: Deployed, stream: Stream, batch: float) -> Iterator[tuple[str, Origin]]:
     pool = deployed.targets[stream.target]
     prompts, outputs = np.asarray(stream.requests.prompt_tokens), np.asarray(stream.requests.output_tokens)
-    lengths = float(prompts.min()), float(prompts.max())
-    contexts = lengths[0] + 1.0, float((prompts + outputs).max())
+    prefills = np.asarray(stream.requests.prefill_tokens)
+    lengths = float(prefills.min()), float(prefills.max())
+    contexts = float(prompts.min()) + 1.0, float((prompts + outputs).max())
 
     def decode(profile: LatencyProfile, at_batch: float, new_tokens: int) -> Iterator[Origin]:
         return (decode_origin(profile, at_batch, float(new_tokens), context) for context in contexts)

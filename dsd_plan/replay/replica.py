@@ -124,11 +124,12 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         work.jobs += 1
         if session.emitted == 0:
             prefills += 1
-            prompts += session.prompt
-            work.prompt_tokens += session.prompt
+            prompts += session.prefill
+            work.prompt_tokens += session.prefill
+            work.prompt_squares += int(session.prefill) * int(session.prefill)
             if session.mode == FUSED:
                 draft_prefills += 1
-                draft_prompts += session.prompt
+                draft_prompts += session.prefill
         else:
             context = session.prompt + session.emitted
             decodes += 1

@@ -80,12 +80,12 @@ def open_request(world: World, s: int) -> None:
         return
     stream = row(world.streams, STREAM, s)
     number = row(world.work, WORK, s).requests
-    prompt, output = stream.prompt, stream.output
+    prompt, prefill, output = stream.prompt, stream.prompt, stream.output
     if stream.requests == TRACE:
         recorded = row(world.requests, REQUEST, stream.row + number)
-        prompt, output = recorded.prompt, recorded.output
+        prompt, prefill, output = recorded.prompt, recorded.prefill, recorded.output
     schedule_request(world, s, number + 1)
-    start_session(world, s, number, prompt, output, NONE)
+    start_session(world, s, number, prompt, prefill, output, NONE)
 
 
 @compiled
@@ -98,11 +98,11 @@ def user_request(world: World, user: int) -> None:
     stream = row(world.streams, STREAM, who.stream)
     number = (who.number << USER_BITS) + who.visits
     who.visits += 1
-    start_session(world, who.stream, number, stream.prompt, stream.output, user)
+    start_session(world, who.stream, number, stream.prompt, stream.prompt, stream.output, user)
 
 
 @compiled
-def start_session(world: World, s: int, number: int, prompt: int, output: int, user: int) -> None:
+def start_session(world: World, s: int, number: int, prompt: int, prefill: int, output: int, user: int) -> None:
     """A request begins at its site: choose its servers, let the draft prefill, send the prompt."""
     r = world.started
     world.started = r + 1
@@ -116,6 +116,7 @@ def start_session(world: World, s: int, number: int, prompt: int, output: int, u
     session.user = user
     session.started_ms = world.now_ms
     session.prompt = prompt
+    session.prefill = prefill
     session.output = output
     session.window = stream.window
     session.device = NONE
@@ -129,7 +130,7 @@ def start_session(world: World, s: int, number: int, prompt: int, output: int, u
         draft = row(world.drafts, DRAFT, stream.draft)
         session.device = chosen_device(world, draft, stream.draft_routing, key)
         row(world.devices, DEVICE, session.device).live += 1
-        occupy(world, int(session.device), s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prompt)))
+        occupy(world, int(session.device), s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prefill)))
     up_ms = delay_ms(world, stream.up, stream.up_end, float(TOKEN_ID_BYTES * prompt), key, 0, UP_JITTER)
     push(world, world.now_ms + up_ms, PROMPT_ARRIVES, r)
 

@@ -9,7 +9,7 @@ from dsd_plan.replay.layout import SURFACE, World
 from dsd_plan.replay.memory import floats, row
 
 for _function in (
-    *(step_time.law_decode_ms, step_time.law_prefill_ms, step_time.clamp, step_time.cell),
+    *(step_time.law_step_ms, step_time.law_decode_ms, step_time.law_prefill_ms, step_time.clamp, step_time.cell),
     *(step_time.decode_ms, step_time.prefill_ms, step_time.iteration_ms),
 ):
     compiled(_function)
@@ -28,5 +28,5 @@ def surface_at(world: World, index: int) -> StepSurface:
         floats(numbers, at.prefill_batch, (at.prefills,)),
         floats(numbers, at.prefill_prompt, (at.prompts,)),
         floats(numbers, at.prefill, (at.prefills, at.prompts)),
-        floats(numbers, at.law, (4,)),
+        floats(numbers, at.law, (at.laws,)),
     )

@@ -63,9 +63,8 @@ def test_every_format_gives_the_same_requests_by_arrival(tmp_path: Path, write: 
         ({"prompt_tokens": [1, 0, 2]}, 'column "prompt_tokens": row 2: found 0'),
         ({"output_tokens": [1, None, 2]}, 'column "output_tokens": row 2: nothing there'),
         ({"output_token": [1, 1, 2]}, "unknown; known here: arrival_s"),
-        ({"workload": ["a", "b", "a"]}, "not supported yet: requests of several workloads"),
         ({"task": ["a", "b", "a"]}, "not supported yet: requests of several tasks"),
-        ({"cached_prefix_tokens": [0, 5, 0]}, "not supported yet: prompts that are partly in the cache"),
+        ({"cached_prefix_tokens": [0, 1, 0]}, "row 2: found 1, expected less than its 1 prompt tokens"),
     ],
 )
 def test_wrong_requests_are_explained(tmp_path: Path, write: Any, changes: dict[str, list[Any]], says: str) -> None:
@@ -78,6 +77,23 @@ def test_wrong_requests_are_explained(tmp_path: Path, write: Any, changes: dict[
 def test_what_changes_nothing_passes(tmp_path: Path, write: Any) -> None:
     same = {"workload": ["a"] * 3, "task": ["x"] * 3, "cached_prefix_tokens": [0] * 3, "request_id": ["p", "q", "r"]}
     assert load_requests(write(tmp_path, ROWS | same)).arrival_s.size == 3
+
+
+@pytest.mark.parametrize("write", [csv, parquet, jsonl])
+def test_the_further_columns_come_along(tmp_path: Path, write: Any) -> None:
+    more = {"workload": ["a", "b", "a"], "cached_prefix_tokens": [2, 0, 1], "user": ["x", "y", "x"], "turn": [1, 0, 0]}
+    found = load_requests(write(tmp_path, ROWS | more))
+    assert found.cached_prefix_tokens is not None
+    assert found.cached_prefix_tokens.tolist() == [0, 1, 2]
+    assert found.prefill_tokens.tolist() == [1, 1, 1]
+    assert found.user is not None
+    assert found.user.tolist() == ["y", "x", "x"]
+    again = tmp_path / "again.parquet"
+    write_requests(again, found)
+    assert load_requests(again).turn.tolist() == [0, 0, 1]  # type: ignore[union-attr]
+    assert found.of_workload("a").arrival_s.tolist() == [1.0, 4.0]
+    with pytest.raises(KeyError, match="no rows of workload 'c'"):
+        found.of_workload("c")
 
 
 def test_round_trips_are_read_by_time(tmp_path: Path) -> None:

@@ -220,3 +220,17 @@ def test_nothing_is_said_twice_or_only_because_of_something_else(complaints: Com
     assert set(complaints(('rtt_ms = "40"', "rtt_ms = 40"), ('"traces/pair.parquet"', '"gone"'))) == {
         "pairs[0].acceptance"
     }
+
+
+def test_one_trace_of_several_workloads_gives_each_its_rows(folder: Folder) -> None:
+    import polars as pl
+
+    rows = {"arrival_s": [0.0, 1.0, 2.0, 3.0], "prompt_tokens": [5, 6, 7, 8], "output_tokens": [2, 3, 4, 5]}
+    path = next(folder.scenario.parent.rglob("chat.parquet"))
+    pl.DataFrame(rows | {"workload": ["chat", "mail", "chat", "mail"]}).write_parquet(path)
+    requests = load_scenario(folder.scenario).workload("chat").requests
+    assert isinstance(requests, RequestTrace)
+    assert requests.prompt_tokens.tolist() == [5, 7]
+    pl.DataFrame(rows | {"workload": ["news", "mail", "news", "mail"]}).write_parquet(path)
+    with pytest.raises(ScenarioError, match=r"no rows of workload 'chat'; the trace has \['mail', 'news'\]"):
+        load_scenario(folder.scenario)

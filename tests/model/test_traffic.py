@@ -70,6 +70,16 @@ def test_a_recording_of_requests_counts_by_its_lengths() -> None:
     assert found.lengths.most_kv == 331.0
 
 
+def test_a_cached_prefix_is_kept_in_memory_and_not_prefilled() -> None:
+    lengths = np.array([100, 300]), np.array([11, 11]), np.array([40, 60])
+    requests = RequestTrace(np.array([0.0, 1.0]), *lengths)
+    found = demands(mode="target_only", requests=requests)[0].lengths
+    assert (found.prompt, found.prefill) == (200.0, 150.0)
+    assert found.prompt_square == pytest.approx((60.0**2 + 240.0**2) / 2)
+    assert found.context == pytest.approx(205.5)
+    assert found.most_kv == 311.0
+
+
 def test_short_requests_waste_more_of_their_last_round() -> None:
     requests = RequestTrace(np.array([0.0, 1.0]), np.array([10, 10]), np.array([2, 42]))
     mixed = demands(requests=requests, window=4, per_token=1.0)[0].rounds

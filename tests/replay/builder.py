@@ -44,9 +44,14 @@ def closed(users: int, think_s: float = 0.0, prompt: int = 100, output: int = 40
     return ClosedRequests(users=users, think_s=think_s, prompt_tokens=prompt, output_tokens=output)
 
 
-def recorded(arrival_s: Sequence[float], prompt: Sequence[int], output: Sequence[int]) -> RequestTrace:
+def recorded(
+    arrival_s: Sequence[float], prompt: Sequence[int], output: Sequence[int], cached: Sequence[int] | None = None
+) -> RequestTrace:
     return RequestTrace(
-        np.array(arrival_s, dtype=np.float64), np.array(prompt, dtype=np.int64), np.array(output, dtype=np.int64)
+        np.array(arrival_s, dtype=np.float64),
+        np.array(prompt, dtype=np.int64),
+        np.array(output, dtype=np.int64),
+        None if cached is None else np.array(cached, dtype=np.int64),
     )
 
 

@@ -292,3 +292,19 @@ def test_a_token_trace_is_walked_round_by_round() -> None:
     tokens = run.tables["groups"]["tokens"][: int(run.worlds["logged"][0])]
     assert tokens.tolist() == [1, 3, 2, 3, 2]
     assert run.tables["sessions"][0]["accepted"] == 2 + 1 + 2 + 1
+
+
+def test_what_the_cache_holds_is_sent_and_kept_but_not_prefilled() -> None:
+    """TTFT = 10 + (20 + .1·prefilled) + 10 ms; the memory and the bytes are those of the whole prompt."""
+    law = StepLaw(step_ms=20.0, per_token_ms=0.2, per_prompt_token_ms=0.1)
+    link = Link(between=("edge", "region"), rtt_ms=20.0)
+
+    def first_ms(cached: int) -> float:
+        requests = recorded(100.0 * np.arange(60), [100] * 60, [11] * 60, [cached] * 60)
+        chat = replay(system(requests, mode="target_only", target=law, link=link), requests=60).workload("chat")
+        assert chat.tpot_ms.mean == pytest.approx(20.2)
+        assert chat.bytes_per_token == pytest.approx((4 * 100 + 4 + 10 * 4) / 11)
+        return chat.ttft_ms.mean or 0.0
+
+    assert first_ms(0) == pytest.approx(50.0)
+    assert first_ms(60) == pytest.approx(44.0)

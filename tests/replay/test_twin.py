@@ -80,7 +80,8 @@ def systems(draw: st.DrawFn) -> Deployed:
         n = draw(st.integers(2, 12))
         gaps = draw(st.lists(st.sampled_from([0.0, 0.01, 0.2]), min_size=n, max_size=n))
         outputs = draw(st.lists(st.integers(1, 20), min_size=n, max_size=n))
-        return recorded(100.0 + np.cumsum(gaps), [prompt] * n, outputs)
+        cached = draw(st.sampled_from([None, [prompt // 2] * n, [i % prompt for i in range(n)]]))
+        return recorded(100.0 + np.cumsum(gaps), [prompt] * n, outputs, cached)
 
     names = ["a", "b", "c"][: draw(st.integers(1, 3))]
     modes = {name: draw(st.sampled_from(["target_only", "fused", "distributed"])) for name in names}

@@ -68,6 +68,7 @@ class Session:
     stream: Stream
     started_ms: float
     prompt: int
+    prefill: int
     output: int
     replica: Replica
     device: Draft | None
@@ -156,32 +157,35 @@ class Twin:
         if isinstance(requests, RequestTrace):
             if number < len(requests.arrival_s):
                 at_ms = (requests.arrival_s[number] - self.origin_s) * 1000.0
-                lengths = int(requests.prompt_tokens[number]), int(requests.output_tokens[number])
+                lengths = [int(x[number]) for x in (requests.prompt_tokens, requests.prefill_tokens, requests.output_tokens)]
                 self.at(float(at_ms), lambda: self.open_asks(stream, number, *lengths))
             return
         gap = -log(uniform(key_of_request(self.keys[stream], number), 0, GAP)) * (1000.0 / requests.rate_per_s)
-        lengths = requests.prompt_tokens, requests.output_tokens
+        lengths = requests.prompt_tokens, requests.prompt_tokens, requests.output_tokens
         self.at(self.now + gap, lambda: self.open_asks(stream, number, *lengths))
 
-    def open_asks(self, stream: Stream, number: int, prompt: int, output: int) -> None:
+    def open_asks(self, stream: Stream, number: int, prompt: int, prefill: int, output: int) -> None:
         if len(self.sessions) < self.most:
             self.schedule_open(stream, number + 1)
-            self.start(stream, number, prompt, output, None)
+            self.start(stream, number, prompt, prefill, output, None)
 
     def user_asks(self, stream: Stream, user: int, visit: int) -> None:
         if len(self.sessions) < self.most:
-            lengths = stream.requests.prompt_tokens, stream.requests.output_tokens
+            prompt = stream.requests.prompt_tokens
+            lengths = prompt, prompt, stream.requests.output_tokens
             session = self.start(stream, user * 2**32 + visit, *lengths, user)
             session.visit = visit
 
-    def start(self, stream: Stream, number: int, prompt: int, output: int, user: int | None) -> Session:
+    def start(
+        self, stream: Stream, number: int, prompt: int, prefill: int, output: int, user: int | None
+    ) -> Session:
         key = key_of_request(self.keys[stream], number)
         chosen = self.choose("target", stream.target, self.replicas, stream.assignment.routing, key, ROUTE)
         device = None
         if stream.draft is not None:
             routing = stream.assignment.draft_routing or "random"
             device = self.choose("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)
-        session = Session(len(self.sessions), key, stream, self.now, prompt, output, chosen, device, user)
+        session = Session(len(self.sessions), key, stream, self.now, prompt, prefill, output, chosen, device, user)
         self.sessions.append(session)
         if isinstance(stream.acceptance, TokenTrace):
             starts = stream.acceptance.request_starts()
@@ -190,7 +194,7 @@ class Twin:
         if device is not None:
             device.live += 1
             surface = self.deployed.drafts[stream.draft].surface
-            self.draft(device, prefill_ms(surface, 1.0, float(prompt)))
+            self.draft(device, prefill_ms(surface, 1.0, float(prefill)))
         up = delay_ms(stream.up, 4.0 * prompt, key, 0, UP)
         self.at(self.now + up, lambda: self.prompt_arrives(session))
         return session
@@ -234,7 +238,7 @@ class Twin:
             mean([s.stream.window + 1 for s in going]),
             mean([s.context for s in going]),
             float(len(fresh)),
-            mean([s.prompt for s in fresh]),
+            mean([s.prefill for s in fresh]),
         )
         drafted = 0.0
         fused = [s for s in going if s.stream.mode == "fused"]
@@ -243,7 +247,7 @@ class Twin:
             drafted = longest * decode_ms(pool.fused_surface, float(len(fused)), 1.0, mean([s.context for s in fused]))
         fused_fresh = [s for s in fresh if s.stream.mode == "fused"]
         if fused_fresh:
-            added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([s.prompt for s in fused_fresh]))
+            added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([s.prefill for s in fused_fresh]))
             drafted += max(added - pool.fused_surface.law[0], 0.0) if fused else added
         replica.stepping = True
         replica.iterations.append((self.now, float(drafted), float(step), len(batch)))
