@@ -58,7 +58,11 @@ class Row:
         return number
 
     def _wrong(self, key: str, value: Any, expected: str) -> None:
-        found = "nothing there" if value is None or value == "" else f"found {shown(value)}"
+        if value is None or value == "":
+            found = "nothing there"
+        else:
+            # In a CSV file a number is a text too; its quotes would say otherwise.
+            found = f"found {value if isinstance(value, str) and _number(value) is not None else shown(value)}"
         self.problems.append(Problem(self.place, f"{key}: {found}, expected {expected}"))
 
 
@@ -86,7 +90,7 @@ def csv_rows(file: FileText, columns: Sequence[str], name: str = "") -> list[Row
     if not rows and not problems:
         raise ProfileError(file.name, "has a header and no rows; was it written to the end?")
     if rows:
-        rows[0].problems.extend(problems)
+        rows[-1].problems.extend(problems)
     elif problems:
         raise ProfileError(file.name, problems)
     return rows
