@@ -45,16 +45,12 @@ VERBS: tuple[Entry, ...] = (
             Verb("device", "Measure the bundled pair on this machine.", "dsd_plan.cli.profile_device"),
             Verb("import", "Convert measurements that others published.", "dsd_plan.cli.profile_import"),
             Verb("show", "Show what a profile holds and how well it is known.", "dsd_plan.cli.profile_show"),
-            LaterVerb(
+            Verb(
                 "link",
-                "Measure a link's round trip, jitter and bandwidth.",
-                "measure with ping and iperf3 and write rtt_ms, jitter_cv and uplink_mbps into [[links]]",
+                "Measure round trip, jitter, loss and bandwidth between two machines.",
+                "dsd_plan.cli.profile_link",
             ),
-            LaterVerb(
-                "endpoint",
-                "Measure a serving engine from outside.",
-                "write the engine's step times as a law into [devices.profiles]",
-            ),
+            Verb("endpoint", "Measure a serving engine from outside.", "dsd_plan.cli.profile_endpoint"),
             Verb("compare", "Show where two profiles differ.", "dsd_plan.cli.profile_compare"),
             Verb("merge", "Join profiles of one model on one device.", "dsd_plan.cli.profile_merge"),
         ),

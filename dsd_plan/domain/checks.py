@@ -12,6 +12,7 @@ import numpy as np
 
 from dsd_plan.domain.acceptance import AcceptanceLaw, TokenTrace, largest_window
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec
+from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
 from dsd_plan.domain.profile_checks import law_problems
 from dsd_plan.domain.scenario import Pair, Scenario, Search
@@ -84,6 +85,8 @@ def _links(scenario: Scenario, sites: Collection[str]) -> Iterator[Problem]:
             )
         if link.trace is not None:
             yield from _rtt_trace(f"{place}.trace", link)
+        if link.profile is not None:
+            yield from _link_profile(place, link, link.profile)
 
 
 def _delay(place: str, link: Link) -> Iterator[Problem]:
@@ -91,7 +94,7 @@ def _delay(place: str, link: Link) -> Iterator[Problem]:
     ways = ["rtt_ms"] * (link.rtt_ms is not None) + [" and ".join(one_way)] * bool(one_way)
     ways += ["trace"] * (link.trace is not None)
     if not ways:
-        yield Problem(place, "no delay; give rtt_ms (or up_ms and down_ms, or a trace)")
+        yield Problem(place, "no delay; give rtt_ms (or up_ms and down_ms, or a profile)")
     elif len(ways) > 1:
         yield Problem(place, f"the delay is given {len(ways)} times, as {', '.join(ways)}; keep one")
     if len(one_way) == 1:
@@ -105,6 +108,13 @@ def _rtt_trace(place: str, link: Link) -> Iterator[Problem]:
         yield Problem(place, f"{len(trace.at_s)} times for {len(trace.rtt_ms)} round trips; give one of each, and some")
     if link.jitter_cv:
         yield Problem(f"{place.removesuffix('trace')}jitter_cv", "a trace brings its own jitter; leave jitter_cv out")
+
+
+def _link_profile(place: str, link: Link, profile: LinkProfile) -> Iterator[Problem]:
+    """A link of a profile has its numbers and no others; the loader fills them in."""
+    for key, value in link_values(profile).items():
+        if getattr(link, key) != value:
+            yield Problem(f"{place}.{key}", "is not what the profile says; let the profile give it")
 
 
 def _devices(scenario: Scenario, sites: Collection[str], models: Mapping[str, ModelSpec]) -> Iterator[Problem]:

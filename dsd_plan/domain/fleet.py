@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.records import Count, Flag, Name, Natural, NonNegative, Positive, Probability, record
 
@@ -42,6 +43,8 @@ class Link:
     loss: Probability = 0.0
     """Probability that a message is lost; each loss costs one more mean round trip."""
     trace: RttTrace | None = None
+    profile: LinkProfile | None = None
+    """Where the numbers above come from; see `measured_link`."""
 
     @property
     def one_way_ms(self) -> tuple[float, float]:
@@ -51,6 +54,11 @@ class Link:
         if self.up_ms is not None and self.down_ms is not None:
             return self.up_ms, self.down_ms
         raise ValueError(f"link {self.between}: no delay given")
+
+
+def measured_link(between: tuple[str, str], profile: LinkProfile) -> Link:
+    """A link whose every number is its profile's; it was measured at the first named site."""
+    return Link(between=between, profile=profile, **link_values(profile))
 
 
 @record

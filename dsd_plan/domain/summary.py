@@ -6,6 +6,7 @@ which files it came from.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def summary(scenario: Scenario) -> dict[str, Any]:
     return {
         "name": scenario.name,
         "sites": _dump(tuple[Site, ...], scenario.sites),
-        "links": [{**_dump(Link, link), "trace": _link_trace(link)} for link in scenario.links],
+        "links": [_link(link) for link in scenario.links],
         "models": _dump(tuple[ModelSpec, ...], scenario.models),
         "devices": [_device(device) for device in scenario.devices],
         "pairs": [
@@ -151,6 +152,25 @@ def _workload(workload: Workload) -> dict[str, Any]:
         "priority": workload.priority,
         "allowed_sites": None if workload.allowed_sites is None else list(workload.allowed_sites),
         "budgets": _dump(Budgets, workload.budgets),
+    }
+
+
+def _link(link: Link) -> dict[str, Any]:
+    known = _dump(Link, replace(link, trace=None, profile=None))
+    return {**known, "trace": _link_trace(link), "profile": _link_profile(link)}
+
+
+def _link_profile(link: Link) -> dict[str, Any] | None:
+    profile = link.profile
+    if profile is None:
+        return None
+    return {
+        "measured_at": profile.measured_at,
+        "transport": profile.transport,
+        "samples": profile.samples,
+        "rtt_p95_ms": profile.rtt_ms.p95,
+        "up_share": profile.up_share,
+        "jitter_p95_error": profile.jitter_fit.p95_error,
     }
 
 

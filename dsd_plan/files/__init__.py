@@ -2,6 +2,7 @@
 
 from dsd_plan.files.acceptance import load_acceptance, write_acceptance
 from dsd_plan.files.example import copy_example, example_names
+from dsd_plan.files.link import load_link, write_link, write_rtt_trace
 from dsd_plan.files.plan import load_plan, write_plan
 from dsd_plan.files.profile import load_profile, write_profile
 from dsd_plan.files.requests import load_requests, load_rtt_trace, write_requests
@@ -14,6 +15,7 @@ __all__ = [
     "example_names",
     "json_text",
     "load_acceptance",
+    "load_link",
     "load_plan",
     "load_profile",
     "load_requests",
@@ -22,9 +24,11 @@ __all__ = [
     "load_study",
     "write_acceptance",
     "write_json",
+    "write_link",
     "write_performance",
     "write_plan",
     "write_profile",
     "write_requests",
+    "write_rtt_trace",
     "write_study",
 ]

@@ -12,7 +12,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from dsd_plan.domain.records import Count, Flag, Integer, Name, Natural, NonNegative, Positive, Probability
+from dsd_plan.domain.records import Count, Finite, Flag, Integer, Name, Natural, NonNegative, Positive, Probability
 
 LONGEST_SHOWN = 60
 
@@ -22,6 +22,7 @@ _WORDS: tuple[tuple[Any, str], ...] = (
     (Natural, "a whole number, 0 or more"),
     (Integer, "a whole number"),
     (Flag, "true or false"),
+    (Finite, "a number"),
     (NonNegative, "a number, 0 or more"),
     (Positive, "a number above 0"),
     (Probability, "a number from 0 to 1"),

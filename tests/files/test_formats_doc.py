@@ -13,6 +13,15 @@ import pytest
 from dsd_plan.domain import not_yet
 from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
+from dsd_plan.domain.link_profile import (
+    JitterFit,
+    LinkProfile,
+    LossEstimate,
+    OneWay,
+    PayloadRtt,
+    RttMoment,
+    RttStats,
+)
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
 from dsd_plan.domain.profile import HeldOut, LatencyProfile, LatencyStats, LawFit, LayerSlicing, ProfilePoint, StepLaw
 from dsd_plan.domain.scenario import FleetBudgets, Pair, Scenario, Search
@@ -50,6 +59,13 @@ RECORDS: dict[str, type[Any]] = {
     "fit": LawFit,
     "held_out": HeldOut,
     "slicing": LayerSlicing,
+    "Link profile": LinkProfile,
+    "rtt_ms": RttStats,
+    "by_payload": PayloadRtt,
+    "up and down": OneWay,
+    "jitter_fit": JitterFit,
+    "loss_up and loss_down": LossEstimate,
+    "over_time": RttMoment,
 }
 TABLES: dict[str, tuple[Column, ...]] = {
     "Acceptance trace, tokens": TOKENS,
@@ -61,6 +77,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 AS_WRITTEN: dict[tuple[type[Any], str], str] = {
     (Device, "profiles"): "a table, each value a path or `{ law = {…} }`",
     (Link, "trace"): "a path",
+    (Link, "profile"): "a path",
     (Pair, "acceptance"): "a path or a table",
     (Workload, "requests"): "a path or a table",
 }
@@ -173,4 +190,5 @@ def test_every_schema_is_told() -> None:
         "Scenario": "`1`",
         "Plan": '`"dsd-plan/plan/1"`',
         "Profile": '`"dsd-plan/profile/1"`',
+        "Link profile": '`"dsd-plan/link/1"`',
     }
