@@ -83,28 +83,10 @@ SCENARIO: tuple[NotYet, ...] = (
         "leave it out, and give as prompt_tokens what has to be prefilled",
     ),
     NotYet(
-        "devices[].profiles[].fit.law.knots",
-        only(None),
-        "a step law of several pieces",
-        "leave it out, and give measured points or one per_token_ms",
-    ),
-    NotYet(
         "devices[].profiles[].fit.law.mixed_kv_token_us",
         only(None),
         "a dearer KV read where a prefill shares the step",
         "leave it out, and fold it into per_kv_token_us",
-    ),
-    NotYet(
-        "devices[].profiles[].fit.law.per_prompt_token_sq_us",
-        only(None),
-        "a prefill time that grows with the square of the prompt",
-        "leave it out, and fit per_prompt_token_ms at the usual prompt length",
-    ),
-    NotYet(
-        "devices[].profiles[].fit.law.load_scale",
-        only(None),
-        "one factor on every step time",
-        "leave it out, and multiply the law's times by it",
     ),
     NotYet(
         "devices[].profiles[].sustained",

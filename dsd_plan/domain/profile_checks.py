@@ -22,11 +22,15 @@ def profile_problems(profile: LatencyProfile) -> tuple[Problem, ...]:
 
 def law_problems(place: str, law: StepLaw) -> Iterator[Problem]:
     """A step takes time, and no power is null, never 0."""
-    if law.step_ms == 0 and law.per_token_ms == 0:
+    if law.step_ms == 0 and law.per_token_ms == 0 and law.knots is None:
         yield Problem(place, "step_ms and per_token_ms are both 0: a step would take no time; give one of them")
     if law.active_w == 0:
         yield Problem(f"{place}.active_w", "found 0; power that is not known is left out, never 0")
     if law.knots is not None:
+        if not law.knots:
+            yield Problem(f"{place}.knots", "found none; give two or more [new_tokens, ms], or leave `knots` out")
+        elif law.knots[0][1] == 0:
+            yield Problem(f"{place}.knots", "the first takes 0 ms: a step takes time")
         for key, position in (("new_tokens", 0), ("ms", 1)):
             values = [knot[position] for knot in law.knots]
             if any(later < earlier for earlier, later in pairwise(values)):
@@ -64,7 +68,8 @@ def _spread(place: str, latency_ms: LatencyStats) -> Iterator[Problem]:
 def _law_beside_points(profile: LatencyProfile) -> Iterator[Problem]:
     law = profile.fit.law
     prefill_measured = any(point.phase == "prefill" for point in profile.points)
-    if prefill_measured and law.step_ms == 0 and law.per_prompt_token_ms == 0:
+    by_prompt = law.per_prompt_token_ms or law.per_prompt_token_sq_us or law.knots
+    if prefill_measured and law.step_ms == 0 and not by_prompt:
         yield Problem(
             "fit.law", "step_ms and per_prompt_token_ms are both 0 beside measured prefill points; fit the law to them"
         )

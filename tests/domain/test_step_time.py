@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +94,63 @@ def test_a_law_never_gets_faster_with_more_work(batch: float, new: float, contex
     assert decode_ms(LAW_ONLY, batch + more, new, context) >= base
     assert decode_ms(LAW_ONLY, batch, new + more, context) >= base
     assert decode_ms(LAW_ONLY, batch, new, context + more) >= base
+
+
+def test_a_prompt_adds_its_square() -> None:
+    # 10 + 2·(0.1·50 + 0.004·50²) = 40; the decode law is as it was
+    bent = surface_of(declared_profile("gpu", "m", replace(LAW, per_prompt_token_sq_us=4.0)))
+    assert prefill_ms(bent, 2, 50) == pytest.approx(40.0)
+    assert decode_ms(bent, 3, 5, 200) == decode_ms(LAW_ONLY, 3, 5, 200)
+    # over the intercept a mixed step pays 30 for these prompts, 16.2 for these decodes
+    assert iteration_ms(bent, 3, 5, 200, 2, 50) == pytest.approx(56.2)
+
+
+def test_beyond_the_measured_prompts_the_square_carries_the_shape() -> None:
+    bent = surface_of(replace(SQUARE, fit=LawFit(law=replace(LAW, per_prompt_token_sq_us=1.0))))
+    # edge 45 at 300: law 10 + 30 + 90 = 130; at 500: 10 + 50 + 250 = 310
+    assert prefill_ms(bent, 1, 500) == pytest.approx(45.0 * 310.0 / 130.0)
+
+
+def test_load_scales_laws_and_tables_alike() -> None:
+    scaled = surface_of(declared_profile("gpu", "m", replace(LAW, load_scale=1.5, per_prompt_token_sq_us=4.0)))
+    assert decode_ms(scaled, 3, 5, 200) == pytest.approx(1.5 * 26.2)
+    assert prefill_ms(scaled, 2, 50) == pytest.approx(1.5 * 40.0)
+    assert iteration_ms(scaled, 3, 5, 200, 2, 50) == pytest.approx(1.5 * 56.2)
+    table = surface_of(replace(SQUARE, fit=LawFit(law=replace(LAW, load_scale=1.5))))
+    for batch, new, context in ((1, 1, 100), (2.5, 3, 100), (8, 5, 100)):
+        assert decode_ms(table, batch, new, context) == pytest.approx(
+            1.5 * decode_ms(surface_of(SQUARE), batch, new, context)
+        )
+    assert iteration_ms(table, 4, 5, 100, 1, 300) == pytest.approx(1.5 * (30.0 + 45.0 - 10.0))
+
+
+KNOTS = replace(LAW, step_ms=99.0, per_token_ms=99.0, knots=((2.0, 12.0), (4.0, 16.0), (12.0, 20.0)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "ms"), [(1, 12.0), (2, 12.0), (3, 14.0), (4, 16.0), (8, 18.0), (12, 20.0), (20, 24.0)]
+)
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_between_knots_a_step_is_straight(tokens: float, ms: float, scale: float) -> None:
+    surface = surface_of(declared_profile("gpu", "m", replace(KNOTS, load_scale=scale)))
+    assert decode_ms(surface, 1, tokens, 0) == pytest.approx(scale * ms)
+    assert decode_ms(surface, 2, tokens / 2, 100) == pytest.approx(scale * (ms + 0.4))
+
+
+def test_with_knots_the_first_is_the_step_with_nothing_in_it() -> None:
+    surface = surface_of(declared_profile("gpu", "m", KNOTS))
+    assert prefill_ms(surface, 2, 50) == pytest.approx(12.0 + 10.0)
+    assert iteration_ms(surface, 2, 2, 0, 2, 50) == pytest.approx(16.0 + 10.0)
+
+
+def test_odd_knots_are_read_as_they_stand() -> None:
+    lone = surface_of(declared_profile("gpu", "m", replace(LAW, knots=((4.0, 15.0),))))
+    assert {float(decode_ms(lone, 1, tokens, 0)) for tokens in (1, 4, 9)} == {15.0}
+    cliff = surface_of(declared_profile("gpu", "m", replace(LAW, knots=((1.0, 10.0), (8.0, 10.0), (8.0, 15.0)))))
+    assert [float(decode_ms(cliff, 1, tokens, 0)) for tokens in (7, 8, 9)] == [10.0, 10.0, 15.0]
+
+
+def test_prefills_on_top_of_a_context_stay_out_of_the_prefill_surface() -> None:
+    chunked = replace(SQUARE, points=(*SQUARE.points, point("prefill", 1, 200, 512, 80.0)))
+    assert prefill_ms(surface_of(chunked), 1, 200) == pytest.approx(35.0)
+    assert prefill_origin(chunked, 1, 200) == "interpolated"
