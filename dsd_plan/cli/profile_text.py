@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dsd_plan.cli.heat_table import heat_table, sparkline, spread_evenly
 from dsd_plan.cli.terminal import say
 from dsd_plan.report.markup import MARKS
-from dsd_plan.report.numbers import count, milliseconds, number, share, signed_share
+from dsd_plan.report.numbers import milliseconds, number
 
 if TYPE_CHECKING:
     from dsd_plan.domain.profile import LatencyProfile
@@ -20,9 +20,11 @@ def describe_profile(file: str, profile: LatencyProfile) -> dict[str, Any]:
     """Its summary, how it was measured, its step times by axis, what verifying costs, and how well all is known."""
     from dsd_plan.domain.profile_view import profile_view
     from dsd_plan.domain.summary import profile_summary
+    from dsd_plan.report.profile_words import law_lines, trust_lines
 
     told = profile_summary(profile)
-    view = profile_view(profile).to_dict()
+    arranged = profile_view(profile)
+    view = arranged.to_dict()
     return {
         "file": file,
         **told,
@@ -31,7 +33,12 @@ def describe_profile(file: str, profile: LatencyProfile) -> dict[str, Any]:
         "kv_mib_per_token": profile.kv_mib_per_token,
         "citation": profile.citation,
         "trust": view["trust"],
+        "in_words": {
+            "trust": dict(trust_lines(profile, arranged.trust)),
+            "law": list(law_lines(profile.fit.law)),
+        },
         "steps": view["steps"],
+        "context": view["context"],
         "prefill_steps": view["prefill"],
         "measured_points": view["points"],
     }
@@ -65,7 +72,7 @@ def _head(told: dict[str, Any]) -> None:
 def _trust(told: dict[str, Any]) -> None:
     say()
     say("How far can it be trusted?")
-    for what, words in trust_lines(told):
+    for what, words in told["in_words"]["trust"].items():
         say_hanging(f"  {what:<12}{words}", 14)
 
 
@@ -77,79 +84,6 @@ def say_hanging(text: str, indent: int) -> None:
     width = max(40, get_terminal_size().columns)
     for line in wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False):
         say(line)
-
-
-def trust_lines(told: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is known of each source of error, in words."""
-    trust = told["trust"]
-    lines = [("points", _points(trust))]
-    if trust["points"]:
-        lines.append(("medians", _medians(trust)))
-        drift = trust["drift"]
-        lines.append(("drift", "not recorded" if drift is None else f"{signed_share(drift)} from first to last step"))
-        lines.append(("contention", trust["contention"] or "none seen"))
-        checked = trust["held_out"]
-        words = "not checked against steps left out"
-        if checked is not None:
-            words = (
-                f"{share(checked['mean_error'])} mean, {share(checked['max_error'])} at most, "
-                f"on {count(checked['points'])} steps left out of the table"
-            )
-        lines.append(("between", words))
-    lines.append(("beyond", _beyond(trust, told["fit"]["folds"])))
-    if trust["slicing"] is not None:
-        lines.append(("layers", _slicing(trust["slicing"])))
-    lines.append(("power", _power(told)))
-    if told["sustained"]:
-        seconds, left = told["sustained"][-1]
-        lines.append(("sustained", f"{share(left)} of the speed left after {number(seconds)} s of work"))
-    return lines
-
-
-def _points(trust: dict[str, Any]) -> str:
-    if not trust["points"]:
-        return "none measured: every time is told by a declared law"
-    fewest, most = trust["fewest_samples"], trust["most_samples"]
-    return f"{count(trust['points'])} steps measured, {count(trust['samples'])} samples, {fewest} to {most} a step"
-
-
-def _medians(trust: dict[str, Any]) -> str:
-    if trust["well_known"] is None:
-        return "one sample a step; their spread is not known"
-    source = "" if trust["intervals"] == "recorded" else "; intervals from the samples' spread"
-    return (
-        f"{trust['well_known']} of {trust['points']} known within ±3 % (95 %); typical "
-        f"±{share(trust['median_half_width'])}, widest ±{share(trust['widest_half_width'])}{source}"
-    )
-
-
-def _beyond(trust: dict[str, Any], folds: int) -> str:
-    if trust["law_mean_error"] is None:
-        return "the law's error is not known"
-    checked = f" ({folds} folds)" if folds else ""
-    return (
-        f"the law alone errs by {share(trust['law_mean_error'])} mean, {share(trust['law_max_error'])} at most, "
-        f"on points left out{checked}"
-    )
-
-
-def _slicing(cut: dict[str, Any]) -> str:
-    fewer, more = cut["measured_layers"]
-    told = f"scaled from {fewer} and {more} of {cut['layers']} layers"
-    if cut["check"] is None:
-        return f"{told}; not checked against a whole model"
-    model = f" on {cut['check_model']}" if cut["check_model"] else ""
-    return (
-        f"{told}; checked against the whole{model}: {share(cut['check']['mean_error'])} mean, "
-        f"{share(cut['check']['max_error'])} at most"
-    )
-
-
-def _power(told: dict[str, Any]) -> str:
-    if told["power_source"] == "none":
-        return "no power measured"
-    known = [f"{word} {number(told[key])} W" for word, key in (("idle", "idle_w"), ("active", "active_w")) if told[key]]
-    return f"{', '.join(known) or 'known'} ({told['power_source']})"
 
 
 def _some(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -214,26 +148,5 @@ def _speed(cell: dict[str, Any]) -> str:
 def _law(told: dict[str, Any]) -> None:
     say()
     say("What does the fitted law say? It answers beyond the table only")
-    for words in law_lines(told["fit"]["law"]):
-        say(f"  {words}")
-
-
-def law_lines(law: dict[str, Any]) -> list[str]:
-    """What each coefficient means."""
-    meanings = (
-        ("step_ms", "ms", "a step, whatever it does"),
-        ("per_token_ms", "ms", "more for each token decoded or verified"),
-        ("per_prompt_token_ms", "ms", "more for each prompt token"),
-        ("per_prompt_token_sq_us", "µs", "more for each prompt token squared"),
-        ("per_kv_token_us", "µs", "more for each token of context, of each sequence"),
-        ("mixed_kv_token_us", "µs", "more for each token of context where prompts are read in the same step"),
-        ("load_scale", "×", "by load"),
-        ("active_w", "W", "while it works"),
-    )
-    return [f"{number(law[key])} {unit}  {words}" for key, unit, words in meanings if law.get(key) is not None] + (
-        ["more than tokens alone: bends at " + _knots(law["knots"])] if law.get("knots") else []
-    )
-
-
-def _knots(knots: list[list[float]]) -> str:
-    return ", ".join(f"{number(tokens)} tokens {milliseconds(ms)}" for tokens, ms in knots)
+    for words in told["in_words"]["law"]:
+        say_hanging(f"  {words}", 4)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import exp, hypot
+from math import exp, hypot, log
 from statistics import median
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from dsd_plan.domain.median_error import (
-    Z95,
     IntervalSource,
     Kind,
     interval_source,
     kind_of,
-    log_error,
     median_interval,
     recorded_drift,
 )
@@ -49,6 +47,8 @@ class StepRow:
     """Steps of one batch by new tokens a sequence; `verify_cost` is their time over that of one new token."""
 
     batch: int
+    tokens_per_s: float
+    """Of plain decoding: one new token a sequence."""
     cells: tuple[StepCell, ...]
     verify_cost: tuple[StepCell, ...]
     """`ms` is a ratio here."""
@@ -63,6 +63,25 @@ class StepTable:
     rows: tuple[StepRow, ...]
     beyond: StepRow
     """The row of twice the largest batch: what the law says outside the grid."""
+
+
+@record
+class ContextCell:
+    """A step over this context, over the same step at the smallest context."""
+
+    context_tokens: int
+    ratio: float
+    low: float | None
+    high: float | None
+    origin: Origin
+
+
+@record
+class ContextRow:
+    """What context costs a plain step of one batch."""
+
+    batch: int
+    cells: tuple[ContextCell, ...]
 
 
 @record
@@ -130,6 +149,8 @@ class ProfileView:
 
     steps: tuple[StepTable, ...]
     """By context, ascending."""
+    context: tuple[ContextRow, ...]
+    """Empty where there is one context."""
     prefill: tuple[PrefillRow, ...]
     points: tuple[PointTrust, ...]
     trust: Trust
@@ -145,8 +166,10 @@ def profile_view(profile: LatencyProfile) -> ProfileView:
     surface = surface_of(profile)
     law = surface_of(replace(profile, points=(), origin="declared"))
     points = tuple(_point(point, law) for point in profile.points)
+    steps = _steps(profile, surface)
     return ProfileView(
-        steps=_steps(profile, surface),
+        steps=steps,
+        context=_context(steps) if len(steps) > 1 else (),
         prefill=_prefill(profile, surface),
         points=points,
         trust=_trust(profile, points),
@@ -173,12 +196,10 @@ def _row(
 ) -> StepRow:
     cells = tuple(_cell(profile, surface, measured.get((batch, new, context)), batch, new, context) for new in news)
     plain = cells[0]
-    error = _error(measured.get((batch, plain.new_tokens, context)))
     costs = []
     for cell in cells[1:]:
-        other = _error(measured.get((batch, cell.new_tokens, context)))
         ratio = cell.ms / plain.ms
-        half = None if error is None or other is None else Z95 * hypot(error, other)
+        half = _joint_half(plain, cell)
         costs.append(
             StepCell(
                 new_tokens=cell.new_tokens,
@@ -188,14 +209,10 @@ def _row(
                 origin=max(plain.origin, cell.origin, key=_WORSE.index),
             )
         )
-    return StepRow(batch=batch, cells=cells, verify_cost=tuple(costs))
+    return StepRow(batch=batch, tokens_per_s=1000.0 * batch / plain.ms, cells=cells, verify_cost=tuple(costs))
 
 
 _WORSE: tuple[Origin, ...] = ("measured", "interpolated", "extrapolated", "declared")
-
-
-def _error(point: ProfilePoint | None) -> float | None:
-    return None if point is None else log_error(point)
 
 
 def _cell(
@@ -209,6 +226,35 @@ def _cell(
         high=None if ends is None else ends[1],
         origin=decode_origin(profile, batch, new, context),
     )
+
+
+def _context(steps: Sequence[StepTable]) -> tuple[ContextRow, ...]:
+    found = []
+    for rows in zip(*(table.rows for table in steps), strict=True):
+        first = rows[0].cells[0]
+        cells = []
+        for table, row in zip(steps, rows, strict=True):
+            cell = row.cells[0]
+            ratio = cell.ms / first.ms
+            half = None if cell is first else _joint_half(first, cell)
+            cells.append(
+                ContextCell(
+                    context_tokens=table.context_tokens,
+                    ratio=ratio,
+                    low=None if half is None else ratio * exp(-half),
+                    high=None if half is None else ratio * exp(half),
+                    origin=max(first.origin, cell.origin, key=_WORSE.index),
+                )
+            )
+        found.append(ContextRow(batch=rows[0].batch, cells=tuple(cells)))
+    return tuple(found)
+
+
+def _joint_half(first: StepCell, second: StepCell) -> float | None:
+    """Half of the interval of a ratio of two medians, on the logarithm."""
+    if not (first.low and first.high and second.low and second.high):
+        return None
+    return hypot(log(first.high / first.low), log(second.high / second.low)) / 2.0
 
 
 def _prefill(profile: LatencyProfile, surface: StepSurface) -> tuple[PrefillRow, ...]:
