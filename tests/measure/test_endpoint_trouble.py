@@ -1,0 +1,124 @@
+"""Servers that refuse, die, stall or talk nonsense: a clear error that names phase and request, and nothing lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dsd_plan.errors import InputError, MeasurementError
+from dsd_plan.measure.endpoint import profile_endpoint
+from dsd_plan.measure.endpoint_client import server_root
+from dsd_plan.measure.endpoint_plan import EndpointRun
+from tests.measure.fake_device import FakeClock
+from tests.measure.scripted_server import LAW, Script, ScriptedServer, VirtualLoop
+from tests.measure.test_endpoint import SMALL, assert_law, profiled
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (Script(dies_at=30), ("request ", "connection to the server broke", "is it up")),
+        (Script(stalls_at=30), ("request ", "silent for 30 s", "stalled")),
+        (Script(garbage_at=30), ("request ", "502 Bad Gateway", "expected server-sent events")),
+        (Script(usage=False), ("usage", "--tokens-per-word")),
+        (Script(key="s3cret"), ("401", "--api-key-env")),
+    ],
+)
+def test_trouble_names_what_was_asked_and_what_to_do(script: Script, words: tuple[str, ...]) -> None:
+    with pytest.raises(MeasurementError) as caught:
+        profiled(script)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_phase_is_named() -> None:
+    with pytest.raises(MeasurementError, match=r"tokens, round 1, request \d"):
+        profiled(Script(dies_at=30))
+
+
+def test_model_that_is_not_served() -> None:
+    with pytest.raises(MeasurementError, match=r"404 .*--model.*no model other"):
+        profiled(model="other")
+
+
+def test_model_must_be_named_where_several_are_served() -> None:
+    with pytest.raises(InputError, match="2 models: a, b; name the model"):
+        profiled(Script(models=("a", "b")))
+    assert profiled(Script(models=("a", "b")), model="b").profile.model == "b"
+
+
+def test_key_is_sent_and_saved_nowhere() -> None:
+    kept: list[EndpointRun] = []
+    made = profiled(Script(key="s3cret"), api_key="s3cret", keep=kept.append)
+    assert_law(made.profile.fit.law, LAW, 0.005)
+    assert "s3cret" not in repr(made)
+    assert "s3cret" not in repr(kept)
+
+
+def test_without_usage_the_tokens_per_word_serve() -> None:
+    settings = replace(SMALL, tokens_per_word=1.5)
+    made = profiled(Script(usage=False, fixed_tokens=0), settings)
+    assert_law(made.profile.fit.law, LAW, 0.02)
+    assert (made.profile.method or {})["usage_reported"] is False
+
+
+def test_what_was_measured_is_kept_and_gone_on_with() -> None:
+    kept: list[EndpointRun] = []
+    with pytest.raises(MeasurementError):
+        profiled(Script(dies_at=60), keep=kept.append)
+    before = kept[-1]
+    assert len(before.results) > 3
+    server = ScriptedServer()
+    made = profiled(transport=server, before=lambda model: before, keep=kept.append)
+    assert_law(made.profile.fit.law, LAW, 0.005)
+    assert kept[-1].results[: len(before.results)] == before.results
+    whole = ScriptedServer()
+    profiled(transport=whole)
+    assert server.generating < whole.generating - 20
+    names = [result.trial.name for result in kept[-1].results]
+    assert len(set(names)) == len(names)
+
+
+def test_a_run_with_other_settings_is_not_gone_on_with() -> None:
+    kept: list[EndpointRun] = []
+    profiled(keep=kept.append)
+    with pytest.raises(InputError, match="another output_tokens, seed"):
+        profiled(settings=replace(SMALL, output_tokens=32, seed=9), before=lambda model: kept[-1])
+
+
+def test_server_that_crawls_does_not_hold_the_run_for_ever() -> None:
+    slow = Script(law=replace(LAW, step_ms=5000.0))
+    settings = replace(SMALL, budget_s=60.0, request_timeout_s=1e5)
+    with pytest.raises(MeasurementError, match=r"not finished|raise --budget-s"):
+        profiled(slow, settings)
+
+
+def test_no_server_at_all() -> None:
+    with pytest.raises(MeasurementError, match=r"asking for the models.*is it up"):
+        profile_endpoint("http://127.0.0.1:9/", SMALL, device="gpu", salt=1, clock=FakeClock())
+
+
+def test_waiting_for_ever_is_found_by_the_tests_themselves() -> None:
+    loop = VirtualLoop()
+    with pytest.raises(RuntimeError, match="waits for ever"):
+        loop.run_until_complete(loop.create_future())
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("http://h:8000", "http://h:8000"),
+        ("http://h:8000/v1/", "http://h:8000"),
+        ("https://h/proxy/v1", "https://h/proxy"),
+    ],
+)
+def test_address_with_and_without_v1(url: str, root: str) -> None:
+    assert server_root(url) == root
+
+
+@pytest.mark.parametrize("url", ["h:8000", "ftp://h", "", "http://user:pass@h"])
+def test_address_that_is_none(url: str) -> None:
+    with pytest.raises(InputError, match="the address"):
+        server_root(url)
