@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsd_plan.domain.profile import LatencyProfile, LatencyStats, LawFit, ProfilePoint, StepLaw
+from dsd_plan.domain.profile import LatencyProfile, LatencyStats, LawFit, ProfilePoint, StepLaw, declared_profile
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, surface_of
 from dsd_plan.model.batches import mean_iteration
-from dsd_plan.model.iteration_time import IterationTime, iteration_time
+from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_mean_added_ms
 from dsd_plan.model.traffic import demands_of
 from tests.model.systems import Chat, system
 
@@ -96,3 +98,35 @@ def test_a_mixed_iteration_of_whole_jobs() -> None:
     found = mean_iteration(time, np.array([[5.0]]), np.array([[2.0]]), np.zeros(1))[0]
     surface = surface_of(system(Chat(), target=LAW).targets[0].profile)
     assert found == pytest.approx(iteration_ms(surface, 5.0, 5.0, 350.5, 2.0, 300.0))
+
+
+BENT = StepLaw(
+    step_ms=99.0, per_prompt_token_ms=0.05, per_kv_token_us=0.4, knots=((2.0, 20.0), (30.0, 22.0), (50.0, 42.0))
+)
+
+
+@pytest.mark.parametrize("batch", [1.0, 4.0, 6.0, 7.5, 10.0, 16.0])
+def test_a_law_with_knots_is_read_at_the_mean_mix(batch: float) -> None:
+    """Six tokens a job: the law bends at batches 5 and 8⅓, between whole ones too."""
+    time = times(Chat(window=5), target=BENT)
+    surface = surface_of(declared_profile("gpu", "big", BENT))
+    assert time.intercept == 20.0
+    assert time.step(np.array([batch]))[0] == pytest.approx(decode_ms(surface, batch, 6.0, 200 + 50.5))
+
+
+def test_the_extra_of_a_class_follows_the_knots() -> None:
+    time = times(Chat(window=1), Chat(window=4), target=BENT)
+    surface = surface_of(declared_profile("gpu", "big", BENT))
+    mean_new, context = 0.25 * 2 + 0.75 * 5, 200 + 50.5
+    together = decode_ms(surface, 16.0, mean_new + (5 - mean_new) / 16, context)
+    assert time.own_extra(np.array([16.0]), 1)[0] == pytest.approx(
+        together - decode_ms(surface, 16.0, mean_new, context)
+    )
+
+
+def test_prompts_of_many_lengths_cost_their_mean_square() -> None:
+    """Prompts of 100 and 300: 0.05·200 + 0.001·(100² + 300²)/2 = 60 ms, not the 50 of two prompts of 200."""
+    law = replace(LAW, per_prompt_token_sq_us=1.0)
+    surface = surface_of(declared_profile("gpu", "big", law))
+    assert prefill_mean_added_ms(surface, 200.0, (100.0**2 + 300.0**2) / 2) == pytest.approx(60.0)
+    assert prefill_mean_added_ms(surface, 200.0, 200.0**2) == pytest.approx(50.0)

@@ -65,6 +65,27 @@ def test_one_user_whose_drafts_are_all_accepted() -> None:
     assert unloaded_ms(one_user(), one_user().streams[0]) == pytest.approx(1270.0)
 
 
+def test_one_user_on_a_law_that_bends() -> None:
+    """As above with a step of 5 tokens at 1.5·(12 + 2·2) = 24 ms, and prompts that add 1.5·(10 + .001·100²) = 30 ms."""
+    bent = StepLaw(
+        step_ms=99.0,
+        per_prompt_token_ms=0.1,
+        per_prompt_token_sq_us=1.0,
+        knots=((3.0, 12.0), (6.0, 18.0)),
+        load_scale=1.5,
+    )
+    deployed = system(
+        closed(1, 0.0, 100, 101),
+        window=4,
+        target=bent,
+        draft=StepLaw(step_ms=5.0),
+        acceptance=AcceptanceLaw(per_token=1.0),
+    )
+    chat = replay(deployed, requests=40, replications=1).workload("chat")
+    assert chat.ttft_ms.mean == pytest.approx(10.0 + 18.0 + 30.0 + 10.0)
+    assert chat.itl_ms.mean == pytest.approx(20.0 + 10.0 + 24.0 + 10.0)
+
+
 def test_power_and_energy_of_one_user() -> None:
     """Target: 30 + 20·21 = 450 of 1270 ms at 100 W, else 10 W. Draft: 5 + 20·20 = 405 ms at 30 W, else 10 W."""
     performance = replay(one_user(), requests=40, replications=1)

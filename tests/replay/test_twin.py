@@ -58,6 +58,14 @@ LAWS = {
         (1, 3, 5),
         (64, 256),
     ),
+    "bent": StepLaw(
+        step_ms=20.0,
+        per_prompt_token_ms=0.02,
+        per_kv_token_us=0.5,
+        per_prompt_token_sq_us=0.3,
+        knots=((1.0, 19.0), (4.0, 22.0), (12.0, 22.5), (40.0, 31.0)),
+        load_scale=1.07,
+    ),
 }
 TRACE = token_trace([[1, 1, 0, 1, 0, 1, 1, 1], [0, 0, 1], [1] * 9])
 ACCEPTANCES: dict[str, Acceptance] = {
@@ -91,7 +99,7 @@ def systems(draw: st.DrawFn) -> Deployed:
         mode=modes,
         window={name: draw(st.integers(1, 6)) for name in names},
         target=draw(st.sampled_from(list(LAWS.values()))),
-        draft=draw(st.sampled_from([StepLaw(step_ms=5.0, per_kv_token_us=3.0), LAWS["grid"]])),
+        draft=draw(st.sampled_from([StepLaw(step_ms=5.0, per_kv_token_us=3.0), LAWS["grid"], LAWS["bent"]])),
         fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01, per_prompt_token_ms=0.01), LAWS["grid"]])),
         acceptance=draw(st.sampled_from(list(ACCEPTANCES.values()))),
         link=Link(
