@@ -7,8 +7,10 @@ nearest edge is scaled by the fitted law, so that the surface is continuous and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import product
 from math import log
 from typing import NamedTuple
 
@@ -229,23 +231,50 @@ def surface_of(profile: LatencyProfile) -> StepSurface:
 
 def decode_origin(profile: LatencyProfile, batch: float, new_tokens: float, context_tokens: float) -> Origin:
     """How a decode or verify time at this point is known."""
-    measured = [(p.batch, p.new_tokens, p.context_tokens) for p in profile.points if p.phase == "decode"]
-    return _origin((batch, new_tokens, context_tokens), measured)
+    return _origin((batch, new_tokens, context_tokens), *_decode_nodes(profile))
 
 
 def prefill_origin(profile: LatencyProfile, batch: float, prompt_tokens: float) -> Origin:
     """How a prefill time at this point is known."""
-    measured = [(p.batch, p.new_tokens) for p in profile.points if p.phase == "prefill" and p.context_tokens == 0]
-    return _origin((batch, prompt_tokens), measured)
+    return _origin((batch, prompt_tokens), *_prefill_nodes(profile))
 
 
-def _origin(at: tuple[float, ...], measured: Sequence[tuple[int, ...]]) -> Origin:
+Nodes = tuple[frozenset[tuple[int, ...]], tuple[tuple[int, ...], ...]]
+"""Measured points, and the axes of the grid that holds them."""
+
+
+@lru_cache(maxsize=256)
+def _decode_nodes(profile: LatencyProfile) -> Nodes:
+    return _nodes((p.batch, p.new_tokens, p.context_tokens) for p in profile.points if p.phase == "decode")
+
+
+@lru_cache(maxsize=256)
+def _prefill_nodes(profile: LatencyProfile) -> Nodes:
+    points = (p for p in profile.points if p.phase == "prefill" and p.context_tokens == 0)
+    return _nodes((p.batch, p.new_tokens) for p in points)
+
+
+def _nodes(points: Iterable[tuple[int, ...]]) -> Nodes:
+    measured = frozenset(points)
+    return measured, tuple(tuple(sorted(set(axis))) for axis in zip(*measured, strict=True))
+
+
+def _origin(at: tuple[float, ...], measured: frozenset[tuple[int, ...]], axes: tuple[tuple[int, ...], ...]) -> Origin:
+    """Interpolated only where all corners of the cell were measured: the law fills those that were not."""
     if not measured:
         return "declared"
+    sides = [_around(value, axis) for value, axis in zip(at, axes, strict=True)]
     if at in measured:
         return "measured"
-    inside = all(min(axis) <= value <= max(axis) for value, axis in zip(at, zip(*measured, strict=True), strict=True))
-    return "interpolated" if inside else "extrapolated"
+    return "interpolated" if all(sides) and measured.issuperset(product(*sides)) else "extrapolated"
+
+
+def _around(value: float, axis: tuple[int, ...]) -> tuple[int, ...]:
+    """The nodes of an axis on both sides of a value, or the one that it is; none outside."""
+    if not axis[0] <= value <= axis[-1]:
+        return ()
+    after = bisect_left(axis, value)
+    return (axis[after],) if axis[after] == value else axis[after - 1 : after + 1]
 
 
 def _axis(points: Points, position: int) -> Array:

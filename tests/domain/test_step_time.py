@@ -88,6 +88,15 @@ def test_origin_tells_measured_interpolated_extrapolated_declared() -> None:
     assert decode_origin(declared_profile("gpu", "m", LAW), 1, 1, 1) == "declared"
 
 
+def test_a_cell_with_a_corner_that_the_law_filled_is_not_interpolated() -> None:
+    holed = measured(*[p for p in SQUARE.points if not (p.batch == 4 and p.new_tokens == 5)])
+    assert decode_origin(holed, 2, 2, 100) == "extrapolated"
+    # On the sides whose ends were measured nothing of the hole is used.
+    assert decode_origin(holed, 2, 1, 100) == "interpolated"
+    assert decode_origin(holed, 1, 2, 100) == "interpolated"
+    assert decode_origin(holed, 4, 5, 100) == "extrapolated"
+
+
 @given(batch=st.floats(1, 64), new=st.floats(1, 20), context=st.floats(0, 4000), more=st.floats(0, 10))
 def test_a_law_never_gets_faster_with_more_work(batch: float, new: float, context: float, more: float) -> None:
     base = decode_ms(LAW_ONLY, batch, new, context)

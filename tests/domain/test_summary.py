@@ -91,17 +91,19 @@ def test_a_route_goes_by_the_shortest_round_trip_and_counts_losses() -> None:
 
 
 def test_steps_say_where_the_profile_ends() -> None:
-    devices = part(SCENARIO.devices, 1, profiles=SCENARIO.devices[1].profiles | {"big": MEASURED}, batch_cap=8)
+    corners = [point(batch, new, context) for batch in (1, 8) for new in (1, 5) for context in (100, 200)]
+    whole = measured(*corners, point(1, 100, 0, phase="prefill"))
+    devices = part(SCENARIO.devices, 1, profiles=SCENARIO.devices[1].profiles | {"big": whole}, batch_cap=8)
     workloads = part(
         SCENARIO.workloads, requests=ClosedRequests(users=4, think_s=1.0, prompt_tokens=100, output_tokens=100)
     )
     scenario = replace(SCENARIO, devices=devices, workloads=workloads, search=Search(windows=(2, 6)))
     (told,) = coverage(scenario)
     target = told.profiles[0]
-    assert (target.device, target.role, target.points) == ("gpu", "target", 5)
+    assert (target.device, target.role, target.points) == ("gpu", "target", 9)
     known = {(step.step, step.window): (step.alone, step.full) for step in target.steps}
     assert known["prefill", None] == ("measured", "extrapolated")
-    assert known["decode", None] == ("interpolated", "interpolated")
+    assert known["decode", None] == ("measured", "measured")
     assert known["verify", 2] == ("interpolated", "interpolated")
     assert known["verify", 6] == ("extrapolated", "extrapolated")
     assert [(p.device, p.role) for p in told.profiles[1:]] == [
