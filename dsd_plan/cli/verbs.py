@@ -42,7 +42,7 @@ VERBS: tuple[Entry, ...] = (
         "profile",
         "Measure how long a model's steps take on real hardware.",
         (
-            Verb("device", "Measure the bundled pair on this machine.", "dsd_plan.cli.profile_device"),
+            Verb("device", "Measure a model, or the bundled pair, on this machine.", "dsd_plan.cli.profile_device"),
             Verb("import", "Convert measurements that others published.", "dsd_plan.cli.profile_import"),
             Verb("show", "Show what a profile holds and how well it is known.", "dsd_plan.cli.profile_show"),
             Verb(
