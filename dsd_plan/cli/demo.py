@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsd_plan.cli.options import AsJson, Seed
-from dsd_plan.cli.profile_device import GridName, measured
+from dsd_plan.cli.profile_measure import Asked, device_profiles
 from dsd_plan.cli.provenance import command_line, this_machine
 from dsd_plan.cli.report import write_page
 from dsd_plan.cli.terminal import OnProgress, progress, say, say_json, warn
@@ -67,19 +67,16 @@ def prepare(output: Path) -> None:
 
 def measure(output: Path, quick: bool, seed: int, on_progress: OnProgress) -> None:
     """Profiles of the bundled pair on this machine, into the example's folder."""
-    from dsd_plan.files import write_profile
-
-    profiles = measured(
-        MACHINE,
-        grid=GridName.QUICK,
-        budget_s=6.0 if quick else 20.0,
-        threads=1,
+    asked = Asked(
+        folder=output / "profiles" / MACHINE,
+        device=MACHINE,
+        grid="quick",
+        budget_s=6.0 if quick else 30.0,
         allow_contention=True,
+        power="none",
         seed=seed,
-        on_progress=on_progress,
     )
-    for profile in profiles:
-        write_profile(output / "profiles" / MACHINE / f"{profile.model}.json", profile)
+    for _, profile in device_profiles(asked, on_progress):
         contended = (profile.method or {}).get("contention")
         if contended is not None:
             warn(f"{profile.model} was measured while the machine was busy: {contended}")

@@ -16,7 +16,7 @@ Progress = Callable[[int, int, str], None]
 """(done, total, what is going on)."""
 OnPartial = Callable[[Partial], None]
 
-VISIT_S = 0.012
+VISIT_S = 0.006
 """How long one visit to a grid point lasts, at least one step."""
 MOST_STEPS_A_VISIT = 16
 ANCHOR_S = 0.3
