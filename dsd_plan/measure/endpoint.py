@@ -30,6 +30,9 @@ Before = Callable[[str], EndpointRun | None]
 BUSY_CLIENT = 0.7
 """Processor seconds a second beyond which the client's own delays may be in the times."""
 
+FAR_SHARE = 1.5
+"""Cost of a prompt among decoding streams, over the profile's, beyond which a user is told."""
+
 RESUMABLE = (
     *("contexts", "prompts", "concurrencies", "output_tokens", "inject_tokens", "open_requests", "seed"),
     "tokens_per_word",
@@ -200,6 +203,11 @@ def made_profile(
     share = injected_share(profile, results)
     if share is not None:
         method["injected_prefill_share"] = round(share, 3)
+        if share > FAR_SHARE:
+            warnings.append(
+                f"a prompt put between decoding streams cost them {share:.1f} times what the profile says: loads with "
+                "many prompts will be slower than predicted"
+            )
     if notes:
         warnings.append("left out: " + "; ".join(notes))
     profile = replace(profile, method=method, held_out=None if check is None else check.held_out)
@@ -298,10 +306,10 @@ def _told(
     if fitted.square_us is not None:
         method["per_prompt_token_sq_us"] = fitted.square_us
     warnings = list(fitted.notes)
-    most, asked = most_decoding(run.results), max(result.trial.concurrency for result in run.results)
-    if 1 < most < asked:
+    most, wanted = most_decoding(run.results), max(result.trial.concurrency for result in run.results)
+    if 1 < most < wanted:
         warnings.append(
-            f"at most {most} of {asked} streams were seen decoding together: the server lets others wait (set "
+            f"at most {most} of {wanted} streams were seen decoding together: the server lets others wait (set "
             f"batch_cap = {most} for this device), or prompts take longer than answers (raise --output-tokens)"
         )
     if speculates(facts):
@@ -325,7 +333,7 @@ def _told(
         warnings.append(
             f"this client kept a core {client:.0%} busy: its own delays may be in the times; lower --concurrency"
         )
-    short = [a for r in run.results if r.trial.phase != "open" for a in r.answers if a.completion_tokens > 1]
-    if not greeting.way.ignore_eos and short:
-        warnings.append("the server does not take ignore_eos: answers ended where the model ended them")
+    asked = [(r.trial.output_tokens, a) for r in run.results if r.trial.phase != "open" for a in r.answers]
+    if any(answer.completion_tokens < tokens for tokens, answer in asked if not answer.injected):
+        warnings.append("answers ended before the length asked for: does the server take ignore_eos?")
     return method | facts, warnings

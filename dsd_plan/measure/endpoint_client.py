@@ -89,7 +89,7 @@ class Server:
 
         try:
             async with asyncio.timeout(self._stall_s):
-                return await self._http.get(f"{self._root}{path}")
+                return await self._send(self._http.build_request("GET", f"{self._root}{path}"), stream=False)
         except TimeoutError:
             raise MeasurementError(f"{what}: no answer from the server within {self._stall_s:g} s; is it up?") from None
         except httpx.HTTPError as failure:
@@ -137,12 +137,12 @@ class Server:
         import httpx
 
         reading = _Reading(what)
+        request = self._http.build_request("POST", self._path(way), json=_body(way, prompt, output_tokens))
         sent_s = now_s()
         try:
             async with asyncio.timeout(self._request_timeout_s):
-                request = self._http.build_request("POST", self._path(way), json=_body(way, prompt, output_tokens))
                 async with asyncio.timeout(self._stall_s):
-                    response = await self._http.send(request, stream=True)
+                    response = await self._send(request, stream=True)
                 try:
                     if response.status_code != 200:
                         # Some servers repeat the key that they refuse.
@@ -167,8 +167,17 @@ class Server:
                 "has the server stalled? see its log, or allow more time"
             ) from None
         except httpx.HTTPError as failure:
-            raise MeasurementError(f"{what}: {_broken(failure)}, after {len(reading.arrivals_s)} chunks") from None
+            raise MeasurementError(f"{what}: {_broken(failure, len(reading.arrivals_s))}") from None
         return reading.answer(sent_s, began_s, injected)
+
+    async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        """Send, and once again where the server had closed an idle connection just then."""
+        import httpx
+
+        try:
+            return await self._http.send(request, stream=stream)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            return await self._http.send(request, stream=stream)
 
     def _path(self, way: Way) -> str:
         return f"{self._root}/v1/{'chat/completions' if way.api == 'chat' else 'completions'}"
@@ -300,6 +309,7 @@ def _advice(status: int) -> str:
     }.get(status, "")
 
 
-def _broken(failure: Exception) -> str:
+def _broken(failure: Exception, chunks: int = 0) -> str:
     reason = str(failure) or type(failure).__name__
-    return f"the connection to the server broke ({reason}); is it up? see its log"
+    after = f" after {chunks} chunks" if chunks else ""
+    return f"the connection to the server broke{after} ({reason}); is it up? see its log"

@@ -123,7 +123,7 @@ def _separable(decode: Sequence[DecodeLevel], prefill: Sequence[PrefillLevel]) -
     if len({level.batch for level in decode}) < 2:
         columns.remove(TOKEN)
         notes.append(
-            f"every decode step had {decode[0].batch} streams: what a stream adds cannot be told from the step; "
+            f"every decode step served {decode[0].batch} at a time: what a stream adds cannot be told from the step; "
             f"set batch_cap = {decode[0].batch} for this device"
         )
     contexts = [level.context_tokens for level in decode]
