@@ -122,7 +122,7 @@ def _moved(profile: LinkProfile) -> str | None:
     if len(solid) < 4:
         return None
     slow, fast = max(solid, key=lambda m: m.p50_ms), min(solid, key=lambda m: m.p50_ms)
-    if fast.p50_ms <= 0 or slow.p50_ms < 1.5 * fast.p50_ms:
+    if slow.p50_ms <= fast.p95_ms or slow.p50_ms < 1.2 * fast.p50_ms:
         return None
     return (
         f"the round trip changed while it was measured: median {milliseconds(fast.p50_ms)} around {fast.at_s:.0f} s, "

@@ -41,7 +41,7 @@ class References:
         self.folder = folder
         self.problems: list[Problem] = []
         self.inputs: list[InputFile] = []
-        self._known: dict[str, Any] = {}
+        self._known: dict[tuple[str, Callable[[FileText], Any]], Any] = {}
 
     def resolve(self, raw: dict[str, Any]) -> None:
         """Replace every reference in a raw scenario by its object, as far as its shape allows."""
@@ -155,14 +155,17 @@ class References:
         if reason := unprintable(written):
             self.problems.append(Problem(place, f"found text {reason}"))
             return None
-        if written not in self._known:
+        # One file may be referred to as two kinds of thing, of which it can be one at most.
+        key = (written, read)
+        if key not in self._known:
             try:
                 file = read_file(self.folder / written, error, written)
-                self.inputs.append(InputFile(written, file.sha256))
-                self._known[written] = read(file)
+                if all(known.path != written for known in self.inputs):
+                    self.inputs.append(InputFile(written, file.sha256))
+                self._known[key] = read(file)
             except InputError as failure:
-                self._known[written] = failure
-        known = self._known[written]
+                self._known[key] = failure
+        known = self._known[key]
         if isinstance(known, InputError):
             inner = [_inner(problem, known.source, written) for problem in known.problems]
             self.problems += [Problem(place, text) for text in inner]
