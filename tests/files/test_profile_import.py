@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsd_plan.domain.step_time import decode_origin
 from dsd_plan.errors import ProfileError
+from dsd_plan.files import load_profile
 from dsd_plan.files.profile_import import KINDS, ImportedProfile, ImportOptions, import_profile
 from dsd_plan.files.profile_import.imported import one_value, spread
 
@@ -260,18 +262,20 @@ def test_llama_bench(tmp_path: Path) -> None:
         bench_row(0, 128, 0, (1280e6, 1408e6)),
         bench_row(0, 128, 1000, None),
         bench_row(5, 0, 1000, (3e6,)),
+        bench_row(64, 0, 1000, (5e6,)),
         bench_row(512, 128, 0, (1e9,)),
     ]
     source = json_file(tmp_path / "bench.json", rows)
     found = import_profile(source, "llama-bench", ImportOptions(device="box", citation="us")).profiles[0]
     assert found.model == "tiny-q4"
-    assert found.backend == "llama.cpp 1 (0c1e570)"
+    assert (found.backend, found.precision) == ("llama.cpp 1 (0c1e570)", "llama 1B Q4_0")
     assert steps(found) == pytest.approx(
         {
             ("prefill", 1, 512, 0): 41.0,
             ("decode", 1, 1, 63): 10.5,
             ("decode", 1, 1, 1063): 2 / 128,
             ("decode", 1, 5, 1000): 3.0,
+            ("prefill", 1, 64, 1000): 5.0,
         }
     )
     assert found.method["tests_left_out"] == 1
@@ -339,9 +343,17 @@ def test_vllm_forward(tmp_path: Path) -> None:
     assert not KINDS["vllm-forward"].verified
 
 
+def test_vllm_forward_with_lengths_that_leave_the_step_out(tmp_path: Path) -> None:
+    """A prompt with nothing cached has kv_len 0: then no kv_len of the file counts the step's own tokens."""
+    rows = [forward(9000.0, (4, 4096)), forward(20000.0, (512, 0))]
+    imported = import_profile(json_file(tmp_path / "forward.json", rows), "vllm-forward", NAMED)
+    assert steps(imported.profiles[0]) == {("decode", 1, 4, 4096): 9.0, ("prefill", 1, 512, 0): 20.0}
+    assert any("cached before this step" in warning for warning in imported.warnings)
+
+
 def test_vllm_forward_says_every_bad_row(tmp_path: Path) -> None:
     rows = [
-        forward(1.0, (4, 3)),
+        forward(1.0, (4, -3)),
         forward(0.0, (1, 2)),
         {"case": "x", "median_us": 1.0},
         forward(1.0, (5, 9)),
@@ -349,12 +361,7 @@ def test_vllm_forward_says_every_bad_row(tmp_path: Path) -> None:
     ]
     with pytest.raises(ProfileError) as raised:
         import_profile(json_file(tmp_path / "forward.json", rows), "vllm-forward", NAMED)
-    assert [problem.place for problem in raised.value.problems] == [
-        "row 1: requests[0]",
-        "row 2",
-        "row 3",
-        "row 5",
-    ]
+    assert [problem.place for problem in raised.value.problems] == ["row 1: requests[0]", "row 2", "row 3", "row 5"]
 
 
 def test_dsd_sim_cache_and_rows_say_the_same(tmp_path: Path) -> None:
@@ -462,3 +469,21 @@ def test_interval_of_a_median_is_the_narrowest_that_holds_it(count: int) -> None
     assert high == count + 1 - low
     outside = [2 * sum(comb(count, j) for j in range(int(rank))) / 2**count for rank in (low, low + 1)]
     assert outside[0] <= 0.05 < outside[1]
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "profiles").glob("*/*.json"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_shipped_profiles_say_where_they_are_from(path: Path) -> None:
+    profile = load_profile(path)
+    assert (profile.device, profile.model) == (path.parent.name, path.stem)
+    assert path.stat().st_size < 300_000
+    if profile.origin == "imported":
+        assert "licence" in (profile.citation or "")
+        assert "source_sha256" in (profile.method or {})
+        assert (profile.power_source, profile.active_w, profile.idle_w) == ("none", None, None)
+        verified = any(point.phase == "decode" and point.new_tokens > 1 for point in profile.points)
+        assert verified or "verify" in (profile.method or {})
+        # A window asked of a profile without verify steps is never told as if it had been measured.
+        assert verified or decode_origin(profile, 1, 5, 575) == "extrapolated"

@@ -2,9 +2,9 @@
 
 `llama-bench`: a test is a prompt of `n_prompt` tokens, or `n_gen` tokens one after the other, after `n_depth`
 tokens; `samples_ns` are the times of its repetitions. A generation of n tokens gives the mean time of a decode
-step of one sequence at the middle of it. A prompt at depth 0 is a prefill; at a depth, it is a step of `n_prompt`
-new tokens over that context, of which llama-bench asks the last token's logits only. Tests of both kinds at once
-(`-pg`) are left out.
+step of one sequence at the middle of it. A prompt at depth 0 is a prefill. At a depth it is a chunk of a prompt over a
+cache, or, up to 32 tokens, taken for a step that verifies as many, though llama-bench asks the last token's
+logits only. Tests of both kinds at once (`-pg`) are left out.
 
 `llama-batched-bench`: `pl` sequences with prompts of `pp` tokens each, or one shared by all, then `tg` tokens
 each: `t_pp` seconds for the prompts, `t_tg` for the `tg` steps.
@@ -31,6 +31,9 @@ from dsd_plan.files.profile_import.imported import (
 from dsd_plan.files.profile_import.rows import Row, all_problems, json_rows
 from dsd_plan.files.reading import FileText, read_file
 
+MOST_VERIFIED = 32
+"""Tokens of a prompt at a depth up to which it is taken for a verify step."""
+
 Key = tuple[Phase, int, int, int]
 """Phase, batch, new tokens, context."""
 Timed = dict[Key, list[float]]
@@ -54,14 +57,23 @@ def read_bench(path: Path, options: ImportOptions) -> Imported:
         model = options.model or Path(name).stem
         builds = f"llama.cpp {first.get('build_number', '')} ({first.get('build_commit', '')})"
         extra = {
-            "model_type": _plain(first.get("model_type")),
             "threads": _plain(first.get("n_threads")),
             "gpu_layers": _plain(first.get("n_gpu_layers")),
             "tests_left_out": left_out,
             "processor": _plain(first.get("gpu_info") or first.get("cpu_info")),
         }
         profiles.append(
-            _profile(file, "llama-bench", model, times, options, builds, extra, _plain(first.get("test_time")))
+            _profile(
+                file,
+                "llama-bench",
+                model,
+                times,
+                options,
+                builds,
+                extra,
+                _plain(first.get("test_time")),
+                _plain(first.get("model_type")),
+            )
         )
     return Imported(tuple(profiles), citation_warnings(options))
 
@@ -95,7 +107,7 @@ def bench_times(rows: Sequence[Row]) -> tuple[Timed, int]:
         if prompt and generated:
             left_out += 1
         elif prompt:
-            key: Key = ("decode", 1, prompt, depth) if depth else ("prefill", 1, prompt, 0)
+            key: Key = ("decode" if depth and prompt <= MOST_VERIFIED else "prefill", 1, prompt, depth)
             times[key] += [ns / 1e6 for ns in samples_ns]
         elif generated:
             times["decode", 1, 1, depth + (generated - 1) // 2] += [ns / 1e6 / generated for ns in samples_ns]
@@ -162,6 +174,7 @@ def _profile(
     backend: str,
     extra: dict[str, str | int | float | None],
     measured_at: str | int | float | None,
+    precision: str | int | float | None = None,
 ) -> ImportedProfile:
     if options.device is None:
         raise ProfileError(file.name, "the output does not name the device as a scenario would; give --device")
@@ -183,5 +196,6 @@ def _profile(
         },
         citation=cited(options, f"output of {kind}"),
         backend=backend,
+        precision=precision if isinstance(precision, str) else None,
         measured_at=measured_at if isinstance(measured_at, str) else None,
     )

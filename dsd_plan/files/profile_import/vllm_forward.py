@@ -4,9 +4,11 @@ Written from the documentation of vLLM 0.33; not checked against a file that it 
 ``{"case": …, "requests": [{"query_len", "kv_len", "num_draft_tokens"}, …], "median_us": …}``.
 
 `kv_len` is read as vLLM's length of a sequence with this step's queries in it, so that ``kv_len − query_len`` tokens
-were cached before. A row whose requests are alike is a step: with nothing cached a prefill, else a
-decode or verify step of `query_len` new tokens. Rows of unlike requests are mixed steps, which a profile does not hold:
-they are counted and left out.
+were cached before; where any row of a file has a `kv_len` below its `query_len`, that cannot be, and in the whole file
+it is read as the tokens cached before. The profile and a warning say which.
+
+A row whose requests are alike is a step: with nothing cached a prefill, else a decode or verify step of `query_len`
+new tokens. Rows of unlike requests are mixed steps, which a profile does not hold: they are counted and left out.
 """
 
 from __future__ import annotations
@@ -30,23 +32,28 @@ from dsd_plan.files.profile_import.rows import Row, all_problems, json_rows
 from dsd_plan.files.reading import read_file
 
 UNVERIFIED = "vllm-forward is read from the documentation of vLLM 0.33 and was not checked against a file that it wrote"
+WHOLE = "kv_len is read as the whole sequence, this step's tokens included"
+BEFORE = "kv_len is read as the tokens cached before this step, as some are fewer than the step's own"
 
 
 def read(path: Path, options: ImportOptions) -> Imported:
     """The profile in one file of rows. Raises ProfileError."""
     file = read_file(path, ProfileError)
     rows = json_rows(file, "results")
+    requests = [_requests(row) for row in rows]
+    whole = all(kv >= query for lengths in requests for query, kv in lengths or ())
+    reading = WHOLE if whole else BEFORE
     medians: dict[tuple[Phase, int, int, int], float] = {}
     mixed = 0
-    for row in rows:
-        lengths = _lengths(row)
+    for row, lengths in zip(rows, requests, strict=True):
         median_us = row.above_zero("median_us")
         if lengths is None or median_us is None:
             continue
         if len(set(lengths)) > 1:
             mixed += 1
             continue
-        query, cached = lengths[0]
+        query, kv = lengths[0]
+        cached = kv - query if whole else kv
         phase: Phase = "decode" if cached else "prefill"
         if (phase, len(lengths), query, cached) in medians:
             row.problems.append(Problem(row.place, "the same step is there already; keep one of them"))
@@ -78,28 +85,25 @@ def read(path: Path, options: ImportOptions) -> Imported:
             "source_sha256": file.sha256,
             "rows_mixed_left_out": mixed,
             "spread": ONE_VALUE,
-            "context": "kv_len − query_len",
+            "context": reading,
             "verify": None if verify else NO_VERIFY,
         },
         citation=cited(options, "output of vllm bench forward"),
         backend="vllm",
     )
-    return Imported((found,), (UNVERIFIED, *citation_warnings(options)))
+    return Imported((found,), (UNVERIFIED, f"context: {reading}", *citation_warnings(options)))
 
 
-def _lengths(row: Row) -> list[tuple[int, int]] | None:
-    """(new tokens, tokens cached before) of each request."""
+def _requests(row: Row) -> list[tuple[int, int]] | None:
+    """(query_len, kv_len) of each request."""
     requests = row.values.get("requests")
     if not isinstance(requests, list) or not requests or not all(isinstance(request, dict) for request in requests):
         row.problems.append(Problem(row.place, "requests: expected a list of tables, one for each request"))
         return None
-    found: dict[int, tuple[int, int]] = {}
+    found = []
     for index, values in enumerate(requests):
         request = Row(f"{row.place}: requests[{index}]", values, row.problems)
-        query, kv = request.whole("query_len", 1), request.whole("kv_len", 1)
-        if query is None or kv is None:
-            continue
-        if kv < query:
-            row.problems.append(Problem(request.place, f"kv_len {kv} is less than query_len {query}"))
-        found[index] = (query, kv - query)
-    return list(found.values()) if len(found) == len(requests) and not row.problems else None
+        query, kv = request.whole("query_len", 1), request.whole("kv_len")
+        if query is not None and kv is not None:
+            found.append((query, kv))
+    return found if len(found) == len(requests) else None
