@@ -13,17 +13,20 @@ HEAT = ("#d9ecf7", "#b5daee", "#8cc5e3", "#5faad2", "#f4c95d", "#ee9f45", "#e07b
 """From the quickest to the slowest, all light enough for black text."""
 BARS = "▁▂▃▄▅▆▇█"
 GAP = 2
+MOST_ROWS = 12
 
 
 def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Sequence[tuple[float, str]]]]) -> None:
     """Print rows of (name, cells), a cell being its value and its text; columns that find no room are left out.
 
-    Colour goes with the logarithm of a value; texts alone tell everything.
+    Of many rows some are shown, spread evenly. Colour goes with the logarithm of a value; texts alone tell everything.
     """
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
+    every = len(rows)
+    rows = [rows[at] for at in spread_evenly(every, min(every, MOST_ROWS))]
     texts = [[headers[at], *(cells[at][1] for _, cells in rows)] for at in range(len(headers))]
     widths = [max(map(len, column)) for column in texts]
     first = max(len(corner), *(len(name) for name, _ in rows))
@@ -49,6 +52,8 @@ def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Se
     if len(shown) < len(headers):
         left = [headers[at] for at in range(len(headers)) if at not in shown]
         say(f"  no room for {', '.join(left)}; a wider terminal or --json shows them")
+    if len(rows) < every:
+        say(f"  {len(rows)} of {every} rows; --json shows all")
 
 
 def columns_that_fit(widths: Sequence[int], room: int) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsd_plan.cli.heat_table import heat_table, sparkline, spread_evenly
+from dsd_plan.cli.heat_table import heat_table, sparkline
 from dsd_plan.cli.terminal import say
 from dsd_plan.report.markup import MARKS
 from dsd_plan.report.numbers import milliseconds, number
@@ -12,15 +12,12 @@ from dsd_plan.report.numbers import milliseconds, number
 if TYPE_CHECKING:
     from dsd_plan.domain.profile import LatencyProfile
 
-MOST_CONTEXTS = 2
-"""Contexts whose steps are printed: the smallest and the largest; `--json` tells all."""
-
 
 def describe_profile(file: str, profile: LatencyProfile) -> dict[str, Any]:
     """Its summary, how it was measured, its step times by axis, what verifying costs, and how well all is known."""
     from dsd_plan.domain.profile_view import profile_view
     from dsd_plan.domain.summary import profile_summary
-    from dsd_plan.report.profile_words import law_lines, trust_lines
+    from dsd_plan.report.profile_words import law_lines, shown_tables, trust_lines
 
     told = profile_summary(profile)
     arranged = profile_view(profile)
@@ -36,6 +33,7 @@ def describe_profile(file: str, profile: LatencyProfile) -> dict[str, Any]:
         "in_words": {
             "trust": dict(trust_lines(profile, arranged.trust)),
             "law": list(law_lines(profile.fit.law)),
+            "contexts": [table.context_tokens for table in shown_tables(arranged.steps)],
         },
         "steps": view["steps"],
         "context": view["context"],
@@ -48,9 +46,10 @@ def show_profile(told: dict[str, Any]) -> None:
     """Print what `describe_profile` says."""
     _head(told)
     _trust(told)
-    for table in _some(told["steps"]):
+    shown = [table for table in told["steps"] if table["context_tokens"] in told["in_words"]["contexts"]]
+    for table in shown:
         _steps(table)
-    for table in _some(told["steps"]):
+    for table in shown:
         _verify_cost(table)
     _prefill(told["prefill_steps"])
     _law(told)
@@ -84,10 +83,6 @@ def say_hanging(text: str, indent: int) -> None:
     width = max(40, get_terminal_size().columns)
     for line in wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False):
         say(line)
-
-
-def _some(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [tables[at] for at in spread_evenly(len(tables), MOST_CONTEXTS)]
 
 
 def _told(value: float, origin: str) -> tuple[float, str]:
@@ -124,9 +119,7 @@ def _verify_cost(table: dict[str, Any]) -> None:
 
 
 def _prefill(rows: list[dict[str, Any]]) -> None:
-    shown = [row for row in rows if row["origin"] != "extrapolated"]
-    if not shown:
-        return
+    shown = [row for row in rows if not row["beyond"]]
     say()
     say("How fast is a prompt read? Median time of a step; tokens a second in brackets")
     prompts = list(dict.fromkeys(row["prompt_tokens"] for row in shown))

@@ -28,10 +28,12 @@ FALSE_DISCOVERY_RATE = 0.05
 OUTCOMES = frozenset(
     {
         *("drift", "seconds", "rounds", "fewest_samples", "cpu_share", "load_before", "load_after", "contention"),
-        *("seed", "samples", "visits", "unsettled"),
+        *("others_cores_before", "others_cores_during", "clock_mhz_after", "resumed", "fewest_visits", "seed"),
+        *("points_over_3_percent", "points_left_out_for_memory", "energy_points", "sustained_lowest_share"),
+        *("runs", "pooling", "sources", "disagreements", "held_out_of"),
     }
 )
-"""Keys of a profile's `method` that tell how the run went, not how it was set up."""
+"""Keys of a profile's `method` that tell how the run went, not how it was set up. Floats are compared to two digits."""
 COEFFICIENTS = (
     *("step_ms", "per_token_ms", "per_prompt_token_ms", "per_kv_token_us", "mixed_kv_token_us"),
     *("per_prompt_token_sq_us", "load_scale", "active_w"),
@@ -158,7 +160,11 @@ def conditions_that_differ(before: LatencyProfile, after: LatencyProfile) -> tup
 def _told(profile: LatencyProfile) -> dict[str, str]:
     named = {key: getattr(profile, key) for key in ("device", "model", "origin", "backend", "precision")}
     software = {f"software.{key}": value for key, value in (profile.software or {}).items()}
-    method = {f"method.{key}": value for key, value in (profile.method or {}).items() if key not in OUTCOMES}
+    method = {
+        f"method.{key}": float(f"{value:.2g}") if isinstance(value, float) else value
+        for key, value in (profile.method or {}).items()
+        if key not in OUTCOMES and not key.startswith("held_out_")
+    }
     sizes = {key: getattr(profile, key) for key in ("weights_gib", "kv_mib_per_token", "power_source")}
     sliced = (
         None if profile.slicing is None else f"layers {profile.slicing.measured_layers} of {profile.slicing.layers}"

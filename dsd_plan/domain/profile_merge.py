@@ -222,9 +222,9 @@ def joined_method(profiles: Sequence[LatencyProfile], sources: Mapping[str, str]
     return told
 
 
-_LARGEST = {"load_before", "load_after"}
+_LARGEST = {"load_before", "load_after", "others_cores_before", "others_cores_during", "points_left_out_for_memory"}
 _SMALLEST = {"cpu_share"}
-_SUMMED = {"rounds"}
+_SUMMED = {"rounds", "energy_points", "resumed"}
 
 
 def _differing(key: str, values: Sequence[Scalar]) -> Scalar:

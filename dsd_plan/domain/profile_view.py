@@ -95,6 +95,8 @@ class PrefillRow:
     high: float | None
     tokens_per_s: float
     origin: Origin
+    beyond: bool
+    """Whether it lies outside the grid, at twice the longest prompt: what the law says there."""
 
 
 @record
@@ -162,7 +164,11 @@ class ProfileView:
 
 
 def profile_view(profile: LatencyProfile) -> ProfileView:
-    """Arrange a profile. Cells of the grid that were not measured are told by the surface, and marked so."""
+    """Arrange a profile as it was measured, without the law's `load_scale`.
+
+    Cells of the grid that were not measured are told by the surface, and marked so.
+    """
+    profile = replace(profile, fit=replace(profile.fit, law=replace(profile.fit.law, load_scale=None)))
     surface = surface_of(profile)
     law = surface_of(replace(profile, points=(), origin="declared"))
     points = tuple(_point(point, law) for point in profile.points)
@@ -258,7 +264,7 @@ def _joint_half(first: StepCell, second: StepCell) -> float | None:
 
 
 def _prefill(profile: LatencyProfile, surface: StepSurface) -> tuple[PrefillRow, ...]:
-    measured = {(p.batch, p.new_tokens): p for p in profile.points if p.phase == "prefill"}
+    measured = {(p.batch, p.new_tokens): p for p in _prompts(profile)}
     batches = sorted({batch for batch, _ in measured}) or [1]
     prompts = sorted({prompt for _, prompt in measured}) or list(LAW_PROMPTS)
     rows = []
@@ -276,18 +282,32 @@ def _prefill(profile: LatencyProfile, surface: StepSurface) -> tuple[PrefillRow,
                     high=None if ends is None else ends[1],
                     tokens_per_s=1000.0 * batch * prompt / ms,
                     origin=prefill_origin(profile, batch, prompt),
+                    beyond=prompt > prompts[-1],
                 )
             )
     return tuple(rows)
 
 
+def _prompts(profile: LatencyProfile) -> list[ProfilePoint]:
+    """Prefills from nothing; those on top of a context are chunks, and tell the law alone."""
+    return [point for point in profile.points if point.phase == "prefill" and point.context_tokens == 0]
+
+
+def _law_ms(law: StepSurface, point: ProfilePoint) -> float:
+    batch, new, context = point.batch, point.new_tokens, point.context_tokens
+    if point.phase == "decode":
+        return float(decode_ms(law, batch, new, context))
+    if context == 0:
+        return float(prefill_ms(law, batch, new))
+    # A chunk costs what the longer prompt does over the shorter, and reads the context as a decode step does.
+    added = prefill_ms(law, batch, new + context) - prefill_ms(law, batch, context)
+    return float(added + decode_ms(law, batch, 0, context))
+
+
 def _point(point: ProfilePoint, law: StepSurface) -> PointTrust:
     stats = point.latency_ms
     ends = median_interval(point)
-    if point.phase == "prefill":
-        law_ms = float(prefill_ms(law, point.batch, point.new_tokens))
-    else:
-        law_ms = float(decode_ms(law, point.batch, point.new_tokens, point.context_tokens))
+    law_ms = _law_ms(law, point)
     return PointTrust(
         phase=point.phase,
         kind=kind_of(point),

@@ -9,7 +9,7 @@ from dsd_plan.domain.profile_view import PointTrust
 from dsd_plan.report.blocks import Chart, KeyEntry
 from dsd_plan.report.figures import axis, layout, note, straight, token
 from dsd_plan.report.numbers import milliseconds
-from dsd_plan.report.profile_figures import log_axis, ones_twos_fives
+from dsd_plan.report.profile_figures import times_axis
 
 KINDS = {"decode": "pair-0", "verify": "pair-1", "prefill": "pair-2"}
 
@@ -27,7 +27,7 @@ def widths_chart(points: Sequence[PointTrust], answer: str) -> Chart:
         ),
         data=_dots(known),
         layout=layout(
-            log_axis("step, ms", ones_twos_fives([point.p50_ms for point in points])),
+            times_axis("step, ms", [point.p50_ms for point in points]),
             axis("half of the 95 % interval, %", rangemode="tozero"),
             shapes=[straight(0, 3, 1, 3, "dash", xref="paper")],
             annotations=[note("3 %", 1, 3, xref="paper", xanchor="right", yanchor="bottom")],
@@ -49,7 +49,7 @@ def law_chart(points: Sequence[PointTrust], answer: str) -> Chart:
         ),
         data=_dots([(point, 100.0 * point.law_error) for point in points]),
         layout=layout(
-            log_axis("step, ms", ones_twos_fives([point.p50_ms for point in points])),
+            times_axis("step, ms", [point.p50_ms for point in points]),
             axis("law over measured, %"),
             shapes=[straight(0, 0, 1, 0, xref="paper")],
         ),

@@ -17,7 +17,7 @@ from dsd_plan.report.tables import Cell, Number, Table
 
 COLOURS = ("pair-0", "pair-1", "pair-2", "mode-distributed")
 """Of lines, in the order of what they stand for."""
-BEYOND = KeyEntry("muted", "beyond the grid, by the law", "dash")
+BEYOND = KeyEntry("muted", "beyond what was measured, by the law", "dash")
 MARKERS = "Filled dots were measured, with their 95 % interval as a bar; hollow ones the surface or the law tells. "
 
 
@@ -32,13 +32,12 @@ def chosen(length: int) -> tuple[int, ...]:
 def line(
     name: str, colour: str, x: Sequence[float], told: Sequence[tuple[float, float | None, float | None, Origin]]
 ) -> list[dict[str, Any]]:
-    """A line of (value, low, high, origin), and dashed where it goes on beyond what was measured."""
-    within = [at for at, (*_, origin) in enumerate(told) if origin != "extrapolated"]
-    beyond = [at for at, (*_, origin) in enumerate(told) if origin == "extrapolated"]
-    drawn = [_trace(name, colour, x, told, within, "solid")] if within else []
-    if beyond:
-        start = [at for at in within if at < beyond[0]][-1:]
-        drawn.append(_trace(name, colour, x, told, [*start, *beyond], "dash"))
+    """A line of (value, low, high, origin), dashed where it is extrapolated."""
+    solid = [value if origin != "extrapolated" else None for value, *_, origin in told]
+    drawn = [_trace(name, colour, x, told, solid, "solid")]
+    if None in solid:
+        # The dashes go all the way, and the solid line hides them where it knows better.
+        drawn.insert(0, _trace(name, colour, x, told, [value for value, *_ in told], "dash"))
     return drawn
 
 
@@ -47,24 +46,24 @@ def _trace(
     colour: str,
     x: Sequence[float],
     told: Sequence[tuple[float, float | None, float | None, Origin]],
-    at: Sequence[int],
+    y: Sequence[float | None],
     dash: str,
 ) -> dict[str, Any]:
-    cells = [told[i] for i in at]
-    fills = [token(colour if origin == "measured" else "paper") for *_, origin in cells]
+    fills = [token(colour if origin == "measured" else "paper") for *_, origin in told]
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "x": [x[i] for i in at],
-        "y": [value for value, *_ in cells],
-        "customdata": [f"{name}<br>{origin}" for *_, origin in cells],
+        "x": list(x),
+        "y": list(y),
+        "connectgaps": False,
+        "customdata": [f"{name}<br>{origin}" for *_, origin in told],
         "line": {"color": token(colour), "width": 2, "dash": dash},
         "marker": {"size": 7, "color": fills, "line": {"color": token(colour), "width": 1.5}},
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": [0 if high is None else high - value for value, _, high, _ in cells],
-            "arrayminus": [0 if low is None else value - low for value, low, _, _ in cells],
+            "array": [0 if high is None else high - value for value, _, high, _ in told],
+            "arrayminus": [0 if low is None else value - low for value, low, _, _ in told],
             "color": token(colour),
             "thickness": 1,
             "width": 3,
@@ -90,8 +89,13 @@ def ones_twos_fives(values: Sequence[float]) -> list[float]:
     low, high = min(values), max(values)
     steps = (1, 2, 5) if high < 1000 * low else (1,)
     powers = range(floor(log10(low)), floor(log10(high)) + 1)
-    inside = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
-    return inside or [low]
+    return [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+
+
+def times_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis of times where they span enough for its marks; else a plain one from zero."""
+    marks = ones_twos_fives(values)
+    return axis(title, rangemode="tozero") if len(marks) < 2 else log_axis(title, marks)
 
 
 def steps_chart(table: StepTable) -> Chart:
@@ -114,13 +118,13 @@ def steps_chart(table: StepTable) -> Chart:
         question=f"How does a step grow with the batch, over {table.context_tokens:,} tokens of context?",
         answer=f"{answer}; {number(last.tokens_per_s)} tokens a second in the largest batch.",
         how_to_read=(
-            f"{MARKERS}Both axes are logarithmic: a level line means that a larger batch is free; where time "
+            f"{MARKERS}Axes are logarithmic where they say so: on a level line a larger batch is free; where time "
             "doubles with the batch, nothing is gained. Dashed is what the law says of a batch twice the largest."
         ),
         data=data,
         layout=layout(
             log_axis("batch, sequences", [row.batch for row in rows]),
-            log_axis("step, ms", ones_twos_fives([cell.ms for row in rows for cell in row.cells])),
+            times_axis("step, ms", [cell.ms for row in rows for cell in row.cells]),
         ),
         height_px=340,
         key=(*key, BEYOND),
@@ -153,7 +157,7 @@ def heat_chart(table: StepTable) -> Chart:
                 "xgap": 1,
                 "ygap": 1,
                 "text": [[_tile(cell) for cell in row.cells] for row in table.rows],
-                "meta": {"narrow": [[f"{cell.ms:.2g}" for cell in row.cells] for row in table.rows]},
+                "meta": {"narrow": [[_tile(cell, short=True) for cell in row.cells] for row in table.rows]},
                 "texttemplate": "%{text}",
                 "textfont": {"size": 12, "color": token("ink")},
                 "customdata": [[_hover(row, cell) for cell in row.cells] for row in table.rows],
@@ -168,8 +172,9 @@ def heat_chart(table: StepTable) -> Chart:
     )
 
 
-def _tile(cell: StepCell) -> str:
-    return number(cell.ms) + ("" if cell.origin == "measured" else MARKS[cell.origin])
+def _tile(cell: StepCell, *, short: bool = False) -> str:
+    text = f"{cell.ms:.{0 if cell.ms >= 9.95 else 1 if cell.ms >= 0.995 else 2}f}" if short else number(cell.ms)
+    return text + ("" if cell.origin == "measured" else MARKS[cell.origin])
 
 
 def _hover(row: StepRow, cell: StepCell) -> str:
@@ -301,18 +306,23 @@ def context_chart(view: ProfileView) -> Chart:
     if last is not first:
         answer += f", {number(last.cells[-1].ratio)} times at batch {last.batch}"
     return Chart(
-        slug="context",
+        slug="context-cost",
         question="How does a plain step grow with its context?",
         answer=f"{answer}.",
         how_to_read=f"{MARKERS}Each line is one batch; 1 is its step at the smallest context that was measured.",
         data=data,
         layout=layout(
-            axis("context, tokens", tickvals=[cell.context_tokens for cell in first.cells]),
+            axis("context, tokens", **_few_marks([cell.context_tokens for cell in first.cells])),
             axis("times the smallest context's", rangemode="tozero"),
         ),
         height_px=300,
         key=tuple(_key(at, f"batch {view.context[i].batch}") for at, i in enumerate(picked)),
     )
+
+
+def _few_marks(values: Sequence[int]) -> dict[str, Any]:
+    """Marks at the values themselves where there are few of them."""
+    return {"tickvals": list(values), "ticktext": [f"{value:,}" for value in values]} if len(values) < 6 else {}
 
 
 def summary_table(table: StepTable) -> Table:

@@ -17,7 +17,15 @@ from dsd_plan.report.profile_figures import (
     verify_chart,
 )
 from dsd_plan.report.profile_picture import verify_picture
-from dsd_plan.report.profile_words import cost, law_lines, power_words, shown_cost, trust_lines, verify_sentence
+from dsd_plan.report.profile_words import (
+    cost,
+    law_lines,
+    power_words,
+    shown_cost,
+    shown_tables,
+    trust_lines,
+    verify_sentence,
+)
 from dsd_plan.report.sheet import Sheet, document_html
 from dsd_plan.report.tables import Cell, Number, Table, table_html
 
@@ -62,7 +70,7 @@ def render_profile(profile: LatencyProfile, view: ProfileView) -> str:
 
 
 def _first_screen(profile: LatencyProfile, view: ProfileView, sheet: Sheet) -> Html:
-    table = view.steps[0]
+    table = shown_tables(view.steps)[0]
     first, last = table.rows[0], table.rows[-1]
     words = f"A plain step takes {milliseconds(first.cells[0].ms)} at batch {first.batch}"
     if last is not first:
@@ -84,7 +92,7 @@ def _first_screen(profile: LatencyProfile, view: ProfileView, sheet: Sheet) -> H
     return Html(
         f'<div class="answer"><span class="tag">{ORIGINS[profile.origin]}</span>'
         f'<span class="small">{safe(how)}</span></div>'
-        f"<h1>{name(profile.model)} on {name(profile.device)}</h1>"
+        f'<h1 class="verdict">{name(profile.model)} on {name(profile.device)}</h1>'
         f'<p class="rest">{sheet.terms.mark(" ".join(sentences))}</p>'
         f'<div class="first"><div>{table_html(summary_table(table), f"{IDENTITY}-summary")}</div>{lead}</div>'
         f"{_trust_strip(profile, view)}"
@@ -98,8 +106,10 @@ def _trust_strip(profile: LatencyProfile, view: ProfileView) -> Html:
         known = "–" if trust.well_known is None else f"{trust.well_known} of {trust.points}"
         chips.append((f"{known} medians within ±3 %", f"{count(trust.samples)} samples"))
         drift = "Drift not recorded" if trust.drift is None else f"Drift {signed_share(trust.drift)}"
-        busy = f"busy: {isolated(trust.contention)}" if trust.contention else "from the first step to the last"
-        chips.append((drift, busy))
+        busy = (
+            "what the machine did meanwhile is not known" if trust.drift is None else "from the first step to the last"
+        )
+        chips.append((drift, f"busy: {isolated(trust.contention)}" if trust.contention else busy))
         between = trust.held_out
         if between is None:
             chips.append(("Between points: not checked", "no steps were left out of the table"))
@@ -121,8 +131,9 @@ def _trust_strip(profile: LatencyProfile, view: ProfileView) -> Html:
 
 
 def _steps(view: ProfileView) -> Section:
-    tables = [view.steps[0]] if len(view.steps) == 1 else [view.steps[0], view.steps[-1]]
-    blocks: list[Block] = [steps_chart(tables[0]), *(heat_chart(table) for table in tables)]
+    tables = shown_tables(view.steps)
+    blocks: list[Block] = [steps_chart(tables[0])]
+    blocks += [heat_chart(table) for table in tables if len(table.new_tokens) > 1]
     first = tables[0].rows[0]
     so_what = (
         f"One sequence alone decodes at {number(first.tokens_per_s)} tokens a second; every number a planner takes "
@@ -134,7 +145,7 @@ def _steps(view: ProfileView) -> Section:
 
 
 def _verify(view: ProfileView) -> Section | None:
-    tables = [view.steps[0]] if len(view.steps) == 1 else [view.steps[0], view.steps[-1]]
+    tables = shown_tables(view.steps)
     alone, full = shown_cost(tables[0].rows[0]), shown_cost(tables[0].rows[-1])
     if alone is None or full is None:
         return None

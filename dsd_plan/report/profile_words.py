@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dsd_plan.domain.profile import LatencyProfile, LayerSlicing, StepLaw
 from dsd_plan.domain.profile_view import StepCell, StepRow, StepTable, Trust
 from dsd_plan.report.numbers import count, milliseconds, number, share, signed_share
@@ -35,7 +37,8 @@ def _points(trust: Trust) -> str:
     if not trust.points:
         return "none measured: every time is told by a declared law"
     fewest, most = trust.fewest_samples, trust.most_samples
-    return f"{count(trust.points)} steps measured, {count(trust.samples)} samples, {fewest} to {most} a step"
+    each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return f"{count(trust.points)} steps measured, {count(trust.samples)} samples, {each} a step"
 
 
 def _medians(trust: Trust) -> str:
@@ -109,13 +112,23 @@ def law_lines(law: StepLaw) -> tuple[str, ...]:
         ("load_scale", "times", "all of it under load"),
         ("active_w", "W", "while it works"),
     )
+    bent = {"step_ms", "per_token_ms"} if law.knots else set()
     lines = [
-        f"{number(value)} {unit} {words}" for key, unit, words in meanings if (value := getattr(law, key)) is not None
+        f"{number(value)} {unit} {words}"
+        for key, unit, words in meanings
+        if key not in bent and (value := getattr(law, key)) is not None
     ]
     if law.knots:
-        bends = ", ".join(f"{number(tokens)} tokens {milliseconds(ms)}" for tokens, ms in law.knots)
-        lines.append(f"in place of the tokens' price, pieces between: {bends}")
+        bends = ", ".join(f"{number(tokens)} {milliseconds(ms)}" for tokens, ms in law.knots)
+        lines.insert(0, f"a step by its new tokens in all, straight between: {bends}")
     return tuple(lines)
+
+
+def shown_tables(steps: Sequence[StepTable]) -> tuple[StepTable, ...]:
+    """The smallest and the largest context of those that were measured about as fully as any."""
+    measured = [sum(cell.origin == "measured" for row in table.rows for cell in row.cells) for table in steps]
+    full = [table for table, cells in zip(steps, measured, strict=True) if 2 * cells >= max(measured)]
+    return tuple(full) if len(full) < 2 else (full[0], full[-1])
 
 
 def shown_cost(row: StepRow) -> StepCell | None:
