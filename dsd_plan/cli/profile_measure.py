@@ -158,7 +158,7 @@ def _of_llama_cpp(asked: Asked, on_progress: OnProgress) -> LatencyProfile:
     profile = profile_llama_cpp(
         asked.model or Path(),  # check_usage has seen that there is one
         device=asked.device,
-        grid=grid_of(asked, LLAMA_CPP_CONTEXT, accelerator=False),
+        grid=replace(grid_of(asked, LLAMA_CPP_CONTEXT, accelerator=False), prefill_context_tokens=()),
         budget_s=asked.budget_s,
         threads=asked.threads,
         binaries=asked.binaries,

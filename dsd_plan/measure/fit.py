@@ -24,10 +24,11 @@ def fit_step_law(points: Sequence[ProfilePoint], *, folds: int = FOLDS, seed: in
 
     A decode step of b sequences, q new tokens each over c of context, takes
     ``step_ms + per_token_ms·b·q + per_kv_token_us·b·c/1000``; a prefill step of b prompts of q tokens,
-    ``step_ms + b·(per_prompt_token_ms·q + per_prompt_token_sq_us·(q² + 2·q·c)/1000 + per_kv_token_us·c/1000)``, where
-    the context c is 0 but for chunks and cached prefixes. The quadratic term is kept only where prefills that were
-    left out are told better with it. The error is cross-validated: points are dealt at random to ``folds`` parts, and
-    each part is predicted by the law fitted to the others. Raises ``MeasurementError`` for fewer than eight points.
+    ``step_ms + b·(per_prompt_token_ms·q + per_prompt_token_sq_us·(q² + 2·q·c)/1000)``: what a prompt of c + q
+    tokens adds over one of c, where c is 0 but for chunks and cached prefixes. The quadratic term is kept only
+    where prefills that were left out are told better with it. The error is cross-validated: points are dealt at
+    random to ``folds`` parts, and each part is predicted by the law fitted to the others. Raises
+    ``MeasurementError`` for fewer than eight points.
     """
     if len(points) < FEWEST_POINTS:
         raise MeasurementError(
@@ -75,10 +76,9 @@ def _cross_validated(rows: Array, measured: Array, dealt: NDArray[np.int64]) -> 
 
 def _row(point: ProfilePoint) -> tuple[float, float, float, float, float]:
     tokens = float(point.batch * point.new_tokens)
-    context = point.batch * point.context_tokens / 1000.0
     if point.phase == "prefill":
-        return 1.0, 0.0, tokens, context, tokens * (point.new_tokens + 2 * point.context_tokens) / 1000.0
-    return 1.0, tokens, 0.0, context, 0.0
+        return 1.0, 0.0, tokens, 0.0, tokens * (point.new_tokens + 2 * point.context_tokens) / 1000.0
+    return 1.0, tokens, 0.0, point.batch * point.context_tokens / 1000.0, 0.0
 
 
 def _solve(rows: Array, measured: Array) -> Array:

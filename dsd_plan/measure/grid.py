@@ -38,6 +38,8 @@ class Grid:
     decode_context_tokens: tuple[int, ...]
     prefill_batch: tuple[int, ...]
     prefill_tokens: tuple[int, ...]
+    prefill_context_tokens: tuple[int, ...] = ()
+    """Cached prefixes on top of which single prompts are prefilled too: what a chunk costs, for the law alone."""
 
     def points(self, max_context: int) -> tuple[GridPoint, ...]:
         """All points within ``max_context`` tokens a sequence; raises ``MeasurementError`` where no decode fits."""
@@ -54,13 +56,19 @@ class Grid:
             for new in self.prefill_tokens
             if new <= max_context
         ]
+        chunks = [
+            GridPoint("prefill", 1, new, context)
+            for new in self.prefill_tokens
+            for context in self.prefill_context_tokens
+            if context + new <= max_context
+        ]
         if not decode:
             raise MeasurementError(
                 f"no decode step of grid {self.name!r} fits a context of {max_context} tokens: its least context is "
                 f"{min(self.decode_context_tokens)}, with up to {max(self.decode_new_tokens)} new tokens; "
                 "give smaller axes"
             )
-        return (*decode, *prefill)
+        return (*decode, *prefill, *chunks)
 
 
 QUICK_GRID = Grid(
@@ -75,11 +83,12 @@ QUICK_GRID = Grid(
 
 FULL_GRID = Grid(
     name="full",
-    decode_batch=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
+    decode_batch=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64),
     decode_new_tokens=(1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17),
     decode_context_tokens=(16, 128, 192, 256, 320, 384, 495),
     prefill_batch=(1, 2, 4),
-    prefill_tokens=(8, 16, 32, 64, 128, 192, 256, 384, 512),
+    prefill_tokens=(8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512),
+    prefill_context_tokens=(128, 256),
 )
 """Some minutes a model."""
 
@@ -107,6 +116,7 @@ def grid_for(level: GridLevel, max_context: int, *, accelerator: bool) -> Grid:
         decode_context_tokens=contexts,
         prefill_batch=(1, 2, 4) if full else (1, 4),
         prefill_tokens=prompts,
+        prefill_context_tokens=(longest // 4, longest // 2) if full else (),
     )
 
 

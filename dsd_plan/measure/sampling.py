@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import comb
 
 import numpy as np
@@ -49,29 +50,37 @@ def visited_stats(visits_ms: Sequence[Sequence[float]]) -> LatencyStats:
 def median_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
     """Confidence interval of the median of whatever law ``values`` come from independently.
 
-    The k-th smallest and the k-th largest, for the largest k with 2·P(Bin(n, ½) < k) ≤ 1 − level (David and
-    Nagaraja, Order Statistics, §7.1). None for fewer than six values: no two of them reach 95 %.
+    Between the k-th smallest and the k-th largest lies the median with probability 1 − 2·P(Bin(n, ½) < k); between
+    the two ranks that enclose ``level`` the ends are interpolated (Hettmansperger and Sheather 1986, Stat. Prob.
+    Letters 4, 75–79). None for fewer than six values: no two of them reach 95 %.
     """
     ordered = sorted(values)
     n = len(ordered)
-    rank = _rank(n, level)
-    return None if rank == 0 else (ordered[rank - 1], ordered[n - rank])
-
-
-def _rank(n: int, level: float) -> int:
-    allowed = (1.0 - level) / 2.0 * 2.0**n
-    rank, below = 0, 1
-    while rank < n // 2 and below <= allowed:
-        rank += 1
-        below += comb(n, rank)
-    return rank
-
-
-def half_width(stats: LatencyStats) -> float | None:
-    """How far the interval of the median reaches from it, as a share of it; None where there is no interval."""
-    if stats.p50_low is None or stats.p50_high is None:
+    if _covered(n, 1) < level:
         return None
-    return max(stats.p50_high - stats.p50, stats.p50 - stats.p50_low) / stats.p50
+    k = 1
+    while k < n // 2 and _covered(n, k + 1) >= level:
+        k += 1
+    share = (_covered(n, k) - level) / (_covered(n, k) - _covered(n, k + 1))
+    inward = (n - k) * share / (k + (n - 2 * k) * share)
+    low = (1.0 - inward) * ordered[k - 1] + inward * ordered[k]
+    high = (1.0 - inward) * ordered[n - k] + inward * ordered[n - k - 1]
+    return low, high
+
+
+@lru_cache(maxsize=4096)
+def _covered(n: int, k: int) -> float:
+    """Probability that the median lies between the k-th smallest and the k-th largest of n."""
+    return 1.0 - 2.0 * sum(comb(n, j) for j in range(k)) / 2**n
+
+
+def half_width(medians: Sequence[float]) -> float | None:
+    """How far the interval of the median reaches from it, as a share of it; None where there is no interval."""
+    interval = median_interval(medians)
+    if interval is None:
+        return None
+    middle = float(np.median(medians))
+    return max(interval[1] - middle, middle - interval[0]) / middle
 
 
 @dataclass(slots=True)
@@ -82,12 +91,14 @@ class Visited:
     runner: int = 0
     held_out: bool = False
     visits_ms: list[tuple[float, ...]] = field(default_factory=list)
+    _medians_ms: list[float] = field(default_factory=list)
     _settled: bool = False
 
     def add(self, samples_ms: Sequence[float]) -> None:
         """One more visit."""
         self.visits_ms.append(tuple(samples_ms))
-        reach = half_width(self.stats())
+        self._medians_ms.append(float(np.median(samples_ms)))
+        reach = half_width(self._medians_ms)
         self._settled = reach is not None and reach <= WANTED_HALF_WIDTH
 
     @property

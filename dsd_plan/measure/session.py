@@ -18,6 +18,8 @@ OnPartial = Callable[[Partial], None]
 
 VISIT_S = 0.006
 """How long one visit to a grid point lasts, at least one step."""
+WARMED_S = 0.025
+"""Steps shorter than this are run once before they are timed: the step before was another one's."""
 MOST_STEPS_A_VISIT = 16
 ANCHOR_S = 0.3
 """How long the anchor is warmed up, and then timed, before and after everything else."""
@@ -151,7 +153,7 @@ class Session:
 
     def _visit(self, visited: Visited) -> None:
         step = self._runners[visited.runner].prepared(visited.point)
-        if not visited.visits_ms or visited.visits_ms[-1][-1] < 1000.0 * VISIT_S:
+        if not visited.visits_ms or visited.visits_ms[-1][-1] < 1000.0 * WARMED_S:
             step()
         first_ms = self._timed_ms(step, 1)[0]
         # Every visit is as long as the first one, so that none outweighs another.

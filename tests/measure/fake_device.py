@@ -93,7 +93,7 @@ class FakeRunner:
         self.on_visit()
 
         def step() -> None:
-            spread = 1.0 + self._noise * float(self._rng.standard_normal())
+            spread = max(0.1, 1.0 + self._noise * float(self._rng.standard_normal()))
             ms = law_ms(point) + self.extra_ms(point)
             seconds = ms * self._factor(self.clock.wall) * spread / 1000
             self.clock.wall += seconds

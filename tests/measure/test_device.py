@@ -140,9 +140,18 @@ def test_grids_leave_out_what_the_context_cannot_hold() -> None:
         points = grid.points(512)
         assert len(points) == len(set(points))
         assert max(point.context_tokens + point.new_tokens for point in points) <= 512
-        assert len(points) == len(grid.decode_batch) * len(grid.decode_new_tokens) * len(
-            grid.decode_context_tokens
-        ) + len(grid.prefill_batch) * len(grid.prefill_tokens)
+        decode, prefill, chunks = (
+            sum(kind(point) for point in points)
+            for kind in (
+                lambda point: point.phase == "decode",
+                lambda point: point.phase == "prefill" and point.context_tokens == 0,
+                lambda point: point.phase == "prefill" and point.context_tokens > 0,
+            )
+        )
+        axes = len(grid.decode_batch), len(grid.decode_new_tokens), len(grid.decode_context_tokens)
+        assert decode == axes[0] * axes[1] * axes[2]
+        assert prefill == len(grid.prefill_batch) * len(grid.prefill_tokens)
+        assert (chunks > 0) == bool(grid.prefill_context_tokens)
     shorter = QUICK_GRID.points(300)
     assert {point.context_tokens for point in shorter if point.phase == "decode"} == {16, 240}
     assert max(point.new_tokens for point in shorter if point.phase == "prefill") == 256
