@@ -41,7 +41,9 @@ PromptLengths = Annotated[str, typer.Option("--prompts", metavar="N,N,…", help
 OutputTokens = Annotated[int, typer.Option("--output-tokens", min=8, help="Tokens of an answer.")]
 InjectTokens = Annotated[int, typer.Option("--inject-tokens", min=1, help="Prompt put between decoding streams.")]
 OpenRequests = Annotated[int, typer.Option("--open-requests", min=0, help="Requests of the open run, the check.")]
-Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Most visits to each level.")]
+Rounds = Annotated[
+    int, typer.Option("--rounds", min=1, help="Most visits to each level; fewer where its median is known within 3 %.")
+]
 BudgetS = Annotated[float, typer.Option("--budget-s", min=1.0, help="Seconds to spend; twice as many at most.")]
 RequestTimeoutS = Annotated[float, typer.Option("--request-timeout-s", min=0.1, help="Longest time of one answer.")]
 StallS = Annotated[float, typer.Option("--stall-s", min=0.1, help="Longest silence of a stream.")]
@@ -69,7 +71,7 @@ def run(
     output_tokens: OutputTokens = 64,
     inject_tokens: InjectTokens = 2048,
     open_requests: OpenRequests = 60,
-    rounds: Rounds = 3,
+    rounds: Rounds = 5,
     budget_s: BudgetS = 300.0,
     request_timeout_s: RequestTimeoutS = 120.0,
     stall_s: StallS = 30.0,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.profile import LatencyStats, LawFit, StepLaw
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.endpoint_steps import DecodeLevel, spread
+from dsd_plan.measure.endpoint_steps import DecodeLevel, half_width, spread
 
 Array = NDArray[np.float64]
 Solve = Callable[[Array, Array, Array], Array]
@@ -177,7 +177,4 @@ def _prefill_row(level: PrefillLevel) -> tuple[float, ...]:
 
 
 def _weight(stats: LatencyStats) -> float:
-    if stats.p50_low is None or stats.p50_high is None:
-        return 1.0
-    half = (stats.p50_high - stats.p50_low) / 2.0 / stats.p50
-    return SURE / max(half, SURE)
+    return SURE / max(half_width(stats), SURE)

@@ -34,7 +34,7 @@ class EndpointSettings:
     output_tokens: Count = 64
     inject_tokens: Count = 2048
     open_requests: Natural = 60
-    rounds: Count = 3
+    rounds: Count = 5
     budget_s: Positive = 300.0
     request_timeout_s: Positive = 120.0
     stall_s: Positive = 30.0
@@ -118,8 +118,6 @@ class EndpointRun:
     settings: EndpointSettings
     floor_ms: tuple[NonNegative, ...] = ()
     results: tuple[TrialResult, ...] = ()
-    facts: dict[str, str | float | int | bool | None] | None = None
-    """Of the server's metrics, of the parts of the run before it was resumed."""
 
     def done(self) -> set[tuple[str, int, int, int]]:
         """Level and round of every trial that has been run."""
@@ -151,6 +149,17 @@ def trials_of(settings: EndpointSettings, max_model_len: int | None = None) -> t
         Trial(phase=phase, concurrency=count, prompt_tokens=prompt, output_tokens=output, round=round_)
         for round_ in range(settings.rounds)
         for phase, count, prompt, output in (fitting[index] for index in rng.permutation(len(fitting)))
+    )
+
+
+def anchor_of(settings: EndpointSettings) -> Trial:
+    """The cheapest decode level once more, after all rounds: what it takes then, over what it took first, is drift."""
+    return Trial(
+        phase="alone",
+        concurrency=1,
+        prompt_tokens=min(settings.contexts),
+        output_tokens=settings.output_tokens,
+        round=settings.rounds,
     )
 
 

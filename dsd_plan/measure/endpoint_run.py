@@ -20,11 +20,13 @@ from dsd_plan.measure.endpoint_plan import (
     Trial,
     TrialResult,
     affordable,
+    anchor_of,
     answers_of,
     expected_s,
     open_requests,
     trials_of,
 )
+from dsd_plan.measure.endpoint_steps import settled
 from dsd_plan.measure.endpoint_text import Prompts, WordCount, word_count
 from dsd_plan.measure.machine import Clock
 
@@ -35,6 +37,8 @@ FLOOR_PATHS = ("/health", "/v1/models")
 FLOOR_SAMPLES = 12
 CALIBRATION_WORDS = (24, 240)
 WARM_UP_TOKENS = 16
+SETTLED_VISITS = 2
+"""Visits after which a level that is known well enough is not visited again."""
 LAST_CALL = 2.0
 """No trial begins after so many budgets, and none may end after it."""
 
@@ -111,7 +115,8 @@ async def _way(server: Server, settings: EndpointSettings, model: str) -> Way:
                     "length of prompts is not known; give --tokens-per-word if you know it"
                 )
             return replace(way, counts_tokens=counted)
-    raise refusals[-1]
+    # A refusal with a reason says more than an address that is not served.
+    raise next((refused for refused in reversed(refusals) if refused.status not in (404, 405)), refusals[-1])
 
 
 async def calibrate(server: Server, way: Way, prompts: Prompts, settings: EndpointSettings) -> tuple[WordCount, Pace]:
@@ -152,6 +157,8 @@ class Session:
     ) -> None:
         self.run = run
         self.left_out: list[str] = []
+        self.prompt_tokens = 0
+        """Of the trials that this session ran, so that the server's own count can tell whether others used it."""
         self._server = server
         self._greeting = greeting
         self._count = count
@@ -170,6 +177,8 @@ class Session:
         self.left_out += [f"{trial.name.rpartition(',')[0]} (too slow for the budget)" for trial in dear]
         todo = [trial for trial in wanted if (*trial.level, trial.round) not in self.run.done()]
         for trial in todo:
+            if trial.round >= SETTLED_VISITS and settled(self._visits(trial)):
+                continue
             spent_s = now_s() - began_s
             ahead_s = expected_s(trial, pace.token_s, pace.prompt_token_s, settings.inject_tokens)
             if trial.round > 0 and spent_s + ahead_s > 0.85 * settings.budget_s:
@@ -179,14 +188,20 @@ class Session:
                 continue
             _say(on_progress, spent_s, settings, trial.name)
             await self._visit(trial, LAST_CALL * settings.budget_s - spent_s, keep)
-        if settings.open_requests and ("open", 1, 1, 0) not in self.run.done():
+        last = [anchor_of(settings)] if self._visits(anchor_of(settings)) else []
+        if settings.open_requests:
+            last.append(
+                Trial(phase="open", concurrency=1, prompt_tokens=1, output_tokens=settings.output_tokens, round=0)
+            )
+        for trial in last:
             spent_s = now_s() - began_s
-            if spent_s < LAST_CALL * settings.budget_s:
-                trial = Trial(
-                    phase="open", concurrency=1, prompt_tokens=1, output_tokens=settings.output_tokens, round=0
-                )
+            if (*trial.level, trial.round) not in self.run.done() and spent_s < LAST_CALL * settings.budget_s:
                 _say(on_progress, spent_s, settings, trial.name)
                 await self._visit(trial, LAST_CALL * settings.budget_s - spent_s, keep)
+
+    def _visits(self, trial: Trial) -> list[TrialResult]:
+        """What was measured at a trial's level so far."""
+        return [result for result in self.run.results if result.trial.level == trial.level and result.answers]
 
     async def floor(self, keep: Keep) -> None:
         """Sample the round trip of a request without work."""
@@ -221,6 +236,7 @@ class Session:
             refused=refused,
             cpu_share=max(0.0, round((self._clock.cpu_s() - cpu_s) / spent_s, 4)),
         )
+        self.prompt_tokens += sum(answer.prompt_tokens for answer in answers)
         self.run = replace(self.run, results=(*self.run.results, result))
         keep(self.run)
 

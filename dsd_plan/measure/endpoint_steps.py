@@ -14,6 +14,8 @@ from dsd_plan.measure.endpoint_plan import Answer, TrialResult
 Array = NDArray[np.float64]
 
 FEWEST_STEPS = 6
+SETTLED = 0.03
+"""Half-width of the interval of a median, as a share, at which a level need not be visited again."""
 SAME_TOKENS = 0.05
 """How far tokens per chunk may be from 1 for a gap between chunks to be a step."""
 BURSTS = 0.1
@@ -159,6 +161,37 @@ def spread(samples_ms: Array, independent: int) -> LatencyStats:
         p50_low=low,
         p50_high=high,
     )
+
+
+def settled(results: Sequence[TrialResult]) -> bool:
+    """Whether the median at one level is known within ``SETTLED``; of prompts put between it is never asked."""
+    if not results or results[0].trial.phase not in ("alone", "closed", "idle"):
+        return False
+    if results[0].trial.phase == "idle":
+        ttft_ms = np.array([ms for _, ms in idle_ttfts(results)])
+        stats = spread(ttft_ms, len(ttft_ms))
+    else:
+        level = decode_level(results)
+        if level is None:
+            return False
+        stats = level.latency_ms
+    return half_width(stats) <= SETTLED
+
+
+def half_width(stats: LatencyStats) -> float:
+    """Half the interval of the median, as a share of it."""
+    if stats.p50_low is None or stats.p50_high is None:
+        return 1.0
+    return (stats.p50_high - stats.p50_low) / 2.0 / stats.p50
+
+
+def drift_of(results: Sequence[TrialResult]) -> float | None:
+    """How much longer the step alone over the shortest context took at the end than at first; None unless told."""
+    alone = [result for result in results if result.trial.phase == "alone" and result.answers]
+    shortest = min((result.trial.prompt_tokens for result in alone), default=0)
+    levels = [decode_level([result]) for result in alone if result.trial.prompt_tokens == shortest]
+    known = [level.latency_ms.p50 for level in levels if level is not None]
+    return known[-1] / known[0] - 1.0 if len(known) > 1 else None
 
 
 def idle_ttfts(results: Sequence[TrialResult]) -> list[tuple[int, float]]:

@@ -68,6 +68,10 @@ class Script:
     models: tuple[str, ...] = ("known",)
     metrics: bool = False
     speculates: bool = False
+    others: bool = False
+    """Whether somebody else uses the server as much."""
+    slows: float = 0.0
+    """By how much of its first speed a step gets longer every second."""
     dies_at: int | None = None
     """Number of the generating request whose stream breaks off half-way."""
     stalls_at: int | None = None
@@ -119,7 +123,8 @@ class Engine:
         law = self.script.law
         decode = sum(law.per_token_ms + law.per_kv_token_us * (j.prompt + j.made - 1) / 1000 for j in self.running)
         prefill = sum(law.per_prompt_token_ms * j.prompt + self.script.square_us * j.prompt**2 / 1000 for j in entering)
-        return law.step_ms + decode + prefill
+        slower = 1.0 + self.script.slows * asyncio.get_running_loop().time()
+        return (law.step_ms + decode + prefill) * slower
 
     def _token(self, job: Job) -> None:
         job.made += 1
@@ -194,9 +199,11 @@ class ScriptedServer(httpx.AsyncBaseTransport):
 
     def metrics(self) -> str:
         rounds = 100 * self.generating
+        read = sum(map(self.tokens, self.prompts)) * (2 if self.script.others else 1)
         lines = [
             'vllm:cache_config_info{block_size="16",enable_prefix_caching="True",num_gpu_blocks="512"} 1.0',
             'vllm:num_preemptions_total{model_name="known"} 0.0',
+            f'vllm:prompt_tokens_total{{model_name="known"}} {read}.0',
             f'vllm:prefix_cache_queries_total{{model_name="known"}} {1000 * self.generating}.0',
             'vllm:prefix_cache_hits_total{model_name="known"} 0.0',
         ]

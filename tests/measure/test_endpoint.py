@@ -9,8 +9,9 @@ import pytest
 
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.profile_checks import profile_problems
-from dsd_plan.measure.endpoint import EndpointProfile, profile_endpoint
+from dsd_plan.measure.endpoint import profile_endpoint
 from dsd_plan.measure.endpoint_plan import EndpointSettings
+from dsd_plan.measure.endpoint_profile import EndpointProfile
 from tests.measure.fake_device import FakeClock
 from tests.measure.scripted_server import LAW, PLAIN, Script, ScriptedServer, VirtualLoop
 
@@ -182,6 +183,35 @@ def test_a_server_that_speculates_is_told_loudly() -> None:
     assert method["spec_survival"] == "0.7, 0.4"
     assert method["kv_blocks"] == 512
     assert method["prefix_hit_share"] == 0.0
+
+
+def test_others_on_the_server_are_noticed() -> None:
+    alone = profiled(Script(metrics=True))
+    assert alone.warnings == ()
+    assert (alone.profile.method or {})["contention"] is None
+    shared = profiled(Script(metrics=True, others=True))
+    assert any("others used the server" in text for text in shared.warnings)
+    assert "prompt tokens" in str((shared.profile.method or {})["contention"])
+
+
+def test_a_server_that_slows_down_is_noticed() -> None:
+    assert (profiled().profile.method or {})["drift"] == pytest.approx(0.0, abs=1e-3)
+    made = profiled(Script(slows=0.1))
+    assert any("not steady" in text for text in made.warnings)
+
+
+def test_levels_that_are_known_are_not_visited_again() -> None:
+    server = ScriptedServer()
+    profiled(transport=server, settings=replace(SMALL, rounds=2))
+    many = ScriptedServer()
+    profiled(transport=many, settings=replace(SMALL, rounds=9))
+    injections = 7 * (4 + 3)
+    assert many.generating == server.generating + injections
+
+
+def test_contexts_that_are_one_to_the_server_give_one_point() -> None:
+    profile = profiled(settings=replace(SMALL, contexts=(64, 65, 512))).profile
+    assert profile_problems(profile) == ()
 
 
 def test_the_address_is_not_saved_unless_asked_for() -> None:
