@@ -13,6 +13,7 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     Warnings name what lies beyond the measured points.
     """
     from dsd_plan.cli.check_text import gaps, show_scenario
+    from dsd_plan.cli.link_text import link_warnings, measured_links
     from dsd_plan.domain.coverage import coverage
     from dsd_plan.domain.summary import summary
     from dsd_plan.files import load_scenario
@@ -24,5 +25,10 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
         return
     say(f"{scenario}: {given.name} is sound")
     show_scenario(given, covered)
+    for text in measured_links(given):
+        say(text)
+    for link in given.links:
+        for text in () if link.profile is None else link_warnings(link.profile):
+            warn(f"link {' – '.join(link.between)}: {text}")
     for text in dict.fromkeys(text for workload in covered for text in gaps(workload)):
         warn(text)

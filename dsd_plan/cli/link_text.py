@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dsd_plan.cli.terminal import say, show_table
@@ -9,6 +10,7 @@ from dsd_plan.report.numbers import milliseconds, number, share
 
 if TYPE_CHECKING:
     from dsd_plan.domain.link_profile import LinkProfile, LossEstimate, OneWay, PayloadRtt
+    from dsd_plan.domain.scenario import Scenario
 
 POOR_FIT = 0.2
 """The law of `jitter_cv` misses the tail by more than this: worth a warning."""
@@ -54,6 +56,17 @@ def link_warnings(profile: LinkProfile) -> tuple[str, ...]:
     if profile.over_time and (moved := _moved(profile)) is not None:
         found.append(moved)
     return tuple(found)
+
+
+def measured_links(scenario: Scenario) -> Iterator[str]:
+    """A line for each link of a scenario whose numbers were measured."""
+    for link in scenario.links:
+        if link.profile is not None:
+            known = link.profile
+            yield (
+                f"link {' – '.join(link.between)}: measured {known.measured_at}, {known.samples:,} round trips over "
+                f"{known.transport}, p95 {milliseconds(known.rtt_ms.p95)}"
+            )
 
 
 def show_link(name: str, profile: LinkProfile) -> None:

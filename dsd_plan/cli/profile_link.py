@@ -47,10 +47,11 @@ def run(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Start it with --listen on one and with that machine's HOST on the other, the one where requests arise: its way out
-    is `up`. A scenario takes the file as `profile` in [[links]], with the measuring site named first in `between`.
-    Without synchronised clocks nobody can tell how a round trip splits into its two directions; how much each of
-    them varies is measured all the same.
+    """Start it with --listen on one machine, and with that machine's HOST on the other, where requests arise.
+
+    Its way out is `up`: a scenario takes the file as `profile` in [[links]], with the measuring site named first in
+    `between`. Without synchronised clocks nobody can tell how a round trip splits into its two directions; how much
+    each of them varies is measured all the same.
     """
     if listen == (where is not None):
         raise typer.BadParameter("give HOST[:PORT] to measure, or --listen to answer; one of them")
@@ -83,7 +84,10 @@ def answer(host: str, port: int | None, *, once: bool) -> None:
 
     with LinkListener(host, DEFAULT_PORT if port is None else port, say) as listener:
         say(f"listening at {host}, tcp and udp port {listener.port}; whoever reaches it may measure; Ctrl-C ends")
-        listener.serve(once=once)
+        try:
+            listener.serve(once=once)
+        except KeyboardInterrupt:
+            say("stopped")
 
 
 def host_and_port(where: str, port: int | None) -> tuple[str, int]:

@@ -166,7 +166,7 @@ def link_profile(evidence: Evidence, listener: str, measured_at: str) -> tuple[L
     rtt_ms = ((back_ns - sent_ns) - (answered_ns - received_ns)) * 1e-6
     rtt_ms = np.maximum(rtt_ms, 0.0)
     stats = rtt_stats(rtt_ms)
-    jitter_cv, jitter_fit = jitter_law(stats)
+    jitter_cv, jitter_fit = jitter_law(rtt_ms)
     # Floats of today's nanoseconds would lose microseconds: differences are taken in whole numbers first.
     base_ns = int(received_ns[0] - sent_ns[0])
     up, down, up_share, drift_ppm = one_ways(

@@ -199,8 +199,9 @@ class LinkListener:
                 # A repeated datagram gets no second answer, and a stranger's none: nobody is sent what they did
                 # not ask for.
                 if client is not None and client.note(request.sequence):
-                    self._udp.sendto(answer, address)
+                    # Before it goes: whoever has the answer may ask for the count at once.
                     client.answered += 1
+                    self._udp.sendto(answer, address)
             except (Refusal, OSError):
                 continue
 

@@ -24,6 +24,8 @@ DOWN_BYTES = 2 * TOKEN_ID_BYTES
 
 PROBES_PER_S = 40.0
 UDP_SHARE = 0.75
+UNANSWERED, TCP_ANSWERED = 60, 10
+"""So many datagrams without a single answer, beside so many answers over tcp: some two seconds."""
 LAST_ANSWERS_S = 1.5
 """How long answers are awaited after the last probe."""
 
@@ -91,7 +93,7 @@ def small_probes(
     waiting: dict[int, tuple[Transport, int, int]] = {}
     answered: list[Probe] = []
     sent: dict[Transport, int] = {"udp": 0, "tcp": 0}
-    sequence, told, ended_early = 0, 0.0, None
+    sequence, told, blocked, ended_early = 0, 0.0, False, None
     try:
         while True:
             next_ns += rng.exponential(NS / PROBES_PER_S)
@@ -104,7 +106,8 @@ def small_probes(
                 on_progress(int(min(elapsed_s, for_s) * 10), max(int(for_s * 10), 1), f"{len(answered)} round trips")
             if last:
                 break
-            transport: Transport = "udp" if rng.random() < UDP_SHARE else "tcp"
+            blocked = blocked or _blocked(sent, answered)
+            transport: Transport = "udp" if not blocked and rng.random() < UDP_SHARE else "tcp"
             up_bytes = TOKEN_ID_BYTES * WINDOWS[rng.integers(len(WINDOWS))]
             waiting[sequence] = (transport, up_bytes, wire.now_ns())
             sent[transport] += 1
@@ -113,6 +116,13 @@ def small_probes(
     except LostConnectionError as lost:
         ended_early = str(lost)
     return Probes(started_ns, tuple(answered), sent, ended_early)
+
+
+def _blocked(sent: dict[Transport, int], answered: Sequence[Probe]) -> bool:
+    """Whether udp evidently does not get through while tcp does: from then on all probes go over tcp."""
+    if sent["udp"] < UNANSWERED or len(answered) < TCP_ANSWERED:
+        return False
+    return all(probe.transport == "tcp" for probe in answered)
 
 
 def large_probes(

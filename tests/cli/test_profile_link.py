@@ -14,10 +14,11 @@ from dsd_plan.cli.exit_codes import ExitCode
 from dsd_plan.cli.link_text import link_text, link_warnings
 from dsd_plan.cli.profile_link import host_and_port
 from dsd_plan.domain.link_profile import JitterFit, RttMoment
-from dsd_plan.files import load_link, load_rtt_trace
+from dsd_plan.files import load_link, load_rtt_trace, write_link
 from dsd_plan.measure.link_listener import LinkListener
 from dsd_plan.measure.link_protocol import DEFAULT_PORT
-from tests.files.test_link import LINK
+from tests.files.conftest import fill
+from tests.files.test_link import LINK, TAKES_IT
 
 Captured = pytest.CaptureFixture[str]
 
@@ -124,3 +125,15 @@ def test_warnings_say_what_the_numbers_cannot() -> None:
     told = "\n".join(link_warnings(spoilt))
     for text in ("ended early: the other side", "udp did not get through", "do not follow the law", "changed while"):
         assert text in told
+
+
+def test_check_says_which_links_were_measured(tmp_path: Path, capsys: Captured) -> None:
+    scenario = fill(tmp_path).scenario
+    write_link(tmp_path / "metro.json", replace(LINK, transport="tcp", loss=None, loss_up=None))
+    text = scenario.read_text(encoding="utf-8")
+    scenario.write_text(text.replace(TAKES_IT[0], 'profile = "metro.json"\n'), encoding="utf-8")
+    assert main(["check", str(scenario)]) == ExitCode.OK
+    captured = capsys.readouterr()
+    line = next(line for line in captured.out.splitlines() if line.startswith("link clinic"))
+    assert "measured 2026-01-01T00:00:00+00:00, 900 round trips over tcp, p95 47.0 ms" in line
+    assert "link clinic – region: udp did not get through" in captured.err

@@ -106,6 +106,7 @@ def test_where_udp_is_blocked_tcp_is_told_and_loss_is_not_known() -> None:
     assert profile.method["udp"] == "blocked"
     assert (profile.loss, profile.loss_up, profile.loss_down) == (None, None, None)
     assert profile.rtt_ms.p50 == pytest.approx(16.0, abs=1e-5)
+    assert profile.samples > 20.0 * PROBES_PER_S * 0.8, "once udp is known to be blocked, every probe goes over tcp"
     assert link_values(profile)["loss"] == 0.0
 
 

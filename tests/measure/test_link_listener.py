@@ -201,6 +201,41 @@ def test_a_listener_that_dies_is_told() -> None:
         profile_link(HOST, port, for_s=1.0)
 
 
+@contextmanager
+def tcp_alone(port: int) -> Iterator[int]:
+    """A port that passes tcp on to another one, and no udp."""
+
+    def pass_on(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    with socket.create_server((HOST, 0)) as server:
+
+        def serve() -> None:
+            near, _ = server.accept()
+            with near, socket.create_connection((HOST, port)) as far:
+                back = threading.Thread(target=pass_on, args=(far, near))
+                back.start()
+                pass_on(near, far)
+                back.join()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
+def test_where_udp_does_not_get_through_tcp_is_measured(served: Served) -> None:
+    with tcp_alone(served.port) as port:
+        profile, _ = profile_link(HOST, port, for_s=3.0, bulk_s=0.1, large_bytes=())
+    assert profile.transport == "tcp"
+    assert profile.method["udp"] == "blocked"
+    assert profile.loss is None
+    assert profile.uplink_mbps is not None
+
+
 def test_nobody_there_is_told() -> None:
     with socket.create_server((HOST, 0)) as closed:
         port = closed.getsockname()[1]

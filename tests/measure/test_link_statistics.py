@@ -27,7 +27,7 @@ def test_the_law_s_quantiles_are_those_of_two_exponentials() -> None:
 def test_the_law_tells_its_own_quantiles_without_error() -> None:
     """Round trips at the exact quantiles of mean 50 ms, cv 0.4."""
     q = (np.arange(200_000) + 0.5) / 200_000
-    cv, fit = jitter_law(rtt_stats(50.0 * 0.6 + 25.0 * 0.4 * gamma.ppf(q, 2)))
+    cv, fit = jitter_law(50.0 * 0.6 + 25.0 * 0.4 * gamma.ppf(q, 2))
     assert cv == pytest.approx(0.4, rel=1e-3)
     assert fit.p95_error == pytest.approx(0.0, abs=1e-3)
     assert fit.p99_error == pytest.approx(0.0, abs=1e-3)
@@ -35,9 +35,24 @@ def test_the_law_tells_its_own_quantiles_without_error() -> None:
 
 def test_more_variation_than_the_law_has_is_said() -> None:
     rtt_ms = np.concatenate([np.full(990, 1.0), np.full(10, 400.0)])
-    cv, fit = jitter_law(rtt_stats(rtt_ms))
+    cv, fit = jitter_law(rtt_ms)
     assert cv == 1.0
     assert fit.clipped
+
+
+def test_a_rare_outlier_does_not_rule_the_jitter() -> None:
+    """Two of a thousand round trips take half a second: √2·std/mean would say 1, the other 998 say 0.1."""
+    rtt_ms = 20.0 * 0.9 + 10.0 * 0.1 * gamma.ppf((np.arange(1000) + 0.5) / 1000, 2)
+    rtt_ms[-2:] = 500.0
+    cv, fit = jitter_law(rtt_ms)
+    assert cv == pytest.approx(0.1, rel=0.06)
+    assert not fit.clipped
+    assert abs(fit.p95_error) < 0.06
+
+
+def test_nothing_that_varies_is_no_jitter() -> None:
+    assert jitter_law(np.full(50, 7.0))[0] == pytest.approx(0.0, abs=1e-12)
+    assert jitter_law(np.zeros(50))[0] == 0.0
 
 
 def test_spread_by_hand() -> None:
