@@ -8,6 +8,7 @@ from dsd_plan.cli.heat_table import heat_table, sparkline
 from dsd_plan.cli.terminal import say
 from dsd_plan.report.markup import MARKS
 from dsd_plan.report.numbers import milliseconds, number
+from dsd_plan.report.profile_words import NOT_VERIFIED
 
 if TYPE_CHECKING:
     from dsd_plan.domain.profile import LatencyProfile
@@ -49,6 +50,8 @@ def show_profile(told: dict[str, Any]) -> None:
     shown = [table for table in told["steps"] if table["context_tokens"] in told["in_words"]["contexts"]]
     for table in shown:
         _steps(table)
+    if all(len(table["new_tokens"]) < 2 for table in shown):
+        say(f"  {NOT_VERIFIED}")
     for table in shown:
         _verify_cost(table)
     _prefill(told["prefill_steps"])
@@ -65,7 +68,7 @@ def _head(told: dict[str, Any]) -> None:
         sizes.append(f"KV {number(told['kv_mib_per_token'])} MiB a token")
     say("  " + "; ".join([told["file"], *sizes]))
     if told["citation"]:
-        say(f"  taken from: {told['citation']}")
+        say_hanging(f"  taken from: {told['citation']}", 4)
 
 
 def _trust(told: dict[str, Any]) -> None:

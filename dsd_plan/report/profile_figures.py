@@ -12,7 +12,7 @@ from dsd_plan.report.blocks import Chart, KeyEntry
 from dsd_plan.report.figures import axis, layout, note, straight, token
 from dsd_plan.report.markup import MARKS
 from dsd_plan.report.numbers import milliseconds, number
-from dsd_plan.report.profile_words import shown_cost, verify_sentence
+from dsd_plan.report.profile_words import NOT_VERIFIED, shown_cost, verify_sentence
 from dsd_plan.report.tables import Cell, Number, Table
 
 COLOURS = ("pair-0", "pair-1", "pair-2", "mode-distributed")
@@ -208,7 +208,7 @@ def verify_chart(table: StepTable) -> Chart:
     return Chart(
         slug=f"verify-{table.context_tokens}",
         question=f"What does verifying more tokens cost, over {table.context_tokens:,} tokens of context?",
-        answer=verify_sentence(table) or "Only plain steps are known.",
+        answer=verify_sentence(table) or NOT_VERIFIED,
         how_to_read=(
             f"{MARKERS}A step that verifies a window γ has γ + 1 new tokens; its time is shown in plain steps of the "
             "same batch. On the dashed line every token costs a whole step, so that speculation cannot gain; a level "

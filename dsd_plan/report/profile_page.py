@@ -18,6 +18,7 @@ from dsd_plan.report.profile_figures import (
 )
 from dsd_plan.report.profile_picture import verify_picture
 from dsd_plan.report.profile_words import (
+    NOT_VERIFIED,
     cost,
     law_lines,
     power_words,
@@ -77,7 +78,7 @@ def _first_screen(profile: LatencyProfile, view: ProfileView, sheet: Sheet) -> H
         words += (
             f" and {milliseconds(last.cells[0].ms)} at batch {last.batch}, {number(last.tokens_per_s)} tokens a second"
         )
-    sentences = [f"{words}.", verify_sentence(table) or ""]
+    sentences = [f"{words}.", verify_sentence(table) or NOT_VERIFIED]
     known = [row for row in view.prefill if row.origin != "extrapolated"]
     if known:
         best = max(known, key=lambda row: row.tokens_per_s)
@@ -103,8 +104,11 @@ def _trust_strip(profile: LatencyProfile, view: ProfileView) -> Html:
     trust = view.trust
     chips = []
     if trust.points:
-        known = "–" if trust.well_known is None else f"{trust.well_known} of {trust.points}"
-        chips.append((f"{known} medians within ±3 %", f"{count(trust.samples)} samples"))
+        if trust.well_known is None:
+            chips.append(("Spread not known", f"{count(trust.points)} steps of one sample each"))
+        else:
+            known = f"{trust.well_known} of {trust.points} medians within ±3 %"
+            chips.append((known, f"{count(trust.samples)} samples"))
         drift = "Drift not recorded" if trust.drift is None else f"Drift {signed_share(trust.drift)}"
         busy = (
             "what the machine did meanwhile is not known" if trust.drift is None else "from the first step to the last"

@@ -8,6 +8,7 @@ from dsd_plan.domain.profile import LatencyProfile, LayerSlicing, StepLaw
 from dsd_plan.domain.profile_view import StepCell, StepRow, StepTable, Trust
 from dsd_plan.report.numbers import count, milliseconds, number, share, signed_share
 
+NOT_VERIFIED = "What verifying costs was not measured: the law alone tells it."
 SHOWN_VERIFY = 5
 """New tokens of the verify step that stands for all in a sentence: a window of 4."""
 
