@@ -50,9 +50,6 @@ StallS = Annotated[float, typer.Option("--stall-s", min=0.1, help="Longest silen
 TokensPerWord = Annotated[
     float | None, typer.Option("--tokens-per-word", min=0.01, help="For servers that do not report usage.")
 ]
-Quadratic = Annotated[
-    bool, typer.Option("--quadratic-prefill", help="Let the law grow with the square of the prompt, if it does.")
-]
 KeepUrl = Annotated[bool, typer.Option("--keep-url", help="Write the address into the profile.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was broken off.")]
 
@@ -76,7 +73,6 @@ def run(
     request_timeout_s: RequestTimeoutS = 120.0,
     stall_s: StallS = 30.0,
     tokens_per_word: TokensPerWord = None,
-    quadratic_prefill: Quadratic = False,
     keep_url: KeepUrl = False,
     resume: Resume = False,
     seed: Seed = 0,
@@ -118,7 +114,6 @@ def run(
                 save_as=save_as,
                 api_key=key_of(api_key_env),
                 keep_url=keep_url,
-                quadratic=quadratic_prefill,
                 salt=secrets.randbits(32),
                 before=partial.before,
                 keep=partial.keep,

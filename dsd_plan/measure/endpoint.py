@@ -40,7 +40,6 @@ def profile_endpoint(
     save_as: str | None = None,
     api_key: str | None = None,
     keep_url: bool = False,
-    quadratic: bool = False,
     salt: int,
     before: Before = lambda model: None,
     keep: Keep = lambda run: None,
@@ -80,7 +79,6 @@ def profile_endpoint(
         notes,
         device=device,
         save_as=save_as,
-        quadratic=quadratic,
         measured_at=(SystemClock() if clock is None else clock).now(),
     )
 

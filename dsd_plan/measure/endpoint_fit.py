@@ -1,8 +1,8 @@
 """From steps seen from outside to the step law, with its error on levels that it was not fitted to.
 
 Rows, one a level: a decode step of b streams over c tokens each takes ``step + per_token·b + per_kv·b·c/1000``;
-an idle TTFT of a prompt of P tokens, less the round trip, ``step + per_prompt·P + request``, where the last is
-what a request costs before its first step (parsing, tokenising, scheduling) and no step of the law.
+an idle TTFT of a prompt of P tokens, less the round trip, ``step + per_prompt·P + per_prompt_sq·P²/1000 + request``,
+where the last is what a request costs before its first step (parsing, tokenising, scheduling) and no step of the law.
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ class EndpointFit:
 
     fit: LawFit
     request_ms: float
-    square_us: float | None
-    """µs a squared prompt token, where the data ask for it; the law then has it, or the best straight line instead."""
     notes: tuple[str, ...]
 
 
@@ -75,13 +73,11 @@ def prefill_levels(
     return tuple(made)
 
 
-def fit_endpoint(
-    decode: Sequence[DecodeLevel], prefill: Sequence[PrefillLevel], *, quadratic: bool = False
-) -> EndpointFit:
+def fit_endpoint(decode: Sequence[DecodeLevel], prefill: Sequence[PrefillLevel]) -> EndpointFit:
     """Non-negative least squares of relative errors of the medians; each row left out once for its error.
 
-    Columns that the levels do not vary are left out, with a note. ``quadratic`` puts the squared term into the
-    law where the data ask for it. Raises MeasurementError for fewer than two decode or two prefill levels.
+    Columns that the levels do not vary are left out, with a note; prefill has a squared term where that lowers the
+    error of prompts left out. Raises MeasurementError for fewer than two decode or two prefill levels.
     """
     if len(decode) < 2 or len(prefill) < 2:
         raise MeasurementError(
@@ -94,28 +90,23 @@ def fit_endpoint(
     weight = np.array([_weight(each) for each in stats])
     columns, notes = _separable(decode, prefill)
     errors, coefficients = _left_out(rows, measured, weight, partial(_solve, columns=columns))
-    square_us = None
     if len(prefill) >= 4:
         curved = partial(_solve, columns=[*columns, SQUARE])
         curved_errors, curved_coefficients = _left_out(rows, measured, weight, curved)
         of_prefill = np.arange(len(rows)) >= len(decode)
         gained = curved_errors[of_prefill].mean() < LEAST_GAIN * errors[of_prefill].mean()
         if curved_coefficients[SQUARE] > 0 and gained:
-            square_us = float(curved_coefficients[SQUARE])
-            errors, coefficients = (
-                (curved_errors, curved_coefficients)
-                if quadratic
-                else _left_out(rows, measured, weight, partial(_straightened, curved=curved))
-            )
+            errors, coefficients = curved_errors, curved_coefficients
+    square_us = float(coefficients[SQUARE])
     law = StepLaw(
         step_ms=float(coefficients[STEP]),
         per_token_ms=float(coefficients[TOKEN]),
         per_prompt_token_ms=float(coefficients[PROMPT]),
         per_kv_token_us=float(coefficients[KV]),
-        per_prompt_token_sq_us=square_us if quadratic else None,
+        per_prompt_token_sq_us=square_us if square_us > 0 else None,
     )
     fit = LawFit(law=law, mean_error=float(errors.mean()), max_error=float(errors.max()), folds=len(rows))
-    return EndpointFit(fit=fit, request_ms=float(coefficients[REQUEST]), square_us=square_us, notes=tuple(notes))
+    return EndpointFit(fit=fit, request_ms=float(coefficients[REQUEST]), notes=tuple(notes))
 
 
 def _separable(decode: Sequence[DecodeLevel], prefill: Sequence[PrefillLevel]) -> tuple[list[int], list[str]]:
@@ -151,20 +142,11 @@ def _solve(rows: Array, measured: Array, weight: Array, columns: list[int]) -> A
     from scipy.optimize import nnls
 
     scale = weight / measured
-    found = nnls(rows[:, columns] * scale[:, None], measured * scale)[0]
+    scaled = rows[:, columns] * scale[:, None]
+    # Columns of one size: squares of prompts are a million times the intercept.
+    sizes = np.linalg.norm(scaled, axis=0)
     coefficients = np.zeros(rows.shape[1])
-    coefficients[columns] = found
-    return coefficients
-
-
-def _straightened(rows: Array, measured: Array, weight: Array, curved: Solve) -> Array:
-    """The curved law with the best straight line for its prefill: a line alone would bend the other coefficients."""
-    coefficients = curved(rows, measured, weight)
-    prompt = rows[:, PROMPT]
-    rest = measured - rows[:, [STEP, REQUEST]] @ coefficients[[STEP, REQUEST]]
-    square = (weight * prompt / measured) ** 2
-    coefficients[PROMPT] = max(float((square * rest / np.maximum(prompt, 1.0)).sum() / square.sum()), 0.0)
-    coefficients[SQUARE] = 0.0
+    coefficients[columns] = nnls(scaled / sizes, measured * scale)[0] / sizes
     return coefficients
 
 

@@ -40,7 +40,6 @@ def made_profile(
     *,
     device: str,
     save_as: str | None,
-    quadratic: bool,
     measured_at: str,
 ) -> EndpointProfile:
     """Everything after the measurement: levels, law, points, checks, warnings."""
@@ -56,7 +55,7 @@ def made_profile(
     floor_ms = float(np.median(run.floor_ms))
     nominal = (*run.settings.prompts, *run.settings.contexts)
     prefill = prefill_levels(idle_ttfts(results), nominal, floor_ms)
-    fitted = fit_endpoint(decode, prefill, quadratic=quadratic)
+    fitted = fit_endpoint(decode, prefill)
     profile = LatencyProfile(
         device=device,
         model=save_as or file_name(run.model),
@@ -184,8 +183,6 @@ def _told(
     drift = drift_of(run.results)
     if drift is not None:
         method["drift"] = round(drift, 4)
-    if fitted.square_us is not None:
-        method["per_prompt_token_sq_us"] = fitted.square_us
     warnings = list(fitted.notes)
     if facts.get("contention") is not None:
         warnings.append(f"others used the server meanwhile: {facts['contention']}; measure again when it is free")

@@ -97,20 +97,13 @@ def test_several_tokens_a_chunk_are_averaged_and_said() -> None:
     assert any("several tokens" in text for text in made.warnings)
 
 
-def test_quadratic_prefill_is_seen_and_spoils_nothing_else() -> None:
-    script = Script(square_us=0.05)
-    made = profiled(script)
-    law = made.profile.fit.law
-    assert law.step_ms == pytest.approx(LAW.step_ms, rel=0.01)
-    assert law.per_token_ms == pytest.approx(LAW.per_token_ms, rel=0.02)
-    assert law.per_prompt_token_sq_us is None
-    assert law.per_prompt_token_ms > LAW.per_prompt_token_ms
-    assert (made.profile.method or {})["per_prompt_token_sq_us"] == pytest.approx(0.05, rel=0.02)
-    curved = profiled(script, quadratic=True).profile.fit
-    assert curved.law.per_prompt_token_sq_us == pytest.approx(0.05, rel=0.02)
-    assert_law(curved.law, LAW, 0.02)
-    assert curved.max_error is not None
-    assert curved.max_error < 0.02
+def test_prefill_that_grows_with_the_square_is_told_from_a_straight_one() -> None:
+    fit = profiled(Script(square_us=0.05)).profile.fit
+    assert fit.law.per_prompt_token_sq_us == pytest.approx(0.05, rel=0.02)
+    assert_law(fit.law, LAW, 0.02)
+    assert fit.max_error is not None
+    assert fit.max_error < 0.02
+    assert profiled().profile.fit.law.per_prompt_token_sq_us is None
 
 
 def test_server_that_serves_one_at_a_time() -> None:
