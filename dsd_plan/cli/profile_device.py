@@ -120,7 +120,7 @@ def run(
     A machine that is busy with something else is refused: its numbers would be the other work's too. What was
     measured is kept in FOLDER/DEVICE/MODEL.partial.json until the profile is written, so that --resume can go on.
     """
-    from dsd_plan.cli.profile_measure import Asked, axes_of, device_profiles, seconds_of
+    from dsd_plan.cli.profile_measure import Asked, axes_of, device_profiles, doubts, seconds_of
     from dsd_plan.cli.profile_text import describe_profile, show_profile
 
     asked = Asked(
@@ -151,12 +151,8 @@ def run(
         written = device_profiles(asked, on_progress)
     told = [describe_profile(str(path), profile) for path, profile in written]
     for _, profile in written:
-        unsure = (profile.method or {}).get("points_over_3_percent")
-        if unsure:
-            warn(
-                f"{profile.model}: {unsure} of {len(profile.points)} medians are not known to 3 %; "
-                "give more time (--budget-s), or fewer points (--batch, --new-tokens, --context)"
-            )
+        for doubt in doubts(profile):
+            warn(f"{profile.model}: {doubt}")
     if as_json:
         say_json({"profiles": told})
         return

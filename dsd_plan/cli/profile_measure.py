@@ -111,6 +111,20 @@ def _of_runners(asked: Asked, on_progress: OnProgress) -> tuple[Sequence[Latency
     return profiles, partials
 
 
+def doubts(profile: LatencyProfile) -> Iterator[str]:
+    """What a user must hear of a measurement that did not get all it wanted."""
+    method = profile.method or {}
+    if unsure := method.get("points_over_3_percent"):
+        yield (
+            f"{unsure} of {len(profile.points)} medians are not known to 3 %; "
+            "give more time (--budget-s), or fewer points (--batch, --new-tokens, --context)"
+        )
+    if left_out := method.get("points_left_out_for_time"):
+        yield f"{left_out} points would have taken too long and were left out; give more time, or smaller axes"
+    if left_out := method.get("points_left_out_for_memory"):
+        yield f"{left_out} points do not fit the memory and were left out; give smaller axes"
+
+
 def runners_of(asked: Asked) -> tuple[tuple[Runner, ...], ...]:
     """Models to measure, in groups: those of one group are measured in the same rounds."""
     if asked.backend == "numpy":
@@ -179,8 +193,8 @@ LLAMA_CPP_CONTEXT = 4096
 def _scaled(found: Sequence[LatencyProfile]) -> LatencyProfile:
     from dsd_plan.measure.slicing import scaled_profile
 
-    shallow, deep = found
-    return scaled_profile(shallow, deep)
+    shallow, deep, *whole = found
+    return scaled_profile(shallow, deep, *whole)
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.measure.contention import Surroundings, crowded, drifted, others_cores, refuse, starved, surroundings
+from dsd_plan.measure.cost import affordable, estimate
 from dsd_plan.measure.energy import Declared, Energy, active_power_w, idle_power_w, some_of, step_energies_j
 from dsd_plan.measure.fit import fit_step_law
 from dsd_plan.measure.grid import QUICK_GRID, Grid, GridPoint, that_fit
 from dsd_plan.measure.held_out import held_out_errors, held_out_points
 from dsd_plan.measure.machine import Blas, Clock, SystemClock, cores, cpu_model, pinned_threads, software
-from dsd_plan.measure.partial import Identity, Partial
+from dsd_plan.measure.partial import Identity, Partial, check_same
 from dsd_plan.measure.runner import Runner
 from dsd_plan.measure.sampling import Visited
 from dsd_plan.measure.session import OnPartial, Progress, Session, mid_point
@@ -87,21 +88,27 @@ def profile_together(
     not known to 3 % yet (95 % interval, over visits) until the budget is spent, or all are; every point has
     at least three samples, whatever that takes. Random points between the grid's nodes are measured in the
     same rounds, and tell the error of interpolation. The cheapest step is timed before and after everything:
-    their ratio is the drift.
+    their ratio is the drift. Where three samples of every point do not fit the time by far, as a few small steps
+    tell beforehand, the dearest points are left out and counted.
 
     Raises ``MeasurementError`` where no step fits context or memory, where ``resume`` is of another
     measurement, and where the machine was not free (others kept cores busy, steps that waited for a core, or
     drift beyond 25 %), unless contention is allowed; then the profile says so.
     """
     clock = SystemClock() if clock is None else clock
-    found = _found(runners, settings)
+    grids = [_grid_points(runner, settings) for runner in runners]
     name = "+".join(dict.fromkeys(runner.model for runner in runners))
     before = surroundings(clock)
     refuse(crowded(before, cores()), name, settings.allow_contention)
     with pinned_threads(settings.threads) as blas:
         began_s, others_before_s = clock.wall_s(), clock.others_cpu_s()
         frequency_mhz = clock.frequency_mhz()
-        identity = _identity(runners, settings, found, blas)
+        identity = _identity(runners, settings, grids, blas)
+        if resume is None:
+            found = tuple(_found(index, runner, grids[index], settings, clock) for index, runner in enumerate(runners))
+        else:
+            check_same(resume, identity)
+            found = tuple(_taken_up(index, runner, resume, grids[index]) for index, runner in enumerate(runners))
         session = Session(
             runners, clock, [v for one in found for v in one.visited], settings.seed, identity, on_partial
         )
@@ -151,8 +158,7 @@ class _Found:
 
     runner: Runner
     visited: tuple[Visited, ...]
-    left_out: int
-    """Points of the grid that do not fit the memory."""
+    grid: _GridPoints
 
     @property
     def nodes(self) -> tuple[Visited, ...]:
@@ -160,24 +166,39 @@ class _Found:
         return tuple(visited for visited in self.visited if not visited.held_out)
 
 
-def _found(runners: Sequence[Runner], settings: Settings) -> tuple[_Found, ...]:
-    found = []
-    for index, runner in enumerate(runners):
-        all_points = settings.grid.points(runner.max_context)
-        limit = runner.memory_limit_bytes
-        points = that_fit(runner.model, all_points, runner.memory_bytes, limit)
+@dataclass(frozen=True, slots=True)
+class _GridPoints:
+    """The points of a grid within a model's context, and those of them that fit its memory."""
 
-        def fits(point: GridPoint, runner: Runner = runner, limit: int | None = limit) -> bool:
-            return limit is None or runner.memory_bytes(point) <= limit
-
-        between = held_out_points(points, fits, settings.seed) if settings.hold_out else ()
-        visited = [Visited(point, index) for point in points] + [Visited(p, index, held_out=True) for p in between]
-        found.append(_Found(runner, tuple(visited), len(all_points) - len(points)))
-    return tuple(found)
+    all: tuple[GridPoint, ...]
+    fitting: tuple[GridPoint, ...]
 
 
-def _identity(runners: Sequence[Runner], settings: Settings, found: Sequence[_Found], blas: Blas) -> Identity:
-    points = [str(visited.point) for one in found for visited in one.visited]
+def _grid_points(runner: Runner, settings: Settings) -> _GridPoints:
+    points = settings.grid.points(runner.max_context)
+    return _GridPoints(points, that_fit(runner.model, points, runner.memory_bytes, runner.memory_limit_bytes))
+
+
+def _found(index: int, runner: Runner, grid: _GridPoints, settings: Settings, clock: Clock) -> _Found:
+    limit = runner.memory_limit_bytes
+    points = affordable(grid.fitting, estimate(runner, grid.fitting, clock), settings.budget_s)
+
+    def fits(point: GridPoint) -> bool:
+        return limit is None or runner.memory_bytes(point) <= limit
+
+    between = held_out_points(points, fits, settings.seed) if settings.hold_out else ()
+    visited = [Visited(point, index) for point in points] + [Visited(p, index, held_out=True) for p in between]
+    return _Found(runner, tuple(visited), grid)
+
+
+def _taken_up(index: int, runner: Runner, partial: Partial, grid: _GridPoints) -> _Found:
+    """The points of an unfinished measurement, whatever memory is free and steps take now."""
+    visited = [Visited(point, index, held_out) for of, held_out, point in partial.points if of == index]
+    return _Found(runner, tuple(visited), grid)
+
+
+def _identity(runners: Sequence[Runner], settings: Settings, grids: Sequence[_GridPoints], blas: Blas) -> Identity:
+    points = [str(point) for grid in grids for point in grid.all]
     digest = hashlib.sha256("\n".join(points).encode()).hexdigest()[:12]
     return {
         "device": settings.device,
@@ -187,6 +208,7 @@ def _identity(runners: Sequence[Runner], settings: Settings, found: Sequence[_Fo
         "weights": ", ".join(str(runner.weight_bytes) for runner in runners),
         "details": "; ".join(f"{key} {value}" for runner in runners for key, value in runner.details.items()),
         "threads": settings.threads,
+        "seed": settings.seed,
         "grid": settings.grid.name,
         "points": f"{len(points)} points {digest}",
         "cpu": cpu_model(),
@@ -281,7 +303,8 @@ def _known(one: _Found) -> Method:
         "fewest_samples": min(visited.samples for visited in one.visited),
         "fewest_visits": min(len(visited.visits_ms) for visited in one.visited),
         "points_over_3_percent": sum(not visited.settled() for visited in one.nodes),
-        "points_left_out_for_memory": one.left_out,
+        "points_left_out_for_memory": len(one.grid.all) - len(one.grid.fitting),
+        "points_left_out_for_time": max(0, len(one.grid.fitting) - len(one.nodes)),
     }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from dsd_plan.errors import MeasurementError
+from dsd_plan.measure.grid import GridPoint
 
 SCHEMA = "dsd-plan/partial/1"
 
@@ -26,8 +27,10 @@ class Partial:
     """The anchor step at the start, to which the end is compared."""
     timed_s: float
     timed_cpu_s: float
+    points: tuple[tuple[int, bool, GridPoint], ...]
+    """(which runner, whether it is held out, what), in the order of the measurement."""
     visits_ms: tuple[tuple[tuple[float, ...], ...], ...]
-    """By point in the order of the measurement, visit by visit."""
+    """By point, visit by visit."""
 
     def body(self) -> dict[str, Any]:
         """As a JSON file holds it."""
@@ -40,6 +43,7 @@ class Partial:
             "anchor_ms": self.anchor_ms,
             "timed_s": self.timed_s,
             "timed_cpu_s": self.timed_cpu_s,
+            "points": [[runner, held_out, *astuple(point)] for runner, held_out, point in self.points],
             "visits_ms": [[list(visit) for visit in visits] for visits in self.visits_ms],
         }
 
@@ -50,6 +54,9 @@ def partial_of(body: Any, name: str) -> Partial:
         found = body.get("schema") if isinstance(body, dict) else None
         raise MeasurementError(f"{name}: found schema {found!r}, expected {SCHEMA!r}; measure from the start")
     try:
+        points = tuple(_point(row) for row in body["points"])
+        if len(points) != len(body["visits_ms"]):
+            raise ValueError(f"{len(points)} points, visits of {len(body['visits_ms'])}")
         return Partial(
             identity=dict(body["identity"]),
             began_at=str(body["began_at"]),
@@ -58,12 +65,20 @@ def partial_of(body: Any, name: str) -> Partial:
             anchor_ms=float(body["anchor_ms"]),
             timed_s=float(body["timed_s"]),
             timed_cpu_s=float(body["timed_cpu_s"]),
+            points=points,
             visits_ms=tuple(
                 tuple(tuple(_positive(value) for value in visit) for visit in visits) for visits in body["visits_ms"]
             ),
         )
     except (KeyError, TypeError, ValueError) as wrong:
         raise MeasurementError(f"{name}: not an unfinished measurement ({wrong}); measure from the start") from None
+
+
+def _point(row: Any) -> tuple[int, bool, GridPoint]:
+    runner, held_out, phase, batch, new_tokens, context_tokens = row
+    if phase not in ("decode", "prefill"):
+        raise ValueError(f"a phase {phase!r}")
+    return int(runner), bool(held_out), GridPoint(phase, int(batch), int(new_tokens), int(context_tokens))
 
 
 def _positive(value: Any) -> float:
@@ -73,15 +88,13 @@ def _positive(value: Any) -> float:
     return number
 
 
-def check_same(partial: Partial, identity: Identity, points: int) -> None:
+def check_same(partial: Partial, identity: Identity) -> None:
     """Raise ``MeasurementError`` naming all that differs between an unfinished measurement and this one."""
     differing = [
         f"{key} was {partial.identity.get(key)!r}, is {identity.get(key)!r}"
         for key in dict.fromkeys((*partial.identity, *identity))
         if partial.identity.get(key) != identity.get(key)
     ]
-    if not differing and len(partial.visits_ms) != points:
-        differing = [f"it has {len(partial.visits_ms)} points, {points} are to be measured"]
     if differing:
         raise MeasurementError(
             f"the unfinished measurement of {partial.began_at} is another one: {'; '.join(differing)}; "

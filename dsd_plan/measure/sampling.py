@@ -71,7 +71,7 @@ def median_interval(values: Sequence[float], level: float = LEVEL) -> tuple[floa
 @lru_cache(maxsize=4096)
 def _covered(n: int, k: int) -> float:
     """Probability that the median lies between the k-th smallest and the k-th largest of n."""
-    return 1.0 - 2.0 * sum(comb(n, j) for j in range(k)) / 2**n
+    return 1.0 - 2.0 * float(sum(comb(n, j) for j in range(k))) / float(2**n)
 
 
 def half_width(medians: Sequence[float]) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dsd_plan.measure.grid import GridPoint
 from dsd_plan.measure.machine import Clock
-from dsd_plan.measure.partial import Identity, Partial, check_same, kept_visits
+from dsd_plan.measure.partial import Identity, Partial, kept_visits
 from dsd_plan.measure.runner import Runner
 from dsd_plan.measure.sampling import FEWEST_SAMPLES, Visited
 
@@ -55,8 +55,7 @@ class Session:
         self._timed_cpu_s = 0.0
 
     def resume(self, partial: Partial) -> None:
-        """Take up an unfinished measurement. Raises ``MeasurementError`` where it was of something else."""
-        check_same(partial, self._identity, len(self.visited))
+        """Take up an unfinished measurement of these points."""
         for visited, visits_ms in zip(self.visited, partial.visits_ms, strict=True):
             for visit in visits_ms:
                 visited.add(visit)
@@ -130,6 +129,7 @@ class Session:
             anchor_ms=self._started_ms,
             timed_s=self._timed_s,
             timed_cpu_s=self._timed_cpu_s,
+            points=tuple((visited.runner, visited.held_out, visited.point) for visited in self.visited),
             visits_ms=tuple(kept_visits(visited.visits_ms) for visited in self.visited),
         )
 

@@ -19,6 +19,9 @@ from dsd_plan.measure.sampling import latency_stats
 from dsd_plan.pair.bundled import load_draft
 from tests.measure.fake_device import GRID, LAW, FakeClock, FakeRunner, law_ms
 
+PROBES = 4
+"""Steps that tell beforehand what the grid will cost; the anchor follows them."""
+
 
 def profiled(runner: FakeRunner, **options: Any) -> Any:
     return profile_device(runner, device="box", grid=GRID, clock=runner.clock, **({"budget_s": 5.0} | options))
@@ -65,7 +68,8 @@ def test_every_round_has_an_order_of_its_own_and_the_seed_fixes_it() -> None:
     assert first.visits == again.visits != other.visits
     held_out = held_out_points(GRID.points(96), lambda point: True, seed=1)
     size = len(GRID.points(96)) + len(held_out)
-    one, two = first.visits[1 : size + 1], first.visits[size + 1 : 2 * size + 1]
+    rounds = first.visits[PROBES + 1 :]
+    one, two = rounds[:size], rounds[size : 2 * size]
     assert Counter(one) == Counter(two) == Counter((*GRID.points(96), *held_out))
     assert one != two
 
@@ -255,4 +259,18 @@ def test_two_models_measured_together_share_their_rounds() -> None:
     assert [profile.model for profile in profiles] == ["known", "other"]
     assert profiles[0].points != profiles[1].points
     size = len(GRID.points(96))
-    assert 0.3 < order[1 : size + 1].count("other") / size < 0.7
+    assert 0.3 < order[2 * PROBES + 1 :][:size].count("other") / size < 0.7
+
+
+def test_what_takes_too_long_is_left_out_from_the_dearest_on() -> None:
+    """At 2,000 times the law's time a step takes seconds; three samples of every point take 139 of the 90 s allowed."""
+    runner = FakeRunner(FakeClock(), factor=lambda wall: 2000.0)
+    profile = profiled(runner, budget_s=60.0)
+    seconds = [3 * 2.0 * law_ms(point) for point in GRID.points(96)]
+    assert sum(seconds) > 1.5 * 60.0
+    left_out = profile.method["points_left_out_for_time"]
+    assert 0 < left_out == len(GRID.points(96)) - len(profile.points)
+    kept = {GridPoint(p.phase, p.batch, p.new_tokens, p.context_tokens) for p in profile.points}
+    dropped = set(GRID.points(96)) - kept
+    assert min(law_ms(point) for point in dropped) >= 0.8 * max(law_ms(point) for point in kept)
+    assert {point.samples for point in profile.points} == {3}
