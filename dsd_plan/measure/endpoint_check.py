@@ -96,11 +96,15 @@ def injected_share(profile: LatencyProfile, results: Sequence[TrialResult]) -> f
 
 
 def _prefills_ms(profile: LatencyProfile, answer: Answer, others: Sequence[Answer]) -> float:
-    """What prompts of others added to the steps between an answer's first and last token."""
+    """What prompts of others added to the steps between an answer's first and last token.
+
+    Tokens of one step come one after the other: half a step on both sides is the same step.
+    """
+    half_s = (answer.last_s - answer.first_s) / (answer.completion_tokens - 1) / 2
     return sum(
         _added_ms(profile, other.prompt_tokens)
         for other in others
-        if other is not answer and answer.first_s < other.first_s < answer.last_s
+        if other is not answer and answer.first_s + half_s < other.first_s < answer.last_s + half_s
     )
 
 

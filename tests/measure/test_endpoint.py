@@ -63,7 +63,7 @@ def test_finds_the_law_whatever_the_network(law: StepLaw, network_ms: float) -> 
     assert method["http_floor_ms"] == pytest.approx(network_ms, abs=1e-3)
     assert method["request_overhead_ms"] == pytest.approx(2.5, rel=0.02)
     assert profile.held_out is not None
-    assert profile.held_out.mean_error < 0.02
+    assert profile.held_out.max_error < 0.005
     assert method["injected_prefill_share"] == pytest.approx(1.0, abs=0.02)
     assert made.warnings == ()
 
