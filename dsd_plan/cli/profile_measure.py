@@ -98,15 +98,17 @@ def _of_runners(asked: Asked, on_progress: OnProgress) -> tuple[Sequence[Latency
     unfinished = _unfinished(asked, partials)
     with energy_meter(asked) as meter:
         for group, path in zip(groups, partials, strict=True):
-            found = profile_together(
-                group,
-                settings_of(asked, group, meter),
-                on_progress=on_progress,
-                on_partial=_keeper(path),
-                resume=unfinished.get(path),
-            )
-            for runner in group:
-                runner.close()
+            try:
+                found = profile_together(
+                    group,
+                    settings_of(asked, group, meter),
+                    on_progress=on_progress,
+                    on_partial=_keeper(path),
+                    resume=unfinished.get(path),
+                )
+            finally:
+                for runner in group:
+                    runner.close()
             profiles += found if asked.layers is None else [_scaled(found)]
     return profiles, partials
 
