@@ -24,7 +24,7 @@ def run(before: Before, after: After, as_json: AsJson = False) -> None:
     """What changed from BEFORE to AFTER, and whether it is more than chance and the machines' drift.
 
     A ratio is the second median over the first: below 1 is faster. Intervals are of 95 % and hold the recorded drift
-    of both runs; of the points called faster or slower, one in twenty is expected to be called so wrongly.
+    of both runs; of the points called faster or slower, at most one in twenty should be called so wrongly.
     """
     from dsd_plan.domain.profile_difference import profile_difference
     from dsd_plan.files import load_profile
@@ -101,7 +101,7 @@ def _points(found: ProfileDifference) -> None:
     left = len(changed) - len(rows)
     more = f"the {len(rows)} largest of {len(changed)} changes; --json tells all; " if left else ""
     false = found.false_discovery_rate * len(changed)
-    by_chance = f"at most {number(false)} expected to be so by chance"
+    by_chance = f"at most {number(false)} expected to be so by chance if the runs' intervals hold"
     say_hanging(f"  {more}{len(changed)} points called changed, {by_chance}", 2)
 
 

@@ -30,21 +30,26 @@ def run(
 ) -> None:
     """Joins runs of one model on one device: steps of one run are taken, steps of several are pooled, the law refitted.
 
-    Refused where the runs are not of one kind, or differ by more than chance and their recorded drift.
+    Refused where the runs are not of one kind, or where more than one step in twenty differs by more than chance and
+    the recorded drift, or any by more than a quarter.
     """
-    from dsd_plan.domain.profile_merge import disagreements, joined_points, joined_profile
+    from dsd_plan.domain.profile_merge import disagreements, joined_points, joined_profile, too_far_apart
     from dsd_plan.files import load_profile, write_profile
     from dsd_plan.measure.fit import fit_step_law
 
     loaded = [load_profile(path) for path in profiles]
     sources = refuse_unlike(profiles, loaded)
     apart = disagreements(loaded)
-    if apart and not allow_disagreement:
+    if too_far_apart(loaded, apart) and not allow_disagreement:
         raise ProfileError("profile merge", [*named_disagreements(apart, list(sources))])
     points = joined_points(loaded)
     joined = joined_profile(loaded, points, fit_step_law(points), sources)
     if apart:
-        warn(f"{len(apart)} comparisons of common points differ by more than chance and drift; the profile says so")
+        worst = apart[0].difference
+        warn(
+            f"differing by more than chance and drift: {len(apart)} of the runs' common points, at most by "
+            f"{100 * (worst.ratio - 1):+.1f} %; their intervals span the runs, and the profile says so"
+        )
     write_profile(output, with_note(joined, len(apart)))
     pooled = sum(len(profile.points) for profile in loaded) - len(points)
     told = {

@@ -12,6 +12,7 @@ from dsd_plan.domain.profile import HeldOut, LatencyProfile, LatencyStats, LawFi
 from dsd_plan.domain.profile_difference import PointDifference, profile_difference
 from dsd_plan.errors import Problem
 
+TOLERATED_SHARE, TOLERATED_RATIO = 0.05, 1.25
 Scalar = str | float | int | bool | None
 Key = tuple[str, int, int, int]
 
@@ -83,6 +84,19 @@ def disagreements(profiles: Sequence[LatencyProfile]) -> tuple[Disagreement, ...
         if point.change in ("faster", "slower")
     ]
     return tuple(sorted(found, key=lambda d: -abs(log(d.difference.ratio))))
+
+
+def too_far_apart(profiles: Sequence[LatencyProfile], apart: Sequence[Disagreement]) -> bool:
+    """Whether the runs' `disagreements` are too many or too large for one profile to stand for all of them.
+
+    A slow spell of the machine can hit all samples of a few steps, which no interval of one run tells: up to 5 % of
+    the compared steps may differ by up to a quarter; the pooled interval then spans them.
+    """
+    if not apart:
+        return False
+    keys = [{(p.phase, p.batch, p.new_tokens, p.context_tokens) for p in profile.points} for profile in profiles]
+    compared = sum(len(one & other) for one, other in combinations(keys, 2))
+    return len(apart) > TOLERATED_SHARE * compared or abs(log(apart[0].difference.ratio)) > log(TOLERATED_RATIO)
 
 
 def joined_points(profiles: Sequence[LatencyProfile]) -> tuple[ProfilePoint, ...]:

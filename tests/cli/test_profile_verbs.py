@@ -187,7 +187,7 @@ def test_merge_refuses_runs_that_disagree(files: dict[str, Path], tmp_path: Path
     code, out, err = call(capsys, *words, "--allow-disagreement", "--json")
     assert code == 0
     assert json.loads(out)["disagreements"] == 10
-    assert "warning: 10 comparisons" in err
+    assert "warning: differing by more than chance and drift: 10 of" in err
     merged = load_profile(target)
     assert merged.method is not None
     assert merged.method["disagreements"] == 10
@@ -196,6 +196,22 @@ def test_merge_refuses_runs_that_disagree(files: dict[str, Path], tmp_path: Path
     assert low is not None
     assert high is not None
     assert low < 4.0 < 5.0 < high
+
+
+def test_merge_takes_a_slow_spell_of_one_step_and_says_so(files: dict[str, Path], tmp_path: Path, capsys: Told) -> None:
+    batches = range(1, 21)
+    for name, slow in (("one", 1.0), ("same", 1.2), ("faster", 1.3)):
+        points = [*grid(batches=batches), point(50.0 * slow, batch=99, half=0.01)]
+        write_profile(files[name], replace(run(), points=tuple(points), measured_at=name))
+    target = tmp_path / "all.json"
+    code, _, err = call(capsys, "merge", files["one"], files["same"], "-o", target)
+    assert code == 0
+    assert "differing by more than chance and drift: 1 of the runs' common points, at most by +20.0 %" in err
+    kept = next(p for p in load_profile(target).points if p.batch == 99).latency_ms
+    assert kept.p50_low is not None
+    assert kept.p50_high is not None
+    assert kept.p50_low < 50.0 < 60.0 < kept.p50_high
+    assert call(capsys, "merge", files["one"], files["faster"], "-o", target)[0] == 1
 
 
 def test_merge_names_every_conflict(files: dict[str, Path], tmp_path: Path, capsys: Told) -> None:

@@ -20,6 +20,7 @@ from dsd_plan.domain.profile_merge import (
     merge_problems,
     pooled,
     pooled_mean_std,
+    too_far_apart,
 )
 from tests.domain.test_profile_difference import LAW, point, profile
 
@@ -155,3 +156,19 @@ def test_powers_checks_and_versions_of_the_joined_profile() -> None:
     assert both.method["fewest_samples"] == 200
     assert both.method["held_out_of"] == "the runs, each before they were joined"
     assert profile_problems(both) == ()
+
+
+def test_few_small_disagreements_are_borne_and_many_or_large_ones_are_not() -> None:
+    def run(*factors: float) -> LatencyProfile:
+        return profile([point(10.0 * factor, batch=b, half=0.001) for b, factor in enumerate(factors, 1)])
+
+    def apart(*factors: float) -> bool:
+        runs = [run(*(1.0,) * len(factors)), run(*factors)]
+        return too_far_apart(runs, disagreements(runs))
+
+    same = (1.0,) * 38
+    assert not apart(*same)
+    assert not apart(*same, 1.2, 1.2)
+    assert apart(*same, 1.2, 1.2, 1.2)
+    assert apart(*same, 1.3)
+    assert apart(*same, 0.75)
