@@ -15,13 +15,15 @@ TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="Trace file (Pa
 
 
 def run(trace: TracePath, as_json: AsJson = False) -> None:
-    """A file with arrival_s is a workload trace, one with match or proposed an acceptance trace."""
-    from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance, show_requests
-    from dsd_plan.domain.summary import requests_summary
-    from dsd_plan.files import load_acceptance, load_requests
+    """A file with arrival_s is a workload trace, one with match or proposed an acceptance trace, JSON its counters."""
+    from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance
+    from dsd_plan.cli.workload_text import describe_requests, show_requests
+    from dsd_plan.files import load_acceptance, load_acceptance_counts, load_requests
 
-    if is_workload(trace):
-        told, show = requests_summary(load_requests(trace)), show_requests
+    if trace.suffix.lower() == ".json":
+        told, show = describe_acceptance(load_acceptance_counts(trace)), show_acceptance
+    elif is_workload(trace):
+        told, show = describe_requests(load_requests(trace)), show_requests
     else:
         told, show = describe_acceptance(load_acceptance(trace)), show_acceptance
     if as_json:

@@ -70,21 +70,13 @@ VERBS: tuple[Entry, ...] = (
                 "Score recorded text with a draft model.",
                 "record with `trace record`, or write a round trace yourself",
             ),
-            LaterVerb(
-                "import",
-                "Convert the traces and logs of other tools.",
-                "write the columns that traces/README.md lists, as CSV, JSONL or Parquet",
-            ),
+            Verb("import", "Convert the traces and logs of other tools.", "dsd_plan.cli.trace_import"),
             LaterVerb(
                 "fit",
                 "Fit an acceptance law to a trace.",
                 "give the trace itself as `acceptance`; it is used as recorded",
             ),
-            LaterVerb(
-                "synth",
-                "Make a trace from a law.",
-                "give the law itself: acceptance = { per_token = 0.7 }",
-            ),
+            Verb("synth", "Make a workload trace from laws, or more like a recorded one.", "dsd_plan.cli.trace_synth"),
         ),
     ),
     Verb("check", "Validate a scenario and explain what will be computed.", "dsd_plan.cli.check"),

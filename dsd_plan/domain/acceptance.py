@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.records import Probability, record
+from dsd_plan.domain.records import Count, Natural, Positive, Probability, record
 
 Proposal = Literal["argmax", "sampled"]
 Array = NDArray[np.float64]
@@ -98,14 +98,69 @@ class RoundTrace:
         )
 
 
-Acceptance = AcceptanceLaw | TokenTrace | RoundTrace
+@record
+class AcceptanceCounts:
+    """Acceptance as engines count it: sums over rounds, without the rounds.
+
+    Where positions are told, survival follows; where only totals are, nothing is known of positions. What the
+    source does not tell is empty or None, never made up.
+    """
+
+    metadata: TraceMetadata
+    reached: tuple[Natural, ...] = ()
+    """Rounds in which position 1, 2, … was proposed."""
+    kept: tuple[Natural, ...] = ()
+    """Rounds in which the first 1, 2, … proposals were all accepted."""
+    rounds: Natural | None = None
+    proposed: Natural | None = None
+    accepted: Natural | None = None
+    """In all rounds together, where positions are not told."""
+    window: Count | None = None
+    """Proposals a round, where positions are not told."""
+    tokens_per_round: Positive | None = None
+    """Mean, where not even totals are told."""
+
+    @property
+    def task(self) -> None:
+        """Counters tell no tasks."""
+
+
+Acceptance = AcceptanceLaw | TokenTrace | RoundTrace | AcceptanceCounts
+
+
+def acceptance_form(acceptance: Acceptance) -> str:
+    """What kind of evidence it is, in words."""
+    forms = {TokenTrace: "token trace", RoundTrace: "round trace", AcceptanceCounts: "counters"}
+    return forms.get(type(acceptance), "declared law")
+
+
+def counted_totals(counts: AcceptanceCounts) -> dict[str, int | float | None]:
+    """Sums over all rounds: counted, or from the positions; None where nothing tells them."""
+    if not counts.reached:
+        told = counts.rounds and counts.accepted is not None
+        emitted = 1.0 + (counts.accepted or 0) / counts.rounds if told and counts.rounds else None
+        return {
+            "rounds": counts.rounds,
+            "proposed": counts.proposed,
+            "accepted": counts.accepted,
+            "mean_tokens_per_round": emitted if counts.tokens_per_round is None else counts.tokens_per_round,
+        }
+    accepted = sum(counts.kept)
+    return {
+        "rounds": counts.reached[0],
+        "proposed": sum(counts.reached),
+        "accepted": accepted,
+        "mean_tokens_per_round": 1.0 + accepted / counts.reached[0],
+    }
 
 
 @lru_cache(maxsize=64)
 def for_task(acceptance: Acceptance, task: str | None) -> Acceptance:
-    """Acceptance of one task; a law has no tasks and stays as it is."""
+    """Acceptance of one task; a law has no tasks and stays as it is. Raises KeyError where the task is not told."""
     if task is None or isinstance(acceptance, AcceptanceLaw):
         return acceptance
+    if isinstance(acceptance, AcceptanceCounts):
+        raise KeyError(f"no rows of task {task!r}; counters tell no tasks")
     return acceptance.for_task(task)
 
 
@@ -113,6 +168,8 @@ def largest_window(acceptance: Acceptance) -> int | None:
     """Largest window that the evidence covers; None: any."""
     if isinstance(acceptance, RoundTrace):
         return int(acceptance.proposed.max())
+    if isinstance(acceptance, AcceptanceCounts):
+        return len(acceptance.reached)
     if isinstance(acceptance, AcceptanceLaw) and acceptance.survival is not None:
         return len(acceptance.survival)
     return None
@@ -145,6 +202,9 @@ def survival_by_position(acceptance: Acceptance, window: int) -> Array:
         asked = np.array([np.count_nonzero(acceptance.proposed >= i) for i in positions])
         kept = np.array([np.count_nonzero(acceptance.accepted >= i) for i in positions])
         return np.minimum.accumulate(kept / asked)
+    if isinstance(acceptance, AcceptanceCounts):
+        shares: Array = np.array(acceptance.kept[:window]) / np.array(acceptance.reached[:window])
+        return np.minimum.accumulate(shares)
     if acceptance.survival is not None:
         return np.array(acceptance.survival[:window])
     if acceptance.per_token is None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from dsd_plan.domain.acceptance import (
     Acceptance,
     AcceptanceLaw,
-    TokenTrace,
+    acceptance_form,
     accepted_pmf,
     for_task,
 )
@@ -225,8 +225,9 @@ def _pair(scenario: Scenario, workload: Workload, pair: Pair) -> PairCoverage:
     if isinstance(acceptance, AcceptanceLaw):
         source = "declared law"
     else:
-        form = "token trace" if isinstance(acceptance, TokenTrace) else "round trace"
-        source = f"{form} recorded with {acceptance.metadata.draft} for {acceptance.metadata.target}"
+        source = (
+            f"{acceptance_form(acceptance)} recorded with {acceptance.metadata.draft} for {acceptance.metadata.target}"
+        )
     return PairCoverage(
         draft=pair.draft,
         source=source,

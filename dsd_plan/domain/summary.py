@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw, TokenTrace, largest_window, survival_by_position
+from dsd_plan.domain.acceptance import (
+    Acceptance,
+    AcceptanceCounts,
+    AcceptanceLaw,
+    TokenTrace,
+    acceptance_form,
+    counted_totals,
+    largest_window,
+    survival_by_position,
+)
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
 from dsd_plan.domain.profile import LatencyProfile, LawFit
 from dsd_plan.domain.scenario import FleetBudgets, Scenario, Search
@@ -64,19 +73,22 @@ def acceptance_summary(acceptance: Acceptance) -> dict[str, Any]:
         }
     metadata = acceptance.metadata
     told: dict[str, Any] = {
-        "kind": "token trace" if isinstance(acceptance, TokenTrace) else "round trace",
+        "kind": acceptance_form(acceptance),
         "draft": metadata.draft,
         "target": metadata.target,
         "proposal": metadata.proposal,
         "temperature": metadata.temperature,
         "recorder": metadata.recorder,
         "version": metadata.version,
-        "requests": int(np.unique(acceptance.request_id).size),
+        "requests": None if isinstance(acceptance, AcceptanceCounts) else int(np.unique(acceptance.request_id).size),
         "tasks": None if acceptance.task is None else np.unique(acceptance.task).tolist(),
     }
     if isinstance(acceptance, TokenTrace):
         positions = min(SURVIVAL_POSITIONS, acceptance.match.size - 1)
         told |= {"tokens": int(acceptance.match.size), "match_rate": float(acceptance.match.mean())}
+    elif isinstance(acceptance, AcceptanceCounts):
+        positions = min(SURVIVAL_POSITIONS, len(acceptance.reached))
+        told |= counted_totals(acceptance)
     else:
         positions = min(SURVIVAL_POSITIONS, int(acceptance.proposed.max()))
         told |= {

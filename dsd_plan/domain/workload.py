@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,8 +64,8 @@ class RequestTrace:
 
     def where(self, rows: NDArray[np.bool_]) -> RequestTrace:
         """The requests of these rows."""
-        columns = ((field, getattr(self, field)) for field in self.__slots__)
-        return RequestTrace(**{field: None if values is None else values[rows] for field, values in columns})
+        columns: dict[str, Any] = {field: getattr(self, field) for field in self.__slots__}
+        return replace(self, **{field: values[rows] for field, values in columns.items() if values is not None})
 
     def of_workload(self, name: str) -> RequestTrace:
         """The rows of one workload, where the trace holds several. Raises KeyError naming those there are."""

@@ -123,10 +123,10 @@ def index_of_dispersion(at_s: Array, window_s: float) -> float | None:
 
 def spearman(first: NDArray[np.int64], second: NDArray[np.int64]) -> float | None:
     """Correlation of ranks, ties shared; None where one side never changes."""
-    ranks = [_ranks(values) for values in (first, second)]
-    if any(part.std() == 0 for part in ranks):
+    one, two = _ranks(first), _ranks(second)
+    if one.std() == 0 or two.std() == 0:
         return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(one, two)[0, 1])
 
 
 def _ranks(values: NDArray[np.int64]) -> Array:

@@ -1,11 +1,12 @@
 """All reading and writing: scenarios, plans, profiles, traces, studies. Every problem of a file is in one error."""
 
 from dsd_plan.files.acceptance import load_acceptance, write_acceptance
+from dsd_plan.files.acceptance_counts import load_acceptance_counts, write_acceptance_counts
 from dsd_plan.files.example import copy_example, example_names
 from dsd_plan.files.link import load_link, write_link, write_rtt_trace
 from dsd_plan.files.plan import load_plan, write_plan
 from dsd_plan.files.profile import load_profile, write_profile
-from dsd_plan.files.requests import load_requests, load_rtt_trace, write_requests
+from dsd_plan.files.requests import load_requests, load_rtt_trace, stream_requests, write_requests
 from dsd_plan.files.scenario import load_scenario
 from dsd_plan.files.study import load_study, write_performance, write_study
 from dsd_plan.files.writing import json_text, write_json
@@ -15,6 +16,7 @@ __all__ = [
     "example_names",
     "json_text",
     "load_acceptance",
+    "load_acceptance_counts",
     "load_link",
     "load_plan",
     "load_profile",
@@ -22,7 +24,9 @@ __all__ = [
     "load_rtt_trace",
     "load_scenario",
     "load_study",
+    "stream_requests",
     "write_acceptance",
+    "write_acceptance_counts",
     "write_json",
     "write_link",
     "write_performance",

@@ -58,7 +58,7 @@ def acceptance_of(file: FileText, sidecar: FileText | None) -> TokenTrace | Roun
     except InputError as failure:
         problems += failure.problems
     try:
-        trace = _trace(table, metadata or _UNKNOWN)
+        trace = trace_of(table, metadata or _UNKNOWN)
     except InputError as failure:
         problems += failure.problems
     else:
@@ -88,7 +88,8 @@ def write_acceptance(path: str | Path, trace: TokenTrace | RoundTrace) -> None:
     )
 
 
-def _trace(table: RawTable, metadata: TraceMetadata) -> TokenTrace | RoundTrace:
+def trace_of(table: RawTable, metadata: TraceMetadata) -> TokenTrace | RoundTrace:
+    """A table of either form as a trace with this metadata. Raises TraceError with every problem."""
     tokens = "match" in table.columns
     rounds = "proposed" in table.columns or "accepted" in table.columns
     if tokens == rounds:

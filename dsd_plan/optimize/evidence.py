@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.acceptance import (
     Acceptance,
+    AcceptanceCounts,
     AcceptanceLaw,
     RoundTrace,
     TokenTrace,
+    acceptance_form,
     accepted_by_round,
     largest_window,
     survival_by_position,
@@ -42,11 +44,11 @@ def _acceptance(pair: Pair, windows: int) -> AcceptanceEvidence:
     return AcceptanceEvidence(
         draft=pair.draft,
         target=pair.target,
-        source=_source(acceptance),
+        source=acceptance_form(acceptance),
         proposal=None if recorded is None else recorded.metadata.proposal,
         temperature=None if recorded is None else recorded.metadata.temperature,
         tokens=acceptance.match.size if isinstance(acceptance, TokenTrace) else None,
-        requests=None if recorded is None else int(np.unique(recorded.request_id).size),
+        requests=None if isinstance(recorded, AcceptanceCounts | None) else int(np.unique(recorded.request_id).size),
         survival=tuple(float(s) for s in survival),
         survival_low=None if bounds is None else tuple(float(s) for s in bounds[0]),
         survival_high=None if bounds is None else tuple(float(s) for s in bounds[1]),
@@ -54,15 +56,9 @@ def _acceptance(pair: Pair, windows: int) -> AcceptanceEvidence:
     )
 
 
-def _source(acceptance: Acceptance) -> str:
-    if isinstance(acceptance, TokenTrace):
-        return "token trace"
-    return "round trace" if isinstance(acceptance, RoundTrace) else "declared law"
-
-
 def _match_rates(acceptance: Acceptance) -> dict[str, float] | None:
     """Share of proposals that the target accepted, by task."""
-    if isinstance(acceptance, AcceptanceLaw) or acceptance.task is None:
+    if isinstance(acceptance, AcceptanceLaw | AcceptanceCounts) or acceptance.task is None:
         return None
     rates = {}
     for task in np.unique(acceptance.task).tolist():
@@ -78,11 +74,16 @@ def survival_bounds(acceptance: Acceptance, positions: int) -> tuple[Array, Arra
     """95 % interval of s_i, i = 1 … positions, over requests; None for a declared law.
 
     A ratio estimate over requests as clusters gives the variance of s_i; Wilson's interval with the number of
-    independent rounds that would have the same variance keeps it in [0, 1]. (Cochran, Sampling Techniques, §6.3;
+    independent rounds that would have the same variance keeps it in [0, 1]. Counters tell no requests: their rounds are
+    taken as independent, which makes the interval too narrow. (Cochran, Sampling Techniques, §6.3;
     Wilson 1927.) With one request there is nothing to estimate the variance from, and it counts as one round.
     """
     if isinstance(acceptance, AcceptanceLaw):
         return None
+    if isinstance(acceptance, AcceptanceCounts):
+        shares = survival_by_position(acceptance, positions)
+        pairs = [_wilson(float(share), float(n)) for share, n in zip(shares, acceptance.reached, strict=False)]
+        return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
     request, proposed, accepted = _rounds(acceptance, positions)
     requests = int(request.max()) + 1
     survival = survival_by_position(acceptance, positions)

@@ -96,7 +96,8 @@ SESSION = np.dtype(
     [
         ("key", "u8"),
         *_row(
-            "stream mode replica device user prompt prefill output emitted window rounds accepted proposed place next done"
+            "stream mode replica device user prompt prefill output"
+            " emitted window rounds accepted proposed place next done"
             # of the last round, for the policy
             " last_accepted last_proposed batch queued",
             "started_ms first_ms last_ms joined_ms wait_ms iteration_ms network_ms"

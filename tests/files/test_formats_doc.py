@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dsd_plan.domain import not_yet
-from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
 from dsd_plan.domain.link_profile import (
     JitterFit,
@@ -57,6 +57,7 @@ RECORDS: dict[str, type[Any]] = {
     "points": ProfilePoint,
     "latency_ms": LatencyStats,
     "fit": LawFit,
+    "Acceptance counters": AcceptanceCounts,
     "held_out": HeldOut,
     "slicing": LayerSlicing,
     "Link profile": LinkProfile,
@@ -190,5 +191,6 @@ def test_every_schema_is_told() -> None:
         "Scenario": "`1`",
         "Plan": '`"dsd-plan/plan/1"`',
         "Profile": '`"dsd-plan/profile/1"`',
+        "Acceptance counters": '`"dsd-plan/acceptance/1"`',
         "Link profile": '`"dsd-plan/link/1"`',
     }

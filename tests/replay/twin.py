@@ -157,7 +157,9 @@ class Twin:
         if isinstance(requests, RequestTrace):
             if number < len(requests.arrival_s):
                 at_ms = (requests.arrival_s[number] - self.origin_s) * 1000.0
-                lengths = [int(x[number]) for x in (requests.prompt_tokens, requests.prefill_tokens, requests.output_tokens)]
+                lengths = [
+                    int(x[number]) for x in (requests.prompt_tokens, requests.prefill_tokens, requests.output_tokens)
+                ]
                 self.at(float(at_ms), lambda: self.open_asks(stream, number, *lengths))
             return
         gap = -log(uniform(key_of_request(self.keys[stream], number), 0, GAP)) * (1000.0 / requests.rate_per_s)
@@ -176,9 +178,7 @@ class Twin:
             session = self.start(stream, user * 2**32 + visit, *lengths, user)
             session.visit = visit
 
-    def start(
-        self, stream: Stream, number: int, prompt: int, prefill: int, output: int, user: int | None
-    ) -> Session:
+    def start(self, stream: Stream, number: int, prompt: int, prefill: int, output: int, user: int | None) -> Session:
         key = key_of_request(self.keys[stream], number)
         chosen = self.choose("target", stream.target, self.replicas, stream.assignment.routing, key, ROUTE)
         device = None
