@@ -102,27 +102,6 @@ class ModelShape:
         return replace(self, layers=layers)
 
 
-def model_shape(name_or_path: str) -> ModelShape:
-    """The shape that a built-in name, a ``config.json`` or a folder with one describes.
-
-    Raises ``InputError`` for a name that is none of them, and as `shape_of_config` does.
-    """
-    from dsd_plan.measure.model_table import SHAPES
-
-    known = SHAPES.get(name_or_path.lower())
-    if known is not None:
-        return known
-    path = Path(name_or_path)
-    if path.exists():
-        return shape_of_path(path)
-    raise InputError(
-        name_or_path,
-        "no such shape, file or folder; built in are "
-        + ", ".join(sorted(SHAPES))
-        + "; of any other model name its config.json",
-    )
-
-
 def shape_of_path(path: Path) -> ModelShape:
     """From a ``config.json``, or the folder that it lies in, whose name is the model's. Raises ``InputError``."""
     file = path / "config.json" if path.is_dir() else path

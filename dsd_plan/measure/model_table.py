@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dsd_plan.measure.model_shape import Dtype, ModelShape
+from pathlib import Path
+
+from dsd_plan.errors import InputError
+from dsd_plan.measure.model_shape import Dtype, ModelShape, shape_of_path
 
 
 def _llama(
@@ -124,3 +127,22 @@ SHAPES = {
     )
 }
 """By name: what is published, each with its number format and longest context."""
+
+
+def model_shape(name_or_path: str) -> ModelShape:
+    """The shape that a built-in name, a ``config.json`` or a folder with one describes.
+
+    Raises ``InputError`` for a name that is none of them, and as `shape_of_path` does.
+    """
+    known = SHAPES.get(name_or_path.lower())
+    if known is not None:
+        return known
+    path = Path(name_or_path)
+    if path.exists():
+        return shape_of_path(path)
+    raise InputError(
+        name_or_path,
+        "no such shape, file or folder; built in are "
+        + ", ".join(sorted(SHAPES))
+        + "; of any other model name its config.json",
+    )

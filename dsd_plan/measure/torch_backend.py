@@ -8,7 +8,8 @@ from typing import Any
 
 from dsd_plan.errors import MeasurementError
 from dsd_plan.measure.grid import GridPoint
-from dsd_plan.measure.model_shape import Dtype, ModelShape, model_shape
+from dsd_plan.measure.model_shape import Dtype, ModelShape
+from dsd_plan.measure.model_table import model_shape
 from dsd_plan.measure.runner import Runner
 from dsd_plan.measure.slicing import LAYERS, LAYERS_OF_MODEL, MODEL, Depths, check_depths
 from dsd_plan.measure.torch_cache import KvLayer, KvPool

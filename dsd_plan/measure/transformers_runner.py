@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 from dsd_plan.errors import MeasurementError
@@ -17,8 +16,8 @@ from dsd_plan.measure.torch_device import TorchDevice, check_memory, torch_modul
 Details = dict[str, str | float | int | bool | None]
 Tensor = Any
 
-WEIGHT_FILES = ("*.safetensors", "*.bin")
-"""Where weights are, the first kind that a folder has."""
+WEIGHT_FILES = "*.safetensors"
+"""Where weights are. Pickled ones (``*.bin``) are refused: reading a pickle may run what is in it."""
 UNKNOWN_CONTEXT = 2048
 """For a model whose configuration names no longest context."""
 WORK_PER_WEIGHT = 0.05
@@ -202,9 +201,9 @@ def _loaded(transformers: Any, folder: Path, dtype: Dtype, device: TorchDevice) 
     transformers.utils.logging.disable_progress_bar()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, dtype=getattr(torch, dtype)
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=getattr(torch, dtype)
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, UnpicklingError, SafetensorError) as failure:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as failure:
         reason = (str(failure).splitlines() or [type(failure).__name__])[0]
         raise MeasurementError(
             f"{folder}: transformers {transformers.__version__} cannot load it as a causal language model: {reason}"
@@ -219,10 +218,10 @@ def _weight_bytes(folder: Path, dtype: Dtype) -> int:
         raise MeasurementError(
             f"{folder}: has no config.json; name the folder of a model that transformers can load, or give --shape"
         )
-    files = next((found for kind in WEIGHT_FILES if (found := sorted(folder.glob(kind)))), [])
+    files = sorted(folder.glob(WEIGHT_FILES))
     if not files:
         raise MeasurementError(
-            f"{folder}: has no weights ({' or '.join(WEIGHT_FILES)}); --shape {folder} runs its shape with random ones"
+            f"{folder}: has no weights ({WEIGHT_FILES}); --shape {folder} runs its shape with random ones"
         )
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
