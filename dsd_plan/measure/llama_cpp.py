@@ -18,9 +18,21 @@ from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.errors import MeasurementError
 from dsd_plan.measure.contention import MOST_OTHERS, crowded, others_cores, refuse, surroundings
 from dsd_plan.measure.fit import fit_step_law
+from dsd_plan.measure.gguf import GgufShape, gguf_shape
 from dsd_plan.measure.grid import Grid, GridPoint
-from dsd_plan.measure.llama_cpp_runs import BATCHED_BENCH, BENCH, Program, Run, rows_of, runs_of, times_of, unreachable
-from dsd_plan.measure.machine import Clock, SystemClock, cores, cpu_model
+from dsd_plan.measure.llama_cpp_runs import (
+    BATCHED_BENCH,
+    BENCH,
+    Program,
+    Run,
+    rows_of,
+    runs_of,
+    times_of,
+    unreachable,
+    within,
+    without_widest,
+)
+from dsd_plan.measure.machine import Clock, SystemClock, available_memory_bytes, cores, cpu_model
 from dsd_plan.measure.sampling import Visited
 
 Progress = Callable[[int, int, str], None]
@@ -48,17 +60,18 @@ def profile_llama_cpp(
     gpu_layers: int | None = None,
     seed: int = 0,
     allow_contention: bool = False,
-    timeout_s: float = 1800.0,
+    timeout_s: float | None = None,
     clock: Clock | None = None,
     on_progress: Progress | None = None,
 ) -> LatencyProfile:
     """Measure decode, verify and prefill steps of the GGUF file ``model`` over ``grid``.
 
-    Every round runs all processes once, in an order of its own, so that a slow spell falls on few of them; rounds go
-    on until ``budget_s`` is spent or every median is known well, and are three at least. A run that fails is left out
-    and counted; its points are not in the profile. ``binaries`` is the folder of llama.cpp's programs, None the PATH;
-    ``gpu_layers`` how many layers go to the accelerator, None as llama.cpp decides; ``timeout_s`` holds for one
-    process.
+    The first round runs every process once, cheapest first, for a third of ``budget_s``; those that it does not come
+    to are left out, one of each kind excepted. Further rounds, each in an order of its own, go on until the budget is
+    spent or every median is known well; there are three at least. Rows whose cache would not fit the memory are not
+    run, and a run that fails goes without its rows of most sequences; all that is left out is counted. ``binaries`` is
+    the folder of llama.cpp's programs, None the PATH; ``gpu_layers`` how many layers go to the accelerator, None as
+    llama.cpp decides; ``timeout_s`` holds for one process, None: twice the budget, and 2 minutes at least.
 
     Raises ``MeasurementError`` where the programs or the model are missing, where the model cannot be run, where what
     is printed is not understood, and where others used the machine, unless ``allow_contention``.
@@ -69,22 +82,39 @@ def profile_llama_cpp(
     programs = found_programs(binaries)
     before = surroundings(clock)
     refuse(crowded(before, cores()), model.stem, allow_contention)
-    session = _Session(programs, model, threads, gpu_layers, timeout_s)
+    limit_s = max(120.0, 2.0 * budget_s) if timeout_s is None else timeout_s
+    session = _Session(programs, model, threads, gpu_layers, limit_s)
     facts = session.facts()
+    shape = gguf_shape(model)
+    every = runs_of(grid)
+    runs = [cut for run in every if (cut := _that_fits(run, facts, shape)).rows]
     began_s, others_before_s = clock.wall_s(), clock.others_cpu_s()
-    runs = list(runs_of(grid))
+
+    def told(rounds: int, number: int) -> None:
+        if on_progress is not None:
+            done = min(99, int(100 * (clock.wall_s() - began_s) / max(budget_s, 1e-9)))
+            on_progress(done, 100, f"{model.stem}: round {rounds}, run {number} of {len(runs)}")
+
+    kinds: set[str] = set()
+    working: list[Run] = []
+    for number, run in enumerate(runs, start=1):
+        if run.kind in kinds and clock.wall_s() - began_s > budget_s / FEWEST_ROUNDS:
+            break
+        kinds.add(run.kind)
+        worked = session.first_visit(run)
+        if worked is not None:
+            working.append(worked)
+        told(1, number)
+    if not working:
+        raise MeasurementError(f"{model.stem}: no run of the grid worked; the first said: {session.first_failure}")
+    runs = working
     rng = np.random.default_rng(seed)
-    rounds = 0
+    rounds = 1
     while rounds < FEWEST_ROUNDS or (clock.wall_s() - began_s < budget_s and not session.settled()):
-        for number, position in enumerate(rng.permutation(len(runs))):
-            session.visit(runs[position])
-            if on_progress is not None:
-                done = min(99, int(100 * (clock.wall_s() - began_s) / budget_s))
-                on_progress(done, 100, f"{model.stem}: round {rounds + 1}, run {number + 1} of {len(runs)}")
         rounds += 1
-        runs = [run for run in runs if run not in session.failed]
-        if not runs:
-            raise MeasurementError(f"{model.stem}: no run of the grid worked; the first said: {session.first_failure}")
+        for number, position in enumerate(rng.permutation(len(runs)), start=1):
+            session.visit(runs[position])
+            told(rounds, number)
     seconds = clock.wall_s() - began_s
     others = others_cores(clock, others_before_s, began_s)
     contended = crowded(before, cores())
@@ -92,6 +122,8 @@ def profile_llama_cpp(
         contended = f"others kept {others:.2f} of {cores()} cores busy while it was measured"
         refuse(contended, model.stem, allow_contention)
     points = tuple(session.visited[point].measured() for point in sorted(session.visited))
+    wanted = sum(len(run.rows) for run in every)
+    kv_bytes = None if shape is None else shape.kv_bytes_per_token
     return LatencyProfile(
         device=device,
         model=model.stem,
@@ -116,18 +148,28 @@ def profile_llama_cpp(
             "grid": grid.name,
             "seed": seed,
             "rounds": rounds,
-            "order": "every round its own order of processes; inside a process as llama.cpp orders them",
+            "order": "processes cheapest first, then every round its own order; inside one as llama.cpp orders",
             "verify": VERIFY,
             "spread": "over processes; a decode or verify time is the mean over the steps of one",
             "points_beyond_llama_cpp": unreachable(grid),
-            "runs_failed": len(session.failed),
+            "points_left_out": wanted - len(points),
             "first_failure": session.first_failure,
+            "kv": None if kv_bytes is None else "from the model's shape, 16 bits, every layer",
             "others_cores": others,
             "contention": contended,
             "seconds": round(seconds, 2),
         },
         weights_gib=facts.weight_bytes / 2**30,
+        kv_mib_per_token=None if kv_bytes is None else kv_bytes / 2**20,
     )
+
+
+def _that_fits(run: Run, facts: _Facts, shape: GgufShape | None) -> Run:
+    """What of a run fits the memory, where both are known; of an accelerator's memory nothing is."""
+    free_bytes = available_memory_bytes()
+    if shape is None or shape.kv_bytes_per_token is None or free_bytes is None or facts.accelerator is not None:
+        return run
+    return within(run, max(0, free_bytes - facts.weight_bytes) // shape.kv_bytes_per_token)
 
 
 def found_programs(binaries: Path | None) -> dict[Program, str]:
@@ -142,6 +184,10 @@ def found_programs(binaries: Path | None) -> dict[Program, str]:
         place = "on PATH" if binaries is None else f"in {binaries}"
         raise MeasurementError(f"{' and '.join(missing)} not found {place}; {INSTALL}")
     return found
+
+
+class _TooSlowError(MeasurementError):
+    """A process that did not end in its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +211,6 @@ class _Session:
     gpu_layers: int | None
     timeout_s: float
     visited: dict[GridPoint, Visited] = field(default_factory=dict)
-    failed: list[Run] = field(default_factory=list)
     first_failure: str | None = None
 
     def facts(self) -> _Facts:
@@ -185,14 +230,30 @@ class _Session:
             accelerator=str(row["gpu_info"]) if row.get("gpu_info") else None,
         )
 
+    def first_visit(self, run: Run) -> Run | None:
+        """Time every step of a run; what is left of it when those that do not fit are taken away, None for nothing."""
+        while run.rows:
+            try:
+                self._add(times_of(run, self.output(run.program, run.arguments)))
+                return run
+            except _TooSlowError as failure:
+                self.first_failure = self.first_failure or str(failure)
+                return None
+            except MeasurementError as failure:
+                self.first_failure = self.first_failure or str(failure)
+                if run.program == BENCH:
+                    return None
+                run = without_widest(run)
+        return None
+
     def visit(self, run: Run) -> None:
-        """Time every step of a run once more; a run that fails is not tried again."""
+        """Time every step of a run once more; where it works no longer, what was timed before stays."""
         try:
-            times = times_of(run, self.output(run.program, run.arguments))
+            self._add(times_of(run, self.output(run.program, run.arguments)))
         except MeasurementError as failure:
-            self.failed.append(run)
             self.first_failure = self.first_failure or str(failure)
-            return
+
+    def _add(self, times: dict[GridPoint, tuple[float, ...]]) -> None:
         for point, samples_ms in times.items():
             self.visited.setdefault(point, Visited(point)).add(samples_ms)
 
@@ -217,7 +278,7 @@ class _Session:
                 env={**os.environ, "LLAMA_LOG_COLORS": "off"},
             )
         except subprocess.TimeoutExpired:
-            raise MeasurementError(
+            raise _TooSlowError(
                 f"{program} was still running after {self.timeout_s:.0f} s and was stopped; "
                 "give smaller axes or more time"
             ) from None

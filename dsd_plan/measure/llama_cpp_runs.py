@@ -43,13 +43,30 @@ class Run:
     """One process: its arguments besides model and threads, and the step that each row of its output times."""
 
     program: Program
-    arguments: tuple[str, ...]
+    kind: str
     rows: Mapping[Asked, GridPoint]
+    arguments: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> float:
+        """Tokens computed, those over a long context counted more: enough to put runs in order."""
+        shared = "-pps" in self.options
+        return sum(
+            (pp if shared else pl * pp) * (1.0 + pp / 2000.0) + tg * pl * (1.0 + pp / 1000.0)
+            for pp, tg, pl in self.rows
+        )
 
 
 def runs_of(grid: Grid) -> tuple[Run, ...]:
-    """The processes that time a grid. Points with more sequences than llama.cpp takes are not in them."""
-    return tuple(run for run in _all(grid) if run.rows)
+    """The processes that time a grid, cheapest first, but one of each kind of step before all others.
+
+    Points with more sequences than llama.cpp takes are not in them.
+    """
+    runs = sorted((run for run in _all(grid) if run.rows), key=lambda run: run.cost)
+    first = [next((run for run in runs if run.kind == kind), None) for kind in dict.fromkeys(run.kind for run in runs)]
+    ahead = sorted((run for run in first if run is not None), key=lambda run: run.cost)
+    return (*ahead, *(run for run in runs if run not in ahead))
 
 
 def unreachable(grid: Grid) -> int:
@@ -62,67 +79,68 @@ def unreachable(grid: Grid) -> int:
     )
 
 
+def within(run: Run, cells: int) -> Run:
+    """The part of a run whose rows keep at most so many tokens in the cache; without rows where none does."""
+    kept = {asked: point for asked, point in run.rows.items() if _cells(asked, run.options) <= cells}
+    return run if len(kept) == len(run.rows) else _batched(run.kind, kept, *run.options)
+
+
+def without_widest(run: Run) -> Run:
+    """A run without its rows of most sequences."""
+    widest = max(sequences for _, _, sequences in run.rows)
+    kept = {asked: point for asked, point in run.rows.items() if asked[2] < widest}
+    return _batched(run.kind, kept, *run.options)
+
+
 def _all(grid: Grid) -> Iterator[Run]:
     batches = [batch for batch in grid.decode_batch if batch <= MOST_SEQUENCES]
     verified = [new for new in grid.decode_new_tokens if 1 < new <= MOST_SEQUENCES]
-    prompts = {_prompt(context, DECODE_STEPS): context for context in grid.decode_context_tokens}
-    if 1 in grid.decode_new_tokens:
-        yield _batched(
-            {
-                (prompt, DECODE_STEPS, batch): GridPoint("decode", batch, 1, _middle(prompt, DECODE_STEPS))
-                for prompt in prompts
-                for batch in batches
-            },
-            "-pps",
-        )
-    shared = [_prompt(context, VERIFY_STEPS) for context in grid.decode_context_tokens]
-    if 1 in batches:
-        yield _batched(
-            {
-                (prompt, VERIFY_STEPS, new): GridPoint("decode", 1, new, _middle(prompt, VERIFY_STEPS))
-                for prompt in shared
-                for new in verified
-            },
-            "-pps",
-            "-kvu",
-        )
-    for new in verified:
-        yield _batched(
-            {
-                (prompt, VERIFY_STEPS, batch * new): GridPoint("decode", batch, new, _middle(prompt, VERIFY_STEPS))
-                for prompt in shared
+    for context in grid.decode_context_tokens:
+        prompt = _prompt(context, DECODE_STEPS)
+        step = _middle(prompt, DECODE_STEPS)
+        if 1 in grid.decode_new_tokens:
+            alone = {(prompt, DECODE_STEPS, batch): GridPoint("decode", batch, 1, step) for batch in batches}
+            yield _batched("decode", alone, "-pps")
+        prompt = _prompt(context, VERIFY_STEPS)
+        step = _middle(prompt, VERIFY_STEPS)
+        if 1 in batches:
+            one = {(prompt, VERIFY_STEPS, new): GridPoint("decode", 1, new, step) for new in verified}
+            yield _batched("verify", one, "-pps", "-kvu")
+        for new in verified:
+            several = {
+                (prompt, VERIFY_STEPS, batch * new): GridPoint("decode", batch, new, step)
                 for batch in batches
                 if batch > 1 and batch * new <= MOST_SEQUENCES
-            },
-            "-pps",
-        )
-    if 1 in grid.prefill_batch:
-        tokens = ",".join(str(tokens) for tokens in grid.prefill_tokens)
-        yield Run(
-            BENCH,
-            ("-p", tokens, "-n", "0", "-r", str(REPETITIONS), "-o", "jsonl"),
-            {(tokens, 0, 1): GridPoint("prefill", 1, tokens, 0) for tokens in grid.prefill_tokens},
-        )
-    yield _batched(
-        {
+            }
+            yield _batched("verify a batch", several, "-pps")
+    for tokens in grid.prefill_tokens:
+        if 1 in grid.prefill_batch:
+            arguments = ("-p", str(tokens), "-n", "0", "-r", str(REPETITIONS), "-o", "jsonl")
+            yield Run(BENCH, "prefill", {(tokens, 0, 1): GridPoint("prefill", 1, tokens, 0)}, arguments)
+        several = {
             (tokens, 1, batch): GridPoint("prefill", batch, tokens, 0)
-            for tokens in grid.prefill_tokens
             for batch in grid.prefill_batch
             if 1 < batch <= MOST_SEQUENCES
         }
-    )
+        yield _batched("prefill a batch", several)
 
 
-def _batched(rows: Mapping[Asked, GridPoint], *options: str) -> Run:
+def _batched(kind: str, rows: Mapping[Asked, GridPoint], *options: str) -> Run:
     """`options`: how sequences come by their prompts, "-pps" by copying one, "-kvu" by sharing one cache."""
     prompts, steps, sequences = ({asked[part] for asked in rows} for part in range(3))
-    cells = max((pl * tg + (pp if "-kvu" in options else pl * pp) for pp, tg, pl in rows), default=0)
+    cells = max((_cells(asked, options) for asked in rows), default=0)
     arguments = (
         *("-npp", _listed(prompts), "-ntg", _listed(steps), "-npl", _listed(sequences)),
         *("-c", str(cells), "--output-format", "jsonl"),
         *options,
     )
-    return Run(BATCHED_BENCH, arguments, rows)
+    return Run(BATCHED_BENCH, kind, rows, arguments, options)
+
+
+def _cells(asked: Asked, options: tuple[str, ...]) -> int:
+    """Tokens that a row keeps in the cache."""
+    prompt, steps, sequences = asked
+    return sequences * steps + (prompt if "-kvu" in options else sequences * prompt)
 
 
 def _listed(values: set[int]) -> str:

@@ -20,7 +20,7 @@ from dsd_plan.errors import InfeasibleError, InputError, Problem, UnstableError
 CONTRACT = {
     *("new", "demo", "check", "predict", "replay", "crosscheck", "optimize", "capacity", "sweep", "testbed"),
     *("export", "report", "compare", "policy train", "policy compare"),
-    *(f"profile {word}" for word in ("device", "link", "endpoint", "show", "compare", "merge")),
+    *(f"profile {word}" for word in ("device", "link", "endpoint", "show", "compare", "merge", "import")),
     *(f"trace {word}" for word in ("record", "score", "import", "fit", "describe", "synth")),
 }
 

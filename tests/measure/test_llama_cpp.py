@@ -13,7 +13,7 @@ from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.errors import MeasurementError
 from dsd_plan.measure.grid import Grid, GridPoint
 from dsd_plan.measure.llama_cpp import found_programs, profile_llama_cpp
-from dsd_plan.measure.llama_cpp_runs import BATCHED_BENCH, BENCH, Run, runs_of, times_of, unreachable
+from dsd_plan.measure.llama_cpp_runs import BATCHED_BENCH, BENCH, Run, runs_of, times_of, unreachable, within
 from dsd_plan.measure.machine import SystemClock
 
 GRID = Grid(
@@ -94,8 +94,18 @@ class Busy(Quiet):
     load_average = 1000.0
 
 
+class Hurried(Quiet):
+    """Whatever a process takes, it takes this long by this clock."""
+
+    wall = 0.0
+
+    def wall_s(self) -> float:
+        self.wall += 0.5
+        return self.wall
+
+
 def measured(model: Path, binaries: Path, **options: object) -> LatencyProfile:
-    settings = {"device": "box", "grid": GRID, "budget_s": 0.0, "threads": 1, "clock": Quiet()}
+    settings = {"device": "box", "grid": GRID, "budget_s": 40.0, "threads": 1, "clock": Hurried()}
     return profile_llama_cpp(model, binaries=binaries, **{**settings, **options})  # type: ignore[arg-type]
 
 
@@ -123,18 +133,37 @@ def test_profile_of_a_machine_with_a_known_law(model: Path, programs: Callable[.
     assert found["decode", 4, 3, 500].latency_ms.p50 == pytest.approx(10 + 0.5 * 12 + 0.002 * 12 * 500)
     assert found["prefill", 1, 128, 0].latency_ms.p50 == pytest.approx(10 + 0.05 * 128)
     assert found["prefill", 2, 128, 0].latency_ms.p50 == pytest.approx(10 + 0.05 * 256)
-    assert found["decode", 1, 1, 64].samples == 3
-    assert found["prefill", 1, 128, 0].samples == 9
+    # Six rounds without noise settle every median.
+    assert found["decode", 1, 1, 64].samples == 6
+    assert found["prefill", 1, 128, 0].samples == 18
     method = profile.method or {}
     assert "too long rather than too short" in str(method["verify"])
-    assert (method["rounds"], method["runs_failed"], method["points_beyond_llama_cpp"]) == (3, 0, 0)
+    assert (method["rounds"], method["points_left_out"], method["points_beyond_llama_cpp"]) == (6, 0, 0)
 
 
 def test_progress_names_the_model_and_the_round(model: Path, programs: Callable[..., Path]) -> None:
     told: list[str] = []
-    measured(model, programs(), budget_s=0.001, on_progress=lambda done, total, text: told.append(text))
-    assert told[0] == "tiny: round 1, run 1 of 5"
-    assert told[-1] == "tiny: round 3, run 5 of 5"
+    measured(
+        model, programs(), budget_s=60.0, timeout_s=9.0, clock=Hurried(), on_progress=lambda a, b, c: told.append(c)
+    )
+    assert told[0] == "tiny: round 1, run 1 of 10"
+    assert told[-1] == "tiny: round 6, run 10 of 10"
+
+
+def test_a_budget_that_is_spent_leaves_the_dearest_runs_out(model: Path, programs: Callable[..., Path]) -> None:
+    """One of each kind is run whatever it takes: at the smallest context, or prompt, there is."""
+    profile = measured(model, programs(), budget_s=0.0)
+    found = {(p.phase, p.batch > 1, p.new_tokens, p.context_tokens) for p in profile.points}
+    assert found == {
+        ("decode", False, 1, 64),
+        ("decode", True, 1, 64),
+        ("decode", False, 3, 64),
+        ("decode", True, 3, 64),
+        ("prefill", False, 16, 0),
+        ("prefill", True, 16, 0),
+    }
+    # Half of 6 plain and 6 verify steps, and of 4 prefills.
+    assert (profile.method or {})["points_left_out"] == 8
 
 
 def test_options_reach_the_programs(model: Path, programs: Callable[..., Path], tmp_path: Path) -> None:
@@ -143,7 +172,7 @@ def test_options_reach_the_programs(model: Path, programs: Callable[..., Path], 
     measured(model, folder, threads=3, gpu_layers=7)
     lines = log.read_text(encoding="utf-8").splitlines()
     assert all(line.startswith(f"-m {model} -t 3 -ngl 7 ") for line in lines)
-    assert len(lines) == 1 + 3 * len(runs_of(GRID))
+    assert len(lines) >= 1 + 3 * len(runs_of(GRID))
 
 
 def test_a_context_holds_every_row_that_is_asked_for() -> None:
@@ -197,16 +226,27 @@ def test_a_program_that_is_none_is_told(model: Path, programs: Callable[..., Pat
         measured(model, folder)
 
 
-def test_runs_that_fail_are_left_out_and_counted(model: Path, programs: Callable[..., Path]) -> None:
-    """Those of twelve sequences, as if they did not fit."""
+def test_rows_that_do_not_fit_are_left_out_and_counted(model: Path, programs: Callable[..., Path]) -> None:
+    """Twelve sequences are too many; with six, the same run works."""
     failing = "'12' in options.get('-npl', '').split(',') and sys.exit('ggml: failed to allocate')"
     profile = measured(model, programs(failing, BATCHED_BENCH))
     found = {(p.phase, p.batch, p.new_tokens) for p in profile.points}
     assert ("decode", 4, 3) not in found
-    assert {("decode", 4, 1), ("decode", 1, 3), ("prefill", 2, 16)} <= found
+    assert {("decode", 2, 3), ("decode", 4, 1), ("decode", 1, 3), ("prefill", 2, 16)} <= found
     method = profile.method or {}
-    assert method["runs_failed"] == 1
+    assert method["points_left_out"] == 2
     assert "failed to allocate" in str(method["first_failure"])
+
+
+def test_rows_are_cut_to_the_cells_there_are() -> None:
+    run = next(run for run in runs_of(GRID) if run.kind == "decode")
+    assert {asked[2] for asked in run.rows} == {1, 2, 4}
+    prompt, steps, _ = next(iter(run.rows))
+    cut = within(run, 2 * (prompt + steps))
+    assert {asked[2] for asked in cut.rows} == {1, 2}
+    assert cut.arguments[cut.arguments.index("-c") + 1] == str(2 * (prompt + steps))
+    assert within(run, 10**9) is run
+    assert not within(run, 3).rows
 
 
 @pytest.mark.parametrize(
@@ -220,13 +260,13 @@ def test_runs_that_fail_are_left_out_and_counted(model: Path, programs: Callable
     ],
 )
 def test_output_that_is_not_understood_is_shown(output: str, told: str) -> None:
-    run = Run(BATCHED_BENCH, ("-npp", "64"), {(64, 16, 1): GridPoint("decode", 1, 1, 71)})
+    run = Run(BATCHED_BENCH, "decode", {(64, 16, 1): GridPoint("decode", 1, 1, 71)}, ("-npp", "64"))
     with pytest.raises(MeasurementError, match=told):
         times_of(run, output)
 
 
 def test_output_of_llama_bench_that_is_not_understood_is_shown() -> None:
-    run = Run(BENCH, ("-p", "64"), {(64, 0, 1): GridPoint("prefill", 1, 64, 0)})
+    run = Run(BENCH, "prefill", {(64, 0, 1): GridPoint("prefill", 1, 64, 0)}, ("-p", "64"))
     assert times_of(run, '{"n_prompt": 64, "n_gen": 0, "samples_ns": [1000000, 2000000]}') == {
         GridPoint("prefill", 1, 64, 0): (1.0, 2.0)
     }
