@@ -28,6 +28,8 @@ class LoadCheck:
     held_out: HeldOut
     load_scale: float
     """Measured over predicted TPOT in the first half: told, and applied nowhere."""
+    scaled_error: float
+    """Mean error of the second half if that factor were applied."""
     mean_streams: float
 
 
@@ -57,9 +59,11 @@ def check_under_load(profile: LatencyProfile, results: Sequence[TrialResult]) ->
     if half < FEWEST_REQUESTS:
         return None
     errors = np.abs(np.array(ratios[half:]) - 1.0)
+    load_scale = float(np.exp(-np.log(ratios[:half]).mean()))
     return LoadCheck(
         held_out=HeldOut(points=len(errors), mean_error=float(errors.mean()), max_error=float(errors.max())),
-        load_scale=float(np.exp(-np.log(ratios[:half]).mean())),
+        load_scale=load_scale,
+        scaled_error=float(np.abs(load_scale * np.array(ratios[half:]) - 1.0).mean()),
         mean_streams=float(np.mean(streams)),
     )
 

@@ -20,6 +20,8 @@ BUSY_CLIENT = 0.7
 """Processor seconds a second beyond which the client's own delays may be in the times."""
 
 MOST_DRIFT = 0.1
+FAR_SCALE = 0.08
+"""Slowdown under load beyond which a user is told: engines measured elsewhere need factors of 0.99 to 1.08."""
 FAR_SHARE = 1.5
 """Cost of a prompt among decoding streams, over the profile's, beyond which a user is told."""
 
@@ -75,7 +77,13 @@ def made_profile(
             "held_out_compares": COMPARED,
             "open_run_mean_streams": round(check.mean_streams, 2),
             "open_run_load_scale": round(check.load_scale, 4),
+            "open_run_error_scaled": round(check.scaled_error, 4),
         }
+        if abs(check.load_scale - 1.0) > FAR_SCALE:
+            warnings.append(
+                f"under the open run's load steps took {check.load_scale - 1.0:+.0%} against the profile; for loads "
+                f"like it put load_scale = {check.load_scale:.3f} into fit.law (error then {check.scaled_error:.1%})"
+            )
     share = injected_share(profile, results)
     if share is not None:
         method["injected_prefill_share"] = round(share, 3)

@@ -70,6 +70,8 @@ class Script:
     speculates: bool = False
     others: bool = False
     """Whether somebody else uses the server as much."""
+    mixed: float = 1.0
+    """By how much more a prefill costs in a step that decodes too."""
     slows: float = 0.0
     """By how much of its first speed a step gets longer every second."""
     dies_at: int | None = None
@@ -123,6 +125,8 @@ class Engine:
         law = self.script.law
         decode = sum(law.per_token_ms + law.per_kv_token_us * (j.prompt + j.made - 1) / 1000 for j in self.running)
         prefill = sum(law.per_prompt_token_ms * j.prompt + self.script.square_us * j.prompt**2 / 1000 for j in entering)
+        if self.running:
+            prefill *= self.script.mixed
         slower = 1.0 + self.script.slows * asyncio.get_running_loop().time()
         return (law.step_ms + decode + prefill) * slower
 

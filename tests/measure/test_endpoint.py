@@ -207,6 +207,21 @@ def test_contexts_that_are_one_to_the_server_give_one_point() -> None:
     assert profile_problems(profile) == ()
 
 
+def test_prompts_that_cost_more_among_decoding_streams_are_noticed() -> None:
+    made = profiled(Script(mixed=3.0))
+    assert_law(made.profile.fit.law, LAW, 0.005)
+    method = made.profile.method or {}
+    assert method["injected_prefill_share"] == pytest.approx(3.0, rel=0.02)
+    assert any("3.0 times what the profile says" in text for text in made.warnings)
+    scale, error = method["open_run_load_scale"], method["open_run_error_scaled"]
+    assert isinstance(scale, float)
+    assert scale > 1.1
+    assert any(f"load_scale = {scale:.3f}" in text for text in made.warnings)
+    assert made.profile.held_out is not None
+    assert isinstance(error, float)
+    assert error < made.profile.held_out.mean_error
+
+
 def test_the_address_is_not_saved_unless_asked_for() -> None:
     assert "server.test" not in repr(profiled().profile)
     assert (profiled(keep_url=True).profile.method or {})["url"] == "http://server.test/v1"

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.torch
 
 OPTIONS = [
     *("--contexts", "64,512", "--prompts", "64,256,768", "--concurrency", "2,4", "--output-tokens", "16"),
-    *("--inject-tokens", "256", "--open-requests", "16", "--rounds", "2", "--budget-s", "10", "--device", "cpu"),
+    *("--inject-tokens", "256", "--open-requests", "16", "--rounds", "1", "--budget-s", "10", "--device", "cpu"),
 ]
 
 
