@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dsd_plan.pair import speculate
+from dsd_plan.pair import speculate, verdicts
 from dsd_plan.pair.sampling import SeededChance, distribution
 from dsd_plan.pair.shape import ModelShape
 from dsd_plan.pair.speculate import Round, decode, speculate_argmax, speculate_sampled
@@ -73,6 +74,92 @@ def test_output_has_exactly_the_targets_law(
     expected = target_law(models[0], tokens, temperature, top_p)
     assert sum(found.values()) == pytest.approx(1.0, abs=1e-9)
     assert distance(found, expected) < 1e-6
+
+
+PATHS = [
+    (speculate_argmax, 2, 2, 3, 1.0, 1.0),
+    (speculate_argmax, 2, 3, 3, 0.8, 0.9),
+    (speculate_sampled, 2, 1, 2, 1.0, 1.0),
+    (speculate_sampled, 3, 1, 1, 1.3, 1.0),
+    (speculate_sampled, 2, 2, 2, 0.5, 0.9),
+]
+
+
+@pytest.mark.parametrize(("run", "candidates", "window", "tokens", "temperature", "top_p"), PATHS)
+def test_several_candidate_paths_keep_exactly_the_targets_law(
+    models: Any, run: Any, candidates: int, window: int, tokens: int, temperature: float, top_p: float
+) -> None:
+    def several(*pair: Any, **options: Any) -> Any:
+        return run(*pair, candidates=candidates, **options)
+
+    found = speculated_law(several, models, window, tokens, temperature, top_p)
+    assert sum(found.values()) == pytest.approx(1.0, abs=1e-9)
+    assert distance(found, target_law(models[0], tokens, temperature, top_p)) < 1e-6
+
+
+def test_trying_a_refused_path_against_the_whole_target_is_found_out(
+    models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts, "_residual", lambda wanted, offered: wanted)
+    several = partial(speculate_sampled, candidates=2)
+    found = speculated_law(several, models, 1, 2, 1.0, 1.0)
+    assert distance(found, target_law(models[0], 2, 1.0, 1.0)) > 0.01
+
+
+@pytest.mark.parametrize("run", [speculate_argmax, speculate_sampled])
+def test_more_paths_are_accepted_more_often_and_stay_greedy_at_temperature_zero(make_model: Any, run: Any) -> None:
+    target, draft = make_model(seed=3), make_model(seed=4)
+    prompts = [(1, 2, 3), (4,), (5, 6, 7, 8, 9)]
+    options = {"output_tokens": 20, "temperature": 0.0}
+    plain = decode(target, prompts, chance=chance_of(3), **options)
+    accepted = []
+    for candidates in (1, 4):
+        outputs = run(target, draft, prompts, window=3, candidates=candidates, chance=chance_of(3), **options)
+        assert [output.tokens for output in outputs] == list(plain)
+        accepted.append(sum(done.accepted for output in outputs for done in output.rounds[:5]))
+    # At temperature 0 sampled paths are all the same; the argmax paths differ in their first token.
+    assert (accepted[1] > accepted[0]) == (run is speculate_argmax)
+
+
+@pytest.mark.parametrize("run", [speculate_argmax, speculate_sampled])
+def test_with_several_paths_a_request_does_not_depend_on_its_neighbours(make_model: Any, run: Any) -> None:
+    target, draft = make_model(seed=6), make_model(seed=7)
+    prompts = [(1, 2, 3), (4,), (5, 6, 7, 8, 9, 10)]
+    options = {"window": 3, "output_tokens": 20, "candidates": 3}
+    together = run(target, draft, prompts, chance=SeededChance([np.random.default_rng(s) for s in range(3)]), **options)
+    for seed, (prompt, output) in enumerate(zip(prompts, together, strict=True)):
+        (alone,) = run(target, draft, [prompt], chance=SeededChance([np.random.default_rng(seed)]), **options)
+        assert alone.tokens == output.tokens
+        assert alone.rounds == output.rounds
+
+
+def test_a_stop_token_ends_a_request_and_is_kept(make_model: Any) -> None:
+    target, draft = make_model(seed=6), make_model(seed=7)
+    prompts = [(1, 2, 3), (4,)]
+    options = {"window": 3, "output_tokens": 30}
+    whole = speculate_argmax(target, draft, prompts, chance=chance_of(2), **options)
+    stopped = speculate_argmax(target, draft, prompts, chance=chance_of(2), stop={5}, **options)
+    for through, cut in zip(whole, stopped, strict=True):
+        end = through.tokens.index(5) + 1
+        assert cut.tokens == through.tokens[:end]
+        assert cut.matches == through.matches[:end]
+        assert cut.rounds == through.rounds[: len(cut.rounds)]
+
+
+def test_a_stopwatch_tells_the_time_of_drafting_and_of_verifying(make_model: Any) -> None:
+    readings = iter(range(100))
+    (output,) = speculate_argmax(
+        make_model(seed=6),
+        make_model(seed=7),
+        [(1,)],
+        window=2,
+        output_tokens=6,
+        chance=chance_of(1),
+        stopwatch_ms=lambda: float(next(readings)) ** 2,
+    )
+    # Readings 0, 1, 2 | 3, 4, 5 | …: the squares are 2n + 1 apart.
+    expected = [(6.0 * n + 1.0, 6.0 * n + 3.0) for n in range(len(output.rounds))]
+    assert [(done.draft_ms, done.verify_ms) for done in output.rounds] == expected
 
 
 def test_a_wrong_residual_is_found_out(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
