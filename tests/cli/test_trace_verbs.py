@@ -1,0 +1,108 @@
+"""`trace import` and `trace synth` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dsd_plan.cli import main
+from dsd_plan.files import load_requests
+
+ROWS = "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(
+    f"2023-11-16 18:{second // 60:02d}:{second % 60:02d}.1234567,{100 + second},{second % 7}\n" for second in range(300)
+)
+
+
+def test_requests_are_imported_and_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "azure.csv", tmp_path / "azure.parquet"
+    source.write_text(ROWS, encoding="utf-8")
+    assert main(["trace", "import", str(source), "--from", "azure", "-o", str(out), "--json"]) == 0
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
+    assert (told["requests"], told["prompt_tokens"]["most"]) == (257, 399)
+    assert "43 of 300 requests have no output" in shown.err
+    assert load_requests(out).arrival_s.size == 257
+    assert main(["trace", "describe", str(out)]) == 0
+    assert "bursts: gaps have a coefficient of variation" in capsys.readouterr().out
+
+
+def test_counters_are_imported_and_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "server.log", tmp_path / "counts.json"
+    source.write_text("draft acceptance = 0.75 ( 3 accepted / 4 generated)\n", encoding="utf-8")
+    line = ["trace", "import", str(source), "--from", "llama.cpp-log", "--draft", "a", "--target", "b"]
+    assert main([*line, "--proposal", "argmax", "-o", str(tmp_path / "wrong.parquet")]) == 1
+    assert "let the name end so" in capsys.readouterr().err
+    assert main([*line, "--proposal", "argmax", "-o", str(out)]) == 0
+    assert "unverified" in capsys.readouterr().err
+    assert main(["trace", "describe", str(out)]) == 0
+    assert "accepted: 75.0 %" in capsys.readouterr().out
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["counts.json", "server.log"]
+
+
+def test_kinds_are_listed_and_near_ones_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "import", "--list", "--json"]) == 0
+    names = [kind["name"] for kind in json.loads(capsys.readouterr().out)["kinds"]]
+    assert {"azure", "vllm-metrics", "eagle"} <= set(names)
+    assert main(["trace", "import", "x", "--from", "azur", "-o", "y.parquet"]) == 2
+    assert "did you mean azure?" in capsys.readouterr().err
+    assert main(["trace", "import", "x"]) == 2
+
+
+def test_synthetic_requests_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    line = ["trace", "synth", "--rate-per-s", "3", "--span-s", "600", "--prompt-tokens", "300:0.5"]
+    bursty = ["--arrivals", "modulated", "--burst-ratio", "3", "--burst-s", "10", "--quiet-s", "40"]
+    made = []
+    for name in ("a", "b"):
+        out = tmp_path / f"{name}.parquet"
+        assert main([*line, *bursty, "--output-tokens", "50", "--seed", "9", "-o", str(out)]) == 0
+        made.append(out.read_bytes())
+    assert made[0] == made[1]
+
+
+def test_more_like_a_recording_tells_how_well_it_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    line = [
+        "trace",
+        "synth",
+        "--rate-per-s",
+        "3",
+        "--span-s",
+        "900",
+        "--prompt-tokens",
+        "300:1",
+        "--output-tokens",
+        "9",
+    ]
+    assert main([*line, "-o", str(first)]) == 0
+    capsys.readouterr()
+    assert main(["trace", "synth", "--like", str(first), "-o", str(second), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["fit"]["arrivals"] == {"law": "gaps", "cv": 1.0}
+    quality = {row["what"]: row for row in told["fit"]["quality"]}
+    assert abs(quality["requests a second"]["error"]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--rate-per-s", "2"], "--prompt-tokens is missing"),
+        (["--users", "3", "--rate-per-s", "2"], "--rate-per-s has no meaning with --users"),
+        (["--rate-per-s", "2", "--span-s", "9", "--gap-cv", "2"], "--prompt-tokens is missing"),
+        (
+            ["--rate-per-s", "0", "--prompt-tokens", "5", "--output-tokens", "5"],
+            "--rate-per-s 0: expected a number above 0",
+        ),
+        (["--rate-per-s", "2", "--prompt-tokens", "x", "--output-tokens", "5"], "expected MEAN or MEAN:CV"),
+        (["--rate-per-s", "2", "--lengths-from", "t", "--prompt-tokens", "5"], "does not go with --lengths-from"),
+        (["--like", "t", "--users", "3"], "--users has no meaning with --like"),
+    ],
+)
+def test_options_that_do_not_fit_are_usage_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    out = tmp_path / "x.parquet"
+    assert main(["trace", "synth", *options, "-o", str(out)]) == 2
+    assert says in capsys.readouterr().err
+    assert not out.exists()
