@@ -12,6 +12,8 @@ from dsd_plan.measure.fit import fit_step_law
 Depths = tuple[int, int]
 Key = tuple[str, int, int, int]
 
+MOST_NOISY = 0.05
+"""Share of points that may be left out because noise outweighs a layer."""
 LAYERS = "layers"
 """Key of a profile's method: how many layers ran."""
 LAYERS_OF_MODEL = "layers_of_model"
@@ -26,6 +28,8 @@ def check_depths(model: str, depths: Depths, layers: int) -> None:
     From depth 0 nothing of what a layer costs is seen, and what follows an empty model is not what follows a layer.
     """
     shallow, deep = depths
+    if layers < 3:
+        raise MeasurementError(f"{model}: has {layers} layers, too few to scale from two depths; measure it whole")
     if shallow < 1 or not shallow < deep < layers:
         raise MeasurementError(
             f"{model}: found depths {shallow},{deep}, expected two of 1 to {layers - 1} layers, the first the smaller; "
@@ -48,8 +52,9 @@ def scaled_profile(
     With ``whole``, measured like the other two, the error is kept; ``check`` and ``check_model`` keep another
     model's. The depths and L are what the profiles' methods say (`LAYERS`, `LAYERS_OF_MODEL`).
 
-    Raises ``MeasurementError`` where the profiles do not belong together, where no point was measured at both
-    depths, and where more layers did not take longer: then noise outweighs a layer.
+    A point where more layers did not take longer is left out and counted: there noise outweighs a layer. Raises
+    ``MeasurementError`` where that is more than one point in twenty, where the profiles do not belong together, and
+    where no point was measured at both depths.
     """
     depths, layers, model = _depths(shallow, deep)
     check_depths(model, depths, layers)
@@ -58,13 +63,14 @@ def scaled_profile(
     pairs = [(point, of_deep[_key(point)]) for point in shallow.points if _key(point) in of_deep]
     if not pairs:
         raise MeasurementError(f"{model}: no point was measured at both depths; measure both on one grid")
-    unscalable = [_words(a) for a, b in pairs if b.latency_ms.p50 <= a.latency_ms.p50]
-    if unscalable:
+    noisy = [_words(a) for a, b in pairs if b.latency_ms.p50 <= a.latency_ms.p50]
+    if len(noisy) > MOST_NOISY * len(pairs):
         raise MeasurementError(
-            f"{model}: {depths[1]} layers took no longer than {depths[0]} at {len(unscalable)} of {len(pairs)} points "
-            f"({'; '.join(unscalable[:3])}); choose depths further apart, or measure longer (--budget-s)"
+            f"{model}: {depths[1]} layers took no longer than {depths[0]} at {len(noisy)} of {len(pairs)} points "
+            f"({'; '.join(noisy[:3])}); go on with more time (--resume and a larger --budget-s), or choose depths "
+            "further apart"
         )
-    points = tuple(_scaled_point(a, b, factor) for a, b in pairs)
+    points = tuple(_scaled_point(a, b, factor) for a, b in pairs if b.latency_ms.p50 > a.latency_ms.p50)
     profile = replace(
         deep,
         model=model,
@@ -74,6 +80,7 @@ def scaled_profile(
         | {
             LAYERS: layers,
             "points_of_one_depth": len(shallow.points) + len(deep.points) - 2 * len(pairs),
+            "points_lost_to_noise": len(noisy),
             "slicing_sum": "t_a + (t_b - t_a)(L - a)/(b - a)",
             **_held_out(shallow, deep),
         },

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dsd_plan.domain.profile import HeldOut, LatencyProfile, LatencyStats, LawFit, ProfilePoint, StepLaw
 from dsd_plan.errors import MeasurementError
+from dsd_plan.measure import slicing
 from dsd_plan.measure.slicing import check_depths, check_slicing, scaled_profile, slicing_errors, with_check
 
 OUTSIDE = StepLaw(step_ms=4.0, per_token_ms=0.5, per_prompt_token_ms=0.1)
@@ -202,8 +203,22 @@ def test_noise_that_outweighs_a_layer() -> None:
         scaled_profile(profile_of(2), noisy)
 
 
+def test_few_noisy_points_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = profile_of(4)
+    same = replace(deep.points[3], latency_ms=profile_of(2).points[3].latency_ms)
+    monkeypatch.setattr(slicing, "MOST_NOISY", 1 / 16)
+    found = scaled_profile(profile_of(2), replace(deep, points=(*deep.points[:3], same, *deep.points[4:])))
+    assert found.method is not None
+    assert found.method["points_lost_to_noise"] == 1
+    assert [p.latency_ms.p50 for p in found.points] == pytest.approx(
+        [p.latency_ms.p50 for index, p in enumerate(profile_of(10).points) if index != 3]
+    )
+
+
 @pytest.mark.parametrize("depths", [(0, 2), (2, 2), (4, 2), (2, 10), (2, 11)])
 def test_depths_that_nothing_follows_from(depths: tuple[int, int]) -> None:
     with pytest.raises(MeasurementError, match="expected two of 1 to 9 layers"):
         check_depths("m", depths, 10)
     check_depths("m", (2, 9), 10)
+    with pytest.raises(MeasurementError, match="has 2 layers, too few"):
+        check_depths("m", (1, 2), 2)
