@@ -60,6 +60,8 @@ def serving(folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = [str(folder), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--continuous-batching"]
+    # Left to itself the server fills most of the memory with cache.
+    options += ["--cb-num-blocks", "512", "--cb-max-batch-tokens", "2048"]
     log = folder / "server.log"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
     with log.open("wb") as out:
