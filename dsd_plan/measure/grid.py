@@ -87,10 +87,10 @@ FULL_GRID = Grid(
     decode_new_tokens=(1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17),
     decode_context_tokens=(16, 128, 192, 256, 320, 384, 495),
     prefill_batch=(1, 2, 4),
-    prefill_tokens=(8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512),
+    prefill_tokens=(8, 15, 16, 24, 31, 32, 48, 63, 64, 96, 128, 192, 256, 384, 512),
     prefill_context_tokens=(128, 256),
 )
-"""Some minutes a model."""
+"""Some minutes a model. Matrix libraries change their ways at powers of two: prompts are measured on both sides."""
 
 WIDEST_CONTEXT = 32_768
 
