@@ -39,6 +39,10 @@ class TraceMetadata:
     recorder: str
     version: str
     temperature: float | None = None
+    top_p: float | None = None
+    """Share of the probability that sampling keeps; 1 keeps all, None is not told."""
+    candidates: int | None = None
+    """Candidate paths a round; None is not told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +81,10 @@ class TokenTrace:
         return np.concatenate([np.zeros(1, dtype=np.int64), changes.astype(np.int64)])
 
 
+MORE_OF_A_ROUND = ("context_tokens", "candidates", "draft_ms", "verify_ms")
+"""What a round trace may tell beside acceptance and task; nothing computes with it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundTrace:
     """One entry a round of real speculation: how many tokens were proposed and accepted."""
@@ -86,6 +94,10 @@ class RoundTrace:
     proposed: NDArray[np.int64]
     accepted: NDArray[np.int64]
     task: NDArray[np.str_] | None = None
+    context_tokens: NDArray[np.int64] | None = None
+    candidates: NDArray[np.int64] | None = None
+    draft_ms: Array | None = None
+    verify_ms: Array | None = None
 
     def for_task(self, task: str) -> RoundTrace:
         """The rows of one task. Raises KeyError naming the tasks there are."""
@@ -94,7 +106,12 @@ class RoundTrace:
             raise KeyError(f"no rows of task {task!r}; the trace has {known}")
         keep = self.task == task
         return RoundTrace(
-            self.metadata, self.request_id[keep], self.proposed[keep], self.accepted[keep], self.task[keep]
+            metadata=self.metadata,
+            request_id=self.request_id[keep],
+            proposed=self.proposed[keep],
+            accepted=self.accepted[keep],
+            task=self.task[keep],
+            **{name: values[keep] for name in MORE_OF_A_ROUND if (values := getattr(self, name)) is not None},
         )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.acceptance import RoundTrace, TokenTrace, TraceMetadata
+from dsd_plan.domain.acceptance import MORE_OF_A_ROUND, RoundTrace, TokenTrace, TraceMetadata
 from dsd_plan.errors import InputError, Problem, TraceError
 from dsd_plan.files.columns import ROUNDS, TOKENS
 from dsd_plan.files.reading import FileText, json_of, read_file
@@ -18,8 +19,10 @@ from dsd_plan.files.tables import RawTable, arrays_of, open_table, parquet_bytes
 from dsd_plan.files.values import shown
 from dsd_plan.files.writing import write_whole
 
-METADATA_KEYS = ("draft", "target", "tokenizer_hash", "proposal", "recorder", "version", "temperature")
-"""Keys of the metadata, all text in Parquet; `temperature` may be left out."""
+TEXT_KEYS = ("draft", "target", "tokenizer_hash", "proposal", "recorder", "version")
+NUMBER_KEYS = ("temperature", "top_p", "candidates")
+METADATA_KEYS = (*TEXT_KEYS, *NUMBER_KEYS)
+"""Keys of the metadata, all text in Parquet; the numbers may be left out."""
 
 PROPOSALS = ("argmax", "sampled")
 
@@ -38,7 +41,7 @@ def sidecar_of(file: FileText) -> FileText | None:
         return None
     beside = file.path.with_name(f"{file.path.name}.meta.json")
     if not beside.exists():
-        keys = ", ".join(METADATA_KEYS[:-1])
+        keys = ", ".join(TEXT_KEYS)
         raise TraceError(
             file.name,
             f"its metadata is missing; write {beside.name} beside it: a JSON table with {keys} and temperature",
@@ -78,6 +81,7 @@ def write_acceptance(path: str | Path, trace: TokenTrace | RoundTrace) -> None:
         columns |= {"context_tokens": trace.context_tokens}
     else:
         columns |= {"round": index, "proposed": trace.proposed, "accepted": trace.accepted, "task": trace.task}
+        columns |= {name: getattr(trace, name) for name in MORE_OF_A_ROUND}
     metadata = {key: getattr(trace.metadata, key) for key in METADATA_KEYS}
     write_whole(
         path,
@@ -103,7 +107,7 @@ def trace_of(table: RawTable, metadata: TraceMetadata) -> TokenTrace | RoundTrac
     columns = _in_order(columns, "position" if tokens else "round", table.name)
     if metadata.temperature is None and "temperature" in columns:
         temperature = float(columns["temperature"][0])
-        metadata = TraceMetadata(**{key: getattr(metadata, key) for key in METADATA_KEYS[:-1]}, temperature=temperature)
+        metadata = replace(metadata, temperature=temperature)
     if tokens:
         return TokenTrace(
             metadata=metadata,
@@ -127,7 +131,8 @@ def trace_of(table: RawTable, metadata: TraceMetadata) -> TokenTrace | RoundTrac
                 )
             ],
         )
-    return RoundTrace(metadata, columns["request_id"], proposed, accepted, columns.get("task"))
+    more = {name: columns[name] for name in MORE_OF_A_ROUND if name in columns}
+    return RoundTrace(metadata, columns["request_id"], proposed, accepted, columns.get("task"), **more)
 
 
 def _in_order(columns: Mapping[str, Array], index: str, name: str) -> dict[str, Array]:
@@ -172,7 +177,7 @@ def _metadata(raw: Mapping[str, Any], name: str, *, strict: bool) -> TraceMetada
     problems = [
         Problem(f"metadata {shown(key)[:70]}", f"unknown; known here: {', '.join(METADATA_KEYS)}") for key in unknown
     ]
-    for key in METADATA_KEYS[:-1]:
+    for key in TEXT_KEYS:
         value = raw.get(key)
         if not isinstance(value, str) or not value or not value.isprintable():
             found = "missing" if key not in raw else f"found {shown(value)}"
@@ -181,19 +186,28 @@ def _metadata(raw: Mapping[str, Any], name: str, *, strict: bool) -> TraceMetada
         problems.append(
             Problem('metadata "proposal"', f'found {shown(raw["proposal"])}, expected "argmax" or "sampled"')
         )
-    temperature = _temperature(raw.get("temperature"))
-    if temperature is not None and not (math.isfinite(temperature) and temperature >= 0):
-        found = shown(raw["temperature"])
-        problems.append(Problem('metadata "temperature"', f"found {found}, expected a number, 0 or more"))
+    numbers: dict[str, Any] = {key: _number(raw[key]) for key in NUMBER_KEYS if raw.get(key) is not None}
+    for key, found in numbers.items():
+        if not _IN_RANGE[key][0](found):
+            problems.append(Problem(f'metadata "{key}"', f"found {shown(raw[key])}, expected {_IN_RANGE[key][1]}"))
     if problems:
         raise TraceError(name, problems)
-    return TraceMetadata(**{key: raw[key] for key in METADATA_KEYS[:-1]}, temperature=temperature)
+    if "candidates" in numbers:
+        numbers["candidates"] = int(numbers["candidates"])
+    return TraceMetadata(**{key: raw[key] for key in TEXT_KEYS}, **numbers)
 
 
-def _temperature(value: Any) -> float | None:
-    """The temperature as a number; NaN where there is one that is none."""
-    if value is None or isinstance(value, bool):
-        return None if value is None else math.nan
+_IN_RANGE: dict[str, tuple[Callable[[float], bool], str]] = {
+    "temperature": (lambda value: math.isfinite(value) and value >= 0, "a number, 0 or more"),
+    "top_p": (lambda value: 0 < value <= 1, "a number above 0, at most 1"),
+    "candidates": (lambda value: value >= 1 and value.is_integer(), "a whole number, 1 or more"),
+}
+
+
+def _number(value: Any) -> float:
+    """The value as a number; NaN where it is none."""
+    if isinstance(value, bool):
+        return math.nan
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

@@ -18,7 +18,7 @@ from dsd_plan.errors import TraceError
 from dsd_plan.files import load_acceptance, write_acceptance
 from tests.domain.clinic import METADATA, ROUNDS, TOKENS
 
-META = {key: str(getattr(METADATA, key)) for key in METADATA.__dataclass_fields__}
+META = {key: str(getattr(METADATA, key)) for key in METADATA.__dataclass_fields__ if getattr(METADATA, key) is not None}
 ROWS: dict[str, list[Any]] = {"request_id": [5, 5, 6], "position": [0, 1, 0], "match": [1, 0, 1]}
 ROUND_ROWS: dict[str, list[Any]] = {"request_id": [5, 5], "round": [0, 1], "proposed": [4, 4], "accepted": [4, 0]}
 
@@ -44,6 +44,14 @@ def same(a: TokenTrace | RoundTrace, b: TokenTrace | RoundTrace) -> bool:
         ROUNDS,
         replace(TOKENS, task=None, confidence=np.linspace(0, 1, 8), context_tokens=np.arange(8)),
         replace(ROUNDS, task=np.array(["a", "b", "γ"]), metadata=replace(METADATA, temperature=None)),
+        replace(
+            ROUNDS,
+            metadata=replace(METADATA, top_p=0.9, candidates=1),
+            context_tokens=np.array([7, 9, 11]),
+            candidates=np.array([1, 1, 1]),
+            draft_ms=np.array([1.5, 0.0, 2.0]),
+            verify_ms=np.array([3.0, 3.5, 4.0]),
+        ),
     ],
 )
 def test_a_trace_is_read_as_it_was_written(tmp_path: Path, trace: TokenTrace | RoundTrace) -> None:
@@ -149,6 +157,7 @@ def test_columns_that_are_not_used_are_still_checked(tmp_path: Path) -> None:
 
 def test_all_problems_of_columns_and_metadata_are_in_one_message(tmp_path: Path) -> None:
     metadata = {"draft": "small", "proposal": "greedy", "temperature": "warm", "tokenizer_hash": "a", "version": "1"}
+    metadata |= {"top_p": "0", "candidates": "1.5"}
     with pytest.raises(TraceError) as caught:
         load_acceptance(parquet(tmp_path, ROWS | {"match": [1, 3, 0], "confidence": [2.0, 0.0, 0.0]}, metadata))
     assert {problem.place for problem in caught.value.problems} == {
@@ -156,6 +165,8 @@ def test_all_problems_of_columns_and_metadata_are_in_one_message(tmp_path: Path)
         'metadata "recorder"',
         'metadata "proposal"',
         'metadata "temperature"',
+        'metadata "top_p"',
+        'metadata "candidates"',
         'column "match"',
         'column "confidence"',
     }
