@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dsd_plan.cli.options import AsJson, Seed
-from dsd_plan.cli.terminal import say_json, show_table, warn
+from dsd_plan.cli.terminal import say, say_json, show_table, warn
 from dsd_plan.cli.trace_record import Proposal
 from dsd_plan.errors import InputError
 
@@ -31,6 +31,9 @@ Window = Annotated[int | None, typer.Option("--window", min=1, help="Proposals a
 Before = Annotated[Path | None, typer.Option("--before", metavar="FILE", help="The counters before the run.")]
 Group = Annotated[str | None, typer.Option("--group", help="Which of several runs or models in the file.")]
 SpanS = Annotated[float | None, typer.Option("--span-s", min=0.0, help="How long to sample a generator.")]
+
+MOST_DESCRIBED = 2_000_000
+"""Requests that are described at once: their columns are read whole."""
 
 
 def run(
@@ -138,9 +141,36 @@ def show(output: Path, imported: Imported, as_json: bool) -> None:
     from dsd_plan.files import load_requests
 
     trace = imported.trace
-    requests = isinstance(trace, pl.LazyFrame)
-    told = describe_requests(load_requests(output)) if isinstance(trace, pl.LazyFrame) else describe_acceptance(trace)
+    if not isinstance(trace, pl.LazyFrame):
+        told, say_it = describe_acceptance(trace), show_acceptance
+    elif (brief := in_brief(output))["requests"] > MOST_DESCRIBED:
+        told, say_it = brief, show_brief
+    else:
+        told, say_it = describe_requests(load_requests(output)), show_requests
     if as_json:
         say_json({"file": str(output), "notes": list(imported.notes), **told})
     else:
-        (show_requests if requests else show_acceptance)(str(output), told)
+        say_it(str(output), told)
+
+
+def in_brief(output: Path) -> dict[str, Any]:
+    """Sums over the requests that were written, which need no memory."""
+    import polars as pl
+
+    sums = pl.scan_parquet(output).select(
+        pl.len().alias("requests"),
+        pl.col("arrival_s").max().alias("span_s"),
+        pl.col("prompt_tokens").mean().alias("mean_prompt_tokens"),
+        pl.col("output_tokens").mean().alias("mean_output_tokens"),
+    )
+    return {"kind": "workload trace", **sums.collect(engine="streaming").row(0, named=True)}
+
+
+def show_brief(file: str, told: dict[str, Any]) -> None:
+    """Print what `in_brief` says."""
+    from dsd_plan.report.numbers import number
+
+    lengths = f"prompts of {number(told['mean_prompt_tokens'])} tokens, outputs of {number(told['mean_output_tokens'])}"
+    say(f"{file}: workload")
+    say(f"  {told['requests']:,} requests in {number(told['span_s'])} s, on average {lengths}")
+    say("  `dsd-plan trace describe` tells its rate over time, its bursts and its lengths, and reads it whole")

@@ -67,22 +67,28 @@ def guarded(path: Path, action: Callable[[], T]) -> T:
         raise TraceError(str(path), f"cannot be read to its end: {reason}; half-written, or of another kind?") from None
 
 
-def seconds_of(column: str) -> pl.Expr:
-    """Seconds since the first of texts such as `2023-11-16 18:17:03.9799600` or `… 18:17:03.979960+00:00`.
+def nanoseconds_of(column: str) -> pl.Expr:
+    """Whole nanoseconds since 1970 of texts such as `2023-11-16 18:17:03.9799600` or `… 18:17:03.979960+00:00`.
 
-    Fractions may have any number of digits (.NET writes seven); counted in whole nanoseconds, they stay exact.
+    Fractions may have any number of digits: .NET writes seven, more than a parser of microseconds takes.
     """
     import polars as pl
 
-    text = pl.col(column).cast(pl.String).str.strip_chars()
-    whole = text.str.slice(0, 19).str.replace("T", " ", literal=True).str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
-    digits = text.str.extract(r"^.{19}\.(\d+)").fill_null("").str.pad_end(9, "0").str.slice(0, 9)
-    at_ns = whole.dt.epoch("s") * 1_000_000_000 + digits.cast(pl.Int64)
-    return (at_ns - at_ns.min()) / 1e9
+    text = pl.col(column).cast(pl.String).str.strip_suffix("Z").str.strip_suffix("+00:00")
+    # Parts of a fixed form are cut out by their place: three times as fast as parsing a date.
+    days = text.str.head(10).str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64)
+    hours, minutes = (text.str.slice(place, 2).cast(pl.Int64, strict=False) for place in (11, 14))
+    seconds = text.str.slice(17).cast(pl.Float64, strict=False)
+    whole = (days * 1440 + hours * 60 + minutes) * 60_000_000_000
+    return whole + (seconds * 1e9).round().cast(pl.Int64, strict=False)
 
 
-def imported_requests(path: Path, frame: pl.LazyFrame, notes: Sequence[str] = ()) -> Imported:
+def imported_requests(
+    path: Path, frame: pl.LazyFrame, notes: Sequence[str] = (), *, ticks_per_s: float = 1.0
+) -> Imported:
     """Check, shift to a start at 0, drop failures, order. `frame` holds REQUIRED and any further columns of ours.
+
+    `arrival_s` may come in ticks, whole ones, which keep digits that seconds since 1970 would lose.
 
     Raises TraceError for holes and negative lengths, saying where the first is.
     """
@@ -128,7 +134,7 @@ def imported_requests(path: Path, frame: pl.LazyFrame, notes: Sequence[str] = ()
         kept = kept.sort("arrival_s", maintain_order=True)
     first_s = told["first_s"]
     kept = kept.with_columns(
-        (pl.col("arrival_s") - first_s).cast(pl.Float64),
+        (pl.col("arrival_s") - first_s).cast(pl.Float64) / ticks_per_s,
         pl.col("prompt_tokens").cast(pl.Int64),
         pl.col("output_tokens").cast(pl.Int64),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dsd_plan.errors import TraceError
-from dsd_plan.files.trace_import.requests import guarded, imported_requests, scan, seconds_of
+from dsd_plan.files.trace_import.requests import guarded, imported_requests, nanoseconds_of, scan
 from dsd_plan.files.trace_import.source import Imported, ImportOptions
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ def read_azure(path: Path, options: ImportOptions) -> Imported:
     import polars as pl
 
     frame = scan(path, ("TIMESTAMP", "ContextTokens", "GeneratedTokens"), "azure").select(
-        seconds_of("TIMESTAMP").alias("arrival_s"),
+        nanoseconds_of("TIMESTAMP").alias("arrival_s"),
         pl.col("ContextTokens").alias("prompt_tokens"),
         pl.col("GeneratedTokens").alias("output_tokens"),
     )
-    return imported_requests(path, frame)
+    return imported_requests(path, frame, ticks_per_s=1e9)
 
 
 def read_burstgpt(path: Path, options: ImportOptions) -> Imported:
