@@ -59,17 +59,17 @@ VERBS: tuple[Entry, ...] = (
         "trace",
         "Record and describe acceptance and workload traces.",
         (
-            Verb("record", "Record which proposals the bundled target accepts.", "dsd_plan.cli.trace_record"),
+            Verb(
+                "record",
+                "Record which proposals a target accepts, by running draft and target.",
+                "dsd_plan.cli.trace_record",
+            ),
             Verb(
                 "describe",
                 "Show what an acceptance or workload trace holds.",
                 "dsd_plan.cli.trace_describe",
             ),
-            LaterVerb(
-                "score",
-                "Score recorded text with a draft model.",
-                "record with `trace record`, or write a round trace yourself",
-            ),
+            Verb("score", "Learn a draft's acceptance from completions that were logged.", "dsd_plan.cli.trace_score"),
             Verb("import", "Convert the traces and logs of other tools.", "dsd_plan.cli.trace_import"),
             LaterVerb(
                 "fit",

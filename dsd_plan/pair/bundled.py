@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal
@@ -42,6 +43,22 @@ def provenance(folder: Traversable | None = None) -> dict[str, Any]:
 def tokenizer_hash() -> str:
     """Identity of the tokenizer, which is none: token id = byte value, 0 to 255."""
     return "sha256:" + hashlib.sha256(b"bytes " + bytes(range(256))).hexdigest()
+
+
+class ByteTokenizer:
+    """The tokenizer of the bundled pair: UTF-8 bytes."""
+
+    hash = tokenizer_hash()
+    vocabulary = 256
+    opening: tuple[int, ...] = ()
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Its bytes."""
+        return tuple(text.encode("utf-8", errors="surrogatepass"))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of bytes; what is no UTF-8 comes back as U+FFFD."""
+        return bytes(ids).decode("utf-8", errors="replace")
 
 
 _REINSTALL = "reinstall dsd-plan, or train the pair again with python -m dsd_plan.pair.train"

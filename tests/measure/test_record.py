@@ -61,6 +61,8 @@ def test_argmax_gives_a_token_trace_with_its_metadata(pair: RecordedPair) -> Non
         recorder="dsd-plan recorder",
         version=__version__,
         temperature=1.0,
+        top_p=1.0,
+        candidates=1,
     )
     assert [row[:2] for row in told] == [(64, 72), (72, 72)]
 
