@@ -133,7 +133,7 @@ def run(
         )
         write_whole(logs_out, "".join(rows).encode("utf-8"))
     if as_json:
-        say_json({"file": str(output), "logs": None if logs_out is None else str(logs_out), **told})
+        say_json({"file": str(output)} | ({} if logs_out is None else {"logs": str(logs_out)}) | told)
         return
     show_acceptance(str(output), told)
     if logs_out is not None:
