@@ -26,6 +26,8 @@ class AcceptanceLaw:
     per_token: Probability | None = None
     survival: tuple[Probability, ...] | None = None
     """survival[i − 1] = P(first i proposals all accepted); must not increase."""
+    measured_window: Count | None = None
+    """With survival: positions past it were extrapolated; None: none were, or nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)

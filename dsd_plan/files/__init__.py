@@ -2,6 +2,7 @@
 
 from dsd_plan.files.acceptance import load_acceptance, write_acceptance
 from dsd_plan.files.acceptance_counts import load_acceptance_counts, write_acceptance_counts
+from dsd_plan.files.acceptance_law import load_acceptance_law, write_acceptance_law
 from dsd_plan.files.example import copy_example, example_names
 from dsd_plan.files.link import load_link, write_link, write_rtt_trace
 from dsd_plan.files.plan import load_plan, write_plan
@@ -17,6 +18,7 @@ __all__ = [
     "json_text",
     "load_acceptance",
     "load_acceptance_counts",
+    "load_acceptance_law",
     "load_link",
     "load_plan",
     "load_profile",
@@ -27,6 +29,7 @@ __all__ = [
     "stream_requests",
     "write_acceptance",
     "write_acceptance_counts",
+    "write_acceptance_law",
     "write_json",
     "write_link",
     "write_performance",

@@ -18,7 +18,7 @@ Sense = Callable[[T], tuple[Problem, ...]]
 
 SCHEMA_VERSION = 1
 
-_SCHEMA = re.compile(r"dsd-plan/([a-z]+)/(\d{1,6})")
+_SCHEMA = re.compile(r"dsd-plan/([a-z-]+)/(\d{1,6})")
 
 
 def document_of(

@@ -17,7 +17,7 @@ from dsd_plan.domain.scenario import InputFile, Scenario
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, Requests, RequestTrace
 from dsd_plan.errors import InputError, Problem, ProfileError, TraceError
 from dsd_plan.files.acceptance import acceptance_of, sidecar_of
-from dsd_plan.files.acceptance_counts import counts_of
+from dsd_plan.files.acceptance_law import counts_or_law_of
 from dsd_plan.files.link import link_of
 from dsd_plan.files.profile import profile_of
 from dsd_plan.files.reading import FileText, read_file, unprintable
@@ -83,7 +83,7 @@ class References:
     def _acceptance(self, place: str, value: Any) -> Acceptance:
         if isinstance(value, str):
             counted = value.lower().endswith(".json")
-            trace = self._file(place, value, TraceError, counts_of if counted else self._acceptance_with_sidecar)
+            trace = self._file(place, value, TraceError, counts_or_law_of if counted else self._acceptance_with_sidecar)
             return trace or AcceptanceLaw(per_token=0.5)
         if isinstance(value, dict):
             law = self._table(AcceptanceLaw, place, value)

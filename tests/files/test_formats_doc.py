@@ -12,6 +12,7 @@ import pytest
 
 from dsd_plan.domain import not_yet
 from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw
+from dsd_plan.domain.acceptance_law import FittedLaw, LawEvidence, LawScore, PositionEvidence
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
 from dsd_plan.domain.link_profile import (
     JitterFit,
@@ -58,6 +59,10 @@ RECORDS: dict[str, type[Any]] = {
     "latency_ms": LatencyStats,
     "fit": LawFit,
     "Acceptance counters": AcceptanceCounts,
+    "Fitted acceptance law": FittedLaw,
+    "Law evidence": LawEvidence,
+    "Law evidence by position": PositionEvidence,
+    "Law evidence by candidate": LawScore,
     "held_out": HeldOut,
     "slicing": LayerSlicing,
     "Link profile": LinkProfile,
@@ -192,5 +197,6 @@ def test_every_schema_is_told() -> None:
         "Plan": '`"dsd-plan/plan/1"`',
         "Profile": '`"dsd-plan/profile/1"`',
         "Acceptance counters": '`"dsd-plan/acceptance/1"`',
+        "Fitted acceptance law": '`"dsd-plan/acceptance-law/1"`',
         "Link profile": '`"dsd-plan/link/1"`',
     }

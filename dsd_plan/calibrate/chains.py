@@ -1,0 +1,93 @@
+"""What a law says of rounds. Every law is a chain of states, each with its survival by position.
+
+Independent and positional: one state. Beta: many states that never change, one rate each. Markov: few that do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+BETA_STATES = 200
+"""Requests' rates are stood for by the middles of so many equally likely parts of their Beta law."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """`survival` (states, positions), `transition` (states, states), `start` (states,)."""
+
+    survival: Array
+    transition: Array
+    start: Array
+
+    def pmfs(self, window: int) -> Array:
+        """P(accepted = j | state), shape (states, window + 1)."""
+        size = self.survival.shape[0]
+        curve = np.hstack([np.ones((size, 1)), self.survival[:, :window], np.zeros((size, 1))])
+        return curve[:, :-1] - curve[:, 1:]
+
+    def shares(self, window: int) -> Array:
+        """Share of all rounds that each state has, over many long requests of like length.
+
+        States that never change take rounds in inverse proportion to the tokens that a round of them emits.
+        """
+        if np.array_equal(self.transition, np.eye(self.start.size)):
+            weights = self.start / (1.0 + self.survival[:, :window].sum(axis=1))
+            return np.asarray(weights / weights.sum())
+        size = self.start.size
+        system = np.vstack([self.transition.T - np.eye(size), np.ones(size)])
+        solved, *_ = np.linalg.lstsq(system, np.append(np.zeros(size), 1.0), rcond=None)
+        return np.asarray(np.clip(solved, 0.0, None) / np.clip(solved, 0.0, None).sum())
+
+    def accepted_pmf(self, window: int) -> Array:
+        """P(accepted = j) of a round picked from all, shape (window + 1,)."""
+        return np.asarray(self.shares(window) @ self.pmfs(window))
+
+    def tokens_per_round(self, window: int) -> float:
+        """Tokens over rounds: 1 + E[accepted]."""
+        return float(1.0 + np.arange(window + 1) @ self.accepted_pmf(window))
+
+    def accepted_variance(self, window: int) -> float:
+        """Var[accepted] of a round picked from all."""
+        pmf, values = self.accepted_pmf(window), np.arange(window + 1)
+        return float(values**2 @ pmf - (values @ pmf) ** 2)
+
+    def rounds_moments(self, window: int, tokens: int) -> tuple[float, float]:
+        """Mean and variance of the rounds in which a request emits `tokens`, exactly (backward equations)."""
+        pmfs = self.pmfs(window)
+        size = self.start.size
+        # Row n + window holds what is left to do with n tokens missing; rows up to `window` need no round.
+        first = np.zeros((tokens + window + 1, size))
+        second = np.zeros_like(first)
+        for missing in range(1, tokens + 1):
+            at = missing + window
+            ahead = slice(at - window - 1, at)
+            mean = np.einsum("zj,jz->z", pmfs, (first[ahead] @ self.transition.T)[::-1])
+            square = np.einsum("zj,jz->z", pmfs, (second[ahead] @ self.transition.T)[::-1])
+            first[at] = 1.0 + mean
+            second[at] = 1.0 + 2.0 * mean + square
+        mean_rounds = float(self.start @ first[-1])
+        return mean_rounds, float(self.start @ second[-1]) - mean_rounds**2
+
+
+def alone(survival: Array) -> Chain:
+    """Rounds that do not depend on one another."""
+    return Chain(survival[None, :], np.ones((1, 1)), np.ones(1))
+
+
+def independent_chain(per_token: float, window: int) -> Chain:
+    """Every token accepted with the same probability."""
+    return alone(per_token ** np.arange(1.0, window + 1))
+
+
+def beta_chain(a: float, b: float, window: int) -> Chain:
+    """One rate a request, drawn from Beta(a, b)."""
+    from scipy.special import betaincinv
+
+    rates = betaincinv(a, b, (np.arange(BETA_STATES) + 0.5) / BETA_STATES)
+    survival = rates[:, None] ** np.arange(1.0, window + 1)
+    return Chain(survival, np.eye(BETA_STATES), np.full(BETA_STATES, 1.0 / BETA_STATES))
