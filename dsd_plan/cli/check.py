@@ -17,11 +17,18 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     from dsd_plan.domain.coverage import coverage
     from dsd_plan.domain.summary import summary
     from dsd_plan.files import load_scenario
+    from dsd_plan.files.present_system import left_to_type
 
     given = load_scenario(scenario)
     covered = coverage(given)
     if as_json:
-        say_json({"scenario": summary(given), "coverage": [workload.to_dict() for workload in covered]})
+        say_json(
+            {
+                "scenario": summary(given),
+                "coverage": [workload.to_dict() for workload in covered],
+                "left_to_type": list(left_to_type(scenario)),
+            }
+        )
         return
     say(f"{scenario}: {given.name} is sound")
     show_scenario(given, covered)
@@ -32,3 +39,5 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
             warn(f"link {' – '.join(link.between)}: {text}")
     for text in dict.fromkeys(text for workload in covered for text in gaps(workload)):
         warn(text)
+    for text in left_to_type(scenario):
+        warn(f"left to type: {text}")

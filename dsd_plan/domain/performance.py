@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 from dsd_plan.domain.profile import Origin
 from dsd_plan.domain.records import record
 
-Source = Literal["model", "replay", "testbed"]
+Source = Literal["model", "replay", "testbed", "measured"]
+"""`measured` is a system in service, as its logs or metrics tell."""
 
 
 @record

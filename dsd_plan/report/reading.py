@@ -65,7 +65,9 @@ def best_known(study: Study) -> Performance:
 
 def source_name(performance: Performance) -> str:
     """Where its numbers come from, as a word."""
-    return {"model": "predicted", "replay": "replayed", "testbed": "measured"}[performance.source]
+    return {"model": "predicted", "replay": "replayed", "testbed": "measured", "measured": "measured"}[
+        performance.source
+    ]
 
 
 def workload_of(performance: Performance | None, name: str) -> WorkloadPerformance | None:
