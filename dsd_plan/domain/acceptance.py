@@ -101,6 +101,12 @@ class RoundTrace:
     draft_ms: Array | None = None
     verify_ms: Array | None = None
 
+    @property
+    def several_paths(self) -> bool:
+        """Whether a round verified more than one candidate path."""
+        told = self.metadata.candidates or 1
+        return told > 1 or (self.candidates is not None and bool(np.any(self.candidates > 1)))
+
     def for_task(self, task: str) -> RoundTrace:
         """The rows of one task. Raises KeyError naming the tasks there are."""
         if self.task is None or not bool(np.any(self.task == task)):

@@ -98,9 +98,8 @@ ROUNDS: tuple[Column, ...] = (
     Column(
         "candidates",
         "whole",
-        "candidate paths of the round",
+        "candidate paths of the round; a scenario takes one",
         low=1,
-        not_yet=NotYetColumn(_all_equal(1), "several candidate paths a round", "keep the rounds of one path"),
     ),
     Column("draft_ms", "number", "time of drafting the window; read and checked, not used", low=0),
     Column("verify_ms", "number", "time of the verify step; read and checked, not used", low=0),

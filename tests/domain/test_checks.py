@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw
 from dsd_plan.domain.checks import scenario_problems, unknown_name
 from dsd_plan.domain.fleet import FaultWindow, Link, RttTrace, Site
 from dsd_plan.domain.profile import StepLaw, declared_profile
@@ -80,6 +80,16 @@ SPOILT: list[tuple[str, Scenario, str]] = [
     ),
     ("pairs[0].draft", with_pair(draft="smal"), 'did you mean "small"?'),
     ("pairs[0].target", with_pair(target="bigger"), 'did you mean "big"?'),
+    (
+        "pairs[0].acceptance",
+        with_pair(acceptance=replace(ROUNDS, candidates=np.full(ROUNDS.proposed.size, 4))),
+        "not supported yet: several candidate paths a round",
+    ),
+    (
+        "pairs[0].acceptance",
+        with_pair(acceptance=AcceptanceCounts(metadata=METADATA, proposed=10, accepted=7)),
+        "the counters tell totals, and not how far rounds got",
+    ),
     ("pairs[0].k", with_pair(k=3), 'means nothing with `wire = "ids"`'),
     ("pairs[0].k", with_pair(wire="topk"), "how many candidates"),
     ("pairs[0].acceptance", with_pair(acceptance=AcceptanceLaw()), "found neither"),

@@ -139,7 +139,6 @@ def test_the_temperature_may_be_a_column(tmp_path: Path) -> None:
         (ROUND_ROWS | {"accepted": [4, 5]}, "request 5, round 1: accepted 5 of 4 proposed (1 such rows)"),
         (ROUND_ROWS | {"proposed": [4, 0]}, 'column "proposed": row 2: found 0, expected a whole number, 1 or more'),
         (ROUND_ROWS | {"round": [0, 0]}, "request 5: found 0 where 1 is due"),
-        (ROUND_ROWS | {"candidates": [1, 4]}, "not supported yet: several candidate paths"),
     ],
 )
 def test_a_wrong_trace_is_explained(tmp_path: Path, rows: dict[str, list[Any]], says: str) -> None:
@@ -224,3 +223,12 @@ def test_whole_numbers_of_any_width_are_read(tmp_path: Path) -> None:
 def test_traces_are_written_as_parquet_alone(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"let the name end in \.parquet"):
         write_acceptance(tmp_path / "t.csv", TOKENS)
+
+
+def test_several_paths_are_read_and_told(tmp_path: Path) -> None:
+    trace = load_acceptance(parquet(tmp_path, ROUND_ROWS | {"candidates": [1, 4]}))
+    assert isinstance(trace, RoundTrace)
+    assert trace.several_paths
+    one = load_acceptance(parquet(tmp_path, ROUND_ROWS | {"candidates": [1, 1]}))
+    assert isinstance(one, RoundTrace)
+    assert not one.several_paths
