@@ -120,7 +120,7 @@ def fit_acceptance(
     task: str | None = None,
     law: str | None = None,
     seed: int = 0,
-    on_progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+    on_progress: Callable[[int, int, str], None] | None = None,
 ) -> AcceptanceFit:
     """Fit every candidate to the trace (of one task already) played at `window`, and choose one, or take `law`.
 
@@ -135,7 +135,7 @@ def fit_acceptance(
         raise ValueError("none or all of the proposals were accepted, to which no law can be fitted")
     weights = folds_of(table.requests, FOLDS, seed)
     candidates = []
-    makers = (
+    makers: tuple[tuple[str, Callable[[], Candidate]], ...] = (
         ("independent", lambda: independent(table, weights, window)),
         ("beta", lambda: beta_mixed(table, weights, window)),
         ("positional", lambda: positional(table, weights, window)),
@@ -143,10 +143,12 @@ def fit_acceptance(
         ("markov-3", lambda: markov(table, weights, window, 3)),
     )
     for done, (name, make) in enumerate(makers):
-        on_progress(done, len(makers) + 1, name)
+        if on_progress is not None:
+            on_progress(done, len(makers) + 1, name)
         candidates.append(make())
     candidates.sort(key=lambda one: one.parameters)
-    on_progress(len(makers), len(makers) + 1, "what each gets wrong")
+    if on_progress is not None:
+        on_progress(len(makers), len(makers) + 1, "what each gets wrong")
     observed = _observe(trace, window, table, seed)
     judged = _judge(candidates, observed, table, window)
     passing = [one for one in judged if not one.score.rejected]
@@ -156,7 +158,6 @@ def fit_acceptance(
         several = [one for one in judged if one.candidate.kind == law]
         chosen = min(several, key=lambda one: (one.score.rejected, one.score.bits_behind))
     passes = not chosen.score.rejected
-    on_progress(len(makers) + 1, len(makers) + 1, "done")
     return AcceptanceFit(
         window=window,
         requests=table.requests,

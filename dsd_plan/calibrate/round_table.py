@@ -49,10 +49,11 @@ class RoundTable:
         return np.cumsum(counts[:, ::-1], axis=1)[:, ::-1][:, 1 : window + 1].copy()
 
     def whole(self, window: int) -> RoundTable:
-        """The same rounds as if no more than `window` had been proposed; those that proposed less are left out."""
+        """The same rounds as if no more than `window` had been proposed; those that proposed less are left out.
+
+        All of them: to keep those that missed early would favour misses.
+        """
         keep = self.proposed >= window
-        # A round cut short by the first miss tells the same of every larger window.
-        keep |= self.accepted < self.proposed
         _, request = np.unique(self.request[keep], return_inverse=True)
         proposed = np.full(int(keep.sum()), window, dtype=np.int64)
         return RoundTable(request.astype(np.int64), proposed, np.minimum(self.accepted[keep], window))
@@ -61,9 +62,7 @@ class RoundTable:
 def rounds_of(trace: TokenTrace | RoundTrace, window: int) -> RoundTable:
     """Rounds of a trace; a token trace is played at `window`, each request from its first token."""
     if isinstance(trace, RoundTrace):
-        _, first = np.unique(trace.request_id, return_index=True)
         order = np.argsort(trace.request_id, kind="stable")
-        del first
         _, request = np.unique(trace.request_id[order], return_inverse=True)
         proposed = np.minimum(trace.proposed[order], window)
         keep = proposed > 0

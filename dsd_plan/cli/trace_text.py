@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from dsd_plan.domain.acceptance import AcceptanceCounts, RoundTrace, TokenTrace
 
 WINDOWS = (1, 2, 3, 4, 6, 8, 12)
+DESCRIBED_WINDOW = 8
+"""Window at which a trace's rounds are described."""
+BAR = 30
+"""Cells of a full bar."""
 
 
 def describe_acceptance(trace: TokenTrace | RoundTrace | AcceptanceCounts) -> dict[str, Any]:
@@ -22,13 +26,24 @@ def describe_acceptance(trace: TokenTrace | RoundTrace | AcceptanceCounts) -> di
 
     told = acceptance_summary(trace)
     windows = [window for window in WINDOWS if window <= len(told["survival"])]
+    rounds = {} if isinstance(trace, AcceptanceCounts) else describe_rounds(trace, len(told["survival"]))
     return {
         **told,
+        **rounds,
         "accepted_share": accepted_share(trace),
         "accepted_share_by_task": {} if isinstance(trace, AcceptanceCounts) else by_task(trace, told["tasks"] or ()),
         "all_kept": {str(window): float(accepted_pmf(trace, window)[-1]) for window in windows},
         "tokens_per_round": {str(window): tokens_per_round(trace, window) for window in windows},
     }
+
+
+def describe_rounds(trace: TokenTrace | RoundTrace, largest: int) -> dict[str, Any]:
+    """What rounds of one window, as large as the trace tells and no larger than 8, say of one another."""
+    from dataclasses import asdict
+
+    from dsd_plan.calibrate.dependence import dependence
+
+    return {"dependence": asdict(dependence(trace, min(largest, DESCRIBED_WINDOW)))}
 
 
 def by_task(trace: TokenTrace | RoundTrace, tasks: Iterable[str]) -> dict[str, float | None]:
@@ -70,6 +85,53 @@ def show_acceptance(file: str, told: dict[str, Any]) -> None:
                 ("  tokens a round", *(number(value) for value in told["tokens_per_round"].values())),
             ],
         )
+    if "dependence" in told:
+        show_rounds(told["dependence"])
+
+
+def show_rounds(told: dict[str, Any]) -> None:
+    """Print what `describe_rounds` says."""
+    window = told["window"]
+    show_table(
+        ("  position", "kept", "95 % interval", "over requests", "tried"),
+        [
+            (
+                f"  {one['position']}",
+                share(one["kept"] / one["tried"]),
+                " – ".join(share(end) for end in one["wilson"]),
+                "not known" if one["over_requests"] is None else " – ".join(share(e) for e in one["over_requests"]),
+                f"{one['tried']:,}",
+            )
+            for one in told["positions"]
+        ],
+        title="  does acceptance fall with position? kept, where all before it were",
+    )
+    counts = told["histogram"]
+    show_table(
+        ("  accepted", "", "rounds"),
+        [(f"  {kept}", bar(count / max(1, *counts)), f"{count:,}") for kept, count in enumerate(counts)],
+        title=f"  what do rounds of window {window} keep?",
+        text_columns=2,
+    )
+    if told["full_after_full"] is not None and told["full_after_short"] is not None:
+        say(
+            f"  is it bursty? all kept after all kept: {share(told['full_after_full'])}; "
+            f"after {min(2, window - 1)} or fewer: {share(told['full_after_short'])}"
+        )
+    say(f"  correlation of accepted with the next round's: {told['autocorrelation'][0]:.2f}")
+    if told["intra_class"] is not None:
+        say(f"  do requests differ? {share(max(0.0, told['intra_class']))} of the variance lies between them")
+    for group in told["groups"]:
+        say(
+            f"    {group['name']}: {number(group['tokens_per_round'])} tokens a round "
+            f"({number(group['low'])} – {number(group['high'])})"
+        )
+
+
+def bar(part: float) -> str:
+    """A bar of up to BAR cells, in eighths."""
+    eighths = round(8 * BAR * part)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def how_much(told: dict[str, Any]) -> str:

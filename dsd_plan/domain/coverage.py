@@ -223,7 +223,8 @@ def _lengths(workload: Workload) -> tuple[tuple[int, int], tuple[int, int]]:
 def _pair(scenario: Scenario, workload: Workload, pair: Pair) -> PairCoverage:
     acceptance = for_task(pair.acceptance, workload.task)
     if isinstance(acceptance, AcceptanceLaw):
-        source = "declared law"
+        past = acceptance.measured_window
+        source = "declared law" if past is None else f"fitted law, extrapolated past window {past}"
     else:
         source = (
             f"{acceptance_form(acceptance)} recorded with {acceptance.metadata.draft} for {acceptance.metadata.target}"

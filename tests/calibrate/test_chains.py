@@ -1,0 +1,137 @@
+"""What laws say of rounds, against closed forms and enumeration."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from scipy.special import beta as beta_function
+
+from dsd_plan.calibrate.baum_welch import fit_hidden
+from dsd_plan.calibrate.chains import Chain, alone, beta_chain, independent_chain
+from dsd_plan.calibrate.counts_fit import assume_independent, extrapolated, fit_counts
+from dsd_plan.calibrate.intervals import intra_class, ratio_interval, resamples, wilson
+from dsd_plan.calibrate.round_table import rounds_of
+from dsd_plan.domain.acceptance import AcceptanceCounts
+from tests.calibrate.laws import METADATA, chain, rounds
+
+FEW = Chain(
+    np.array([[0.5, 0.2], [0.9, 0.8]]),
+    np.array([[0.7, 0.3], [0.4, 0.6]]),
+    np.array([1.0, 0.0]),
+)
+
+
+def test_tokens_a_round_of_one_rate() -> None:
+    rate, window = 0.8, 5
+    found = independent_chain(rate, window)
+    assert found.tokens_per_round(window) == pytest.approx((1 - rate ** (window + 1)) / (1 - rate))
+
+
+def test_requests_of_like_length_are_averaged_by_their_rounds() -> None:
+    found = beta_chain(5.0, 2.0, 1)
+    rates = (np.arange(200_000) + 0.5) / 200_000
+    density = rates**4 * (1 - rates) / beta_function(5, 2) / rates.size
+    assert found.tokens_per_round(1) == pytest.approx(1 / (density / (1 + rates)).sum(), rel=1e-3)
+
+
+def test_states_take_the_share_that_balances() -> None:
+    assert FEW.shares(2) == pytest.approx([4 / 7, 3 / 7])
+    assert FEW.tokens_per_round(2) == pytest.approx(4 / 7 * 1.7 + 3 / 7 * 2.7)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 4])
+def test_rounds_of_a_request_are_enumerated(tokens: int) -> None:
+    pmfs = FEW.pmfs(2)
+    mean = square = 0.0
+    for states in product(range(2), repeat=tokens):
+        path = FEW.start[states[0]] * np.prod([FEW.transition[a, b] for a, b in pairwise(states)])
+        for kept in product(range(3), repeat=tokens):
+            weight = path * np.prod([pmfs[z, j] for z, j in zip(states, kept, strict=True)])
+            needed = int(np.argmax(np.cumsum(np.array(kept) + 1) >= tokens)) + 1
+            mean += weight * needed
+            square += weight * needed**2
+    assert FEW.rounds_moments(2, tokens) == pytest.approx((mean, square - mean**2), abs=1e-12)
+
+
+def test_likelihood_of_states_is_the_sum_over_paths() -> None:
+    table = rounds_of(rounds(FEW.survival, chain(1, 5, 0.7, 1), 2), 2)
+    hidden = fit_hidden(table, np.ones((1, 1)), 2, 2)
+    fitted = Chain(np.cumprod(hidden.keep[0], axis=1), hidden.transition[0], hidden.start[0])
+    pmfs = fitted.pmfs(2)
+    total = sum(
+        fitted.start[states[0]]
+        * np.prod([fitted.transition[a, b] for a, b in pairwise(states)])
+        * np.prod([pmfs[z, j] for z, j in zip(states, table.accepted, strict=True)])
+        for states in product(range(2), repeat=5)
+    )
+    assert hidden.log_likelihood[0, 0] == pytest.approx(np.log(total))
+
+
+def test_wilson_of_known_shares() -> None:
+    # The roots of (p − x)² = z² x (1 − x) / n.
+    kept, tried, z = 7, 20, 1.959963984540054
+    a, b, c = 1 + z * z / tried, -(2 * kept / tried + z * z / tried), (kept / tried) ** 2
+    assert wilson(kept, tried) == pytest.approx(sorted(np.roots([a, b, c]).real))
+    assert wilson(0, 10)[0] == 0.0
+    assert wilson(10, 10)[1] == pytest.approx(1.0)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_the_bootstrap_over_requests_covers() -> None:
+    covered, narrow = 0, 0
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        rates = rng.beta(4.0, 4.0, size=40)
+        kept = rng.binomial(50, rates).astype(float)
+        low, high = ratio_interval(kept, np.full(40, 50.0), resamples(40, 200, seed))
+        covered += bool(low <= 0.5 <= high)
+        naive = wilson(kept.sum(), 2000)
+        narrow += naive[0] <= 0.5 <= naive[1]
+    assert covered >= 104  # 95 % nominal, less what a percentile interval of 40 requests lacks
+    assert narrow < 80  # tokens are not independent within a request
+
+
+def test_variance_between_groups() -> None:
+    group = np.repeat(np.arange(3), 2)
+    assert intra_class(np.array([1.0, 1.0, 2.0, 2.0, 3.0, 3.0]), group) == pytest.approx(1.0)
+    assert intra_class(np.array([1.0, 2.0]), np.array([0, 0])) is None
+
+
+def test_counters_of_one_rate_and_of_falling_positions() -> None:
+    even = AcceptanceCounts(metadata=METADATA, reached=(1000, 1000, 1000), kept=(700, 490, 343))
+    law = fit_counts(even)
+    assert (law.kind, law.evidence.requests) == ("independent", 0)
+    assert law.per_token == pytest.approx(0.7)
+    falling = AcceptanceCounts(metadata=METADATA, reached=(1000, 1000, 1000), kept=(800, 500, 150))
+    assert fit_counts(falling).kind == "positional"
+    assert fit_counts(falling).survival == pytest.approx((0.8, 0.5, 0.15))
+    with pytest.raises(ValueError, match="tell no requests"):
+        fit_counts(falling, "markov")
+
+
+def test_totals_become_one_rate_only_when_told() -> None:
+    accepted = round(1000 * (0.6 + 0.36 + 0.216))
+    totals = AcceptanceCounts(metadata=METADATA, rounds=1000, proposed=3000, accepted=accepted)
+    with pytest.raises(ValueError, match="--assume-independent"):
+        fit_counts(totals)
+    law = assume_independent(totals)
+    assert law.per_token == pytest.approx(0.6)
+    assert law.largest_window == 3
+    assert law.assumption is not None
+    with pytest.raises(ValueError, match="tell no window"):
+        assume_independent(AcceptanceCounts(metadata=METADATA, tokens_per_round=2.5))
+
+
+def test_windows_past_those_measured() -> None:
+    even = AcceptanceCounts(metadata=METADATA, reached=(1000, 1000), kept=(700, 490))
+    wider = extrapolated(fit_counts(even), 4)
+    assert (wider.measured_window, wider.largest_window) == (2, 4)
+    assert wider.survival == pytest.approx((0.7, 0.49, 0.343, 0.2401))
+    with pytest.raises(ValueError, match="says nothing past window 2"):
+        extrapolated(fit_counts(even, "positional"), 4)
+
+
+def test_rounds_that_never_depend_have_no_state() -> None:
+    assert alone(np.array([0.5, 0.25])).accepted_pmf(2) == pytest.approx([0.5, 0.25, 0.25])
