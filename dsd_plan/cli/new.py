@@ -103,7 +103,7 @@ def run(
     from dsd_plan.files.present_system import check_free
 
     check_free(path)
-    told = told_of(rtt_ms, price_per_hour, edge_device, edge_devices, replicas, max_batch, draft, acceptance)
+    told = told_of(rtt_ms, price_per_hour, edge_device, edge_devices, replicas, max_batch, model, draft, acceptance)
     if from_logs:
         of_logs(path, [*from_logs, *(more or [])], kind, model, rate_per_s, seed, told, as_json)
     elif from_prometheus:

@@ -37,6 +37,7 @@ def told_of(
     edge_devices: int | None,
     replicas: int | None,
     max_batch: int | None,
+    model: str | None,
     draft: str | None,
     acceptance: str | None,
 ) -> Told:
@@ -54,6 +55,7 @@ def told_of(
         edge_devices=edge_devices,
         replicas=replicas,
         max_batch=max_batch,
+        model=model,
         draft=draft,
         acceptance=None if acceptance is None else acceptance_of(acceptance),
     )

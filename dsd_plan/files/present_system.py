@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 TYPE_THIS = "# TYPE THIS"
 WORKLOAD, PRESENT, EDGE = "chat", "present", "edge-box"
 SMALLEST_CAP = 64
+LONGEST_NAME = 500
 PLACEHOLDER_RTT_MS, PLACEHOLDER_PRICE = 20.0, 1.0
 PLACEHOLDER_EDGE = {"step_ms": 7.0, "per_token_ms": 0.1, "per_prompt_token_ms": 0.25}
 """A 1B draft at about 200 GB/s."""
@@ -47,6 +48,7 @@ class Told:
     edge_devices: int | None = None
     replicas: int | None = None
     max_batch: int | None = None
+    model: str | None = None
     draft: str | None = None
     acceptance: float | Path | None = None
 
@@ -90,9 +92,12 @@ def write_present_system(folder: Path, seen: PresentSystem, requests: pl.LazyFra
     try:
         part.mkdir(parents=True)
         try:
-            lines = _fill(part, target.name or "present", seen, requests, told)
+            lines = _fill(part, printable(target.name) or "present", seen, requests, told)
             # What is handed over loads, or is not handed over.
-            load_scenario(part / "scenario.toml")
+            try:
+                load_scenario(part / "scenario.toml")
+            except InputError as failure:
+                raise InputError(str(folder), failure.problems) from None
             os.replace(part, target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -115,7 +120,7 @@ def left_to_type(path: str | Path) -> tuple[str, ...]:
 
 def _fill(folder: Path, name: str, seen: PresentSystem, requests: pl.LazyFrame | None, told: Told) -> tuple[Line, ...]:
     law = first_law(seen, told.replicas)
-    target = seen.model or "target"
+    target = printable(seen.model or "") or "target"
     draft = told.edge_profile.model if told.edge_profile is not None else told.draft or "draft"
     if draft == target:
         raise InputError(f"model {target}", "is the draft and the target; say --draft with another name")
@@ -163,9 +168,9 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
-def remark(text: str) -> str:
-    """Text that may stand in a comment: one line without control characters."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+def printable(text: str) -> str:
+    """Text that may stand in a comment or as a name: one line without control characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:LONGEST_NAME].strip()
 
 
 def number(value: float) -> str:
@@ -195,8 +200,8 @@ class _Scenario:
         """Keep a value for the table; gives its comment."""
         self.lines.append(Line(what, value, origin, source))
         if origin == "to type":
-            return f"{TYPE_THIS}: {remark(source)}"
-        return f"# {origin}: {remark(source)}"
+            return f"{TYPE_THIS}: {printable(source)}"
+        return f"# {origin}: {printable(source)}"
 
     def text(self) -> str:
         """The whole file."""
@@ -205,10 +210,10 @@ class _Scenario:
 
     def head(self) -> str:
         said = [
-            f"# The system in service, from {remark(self.seen.source)}.",
+            f"# The system in service, from {printable(self.seen.source)}.",
             "# measured: what the source tells. guessed: what it does not; say the option, or edit the line.",
             "# present.json holds the latencies of today, and plan.json the way it is served today.",
-            *(f"# {remark(text)}" for text in self.seen.notes),
+            *(f"# {printable(text)}" for text in self.seen.notes),
         ]
         return "\n".join([*said, "schema = 1", f"name = {quoted(self.name)}"])
 
@@ -231,11 +236,12 @@ class _Scenario:
             tag = self.note("draft", self.draft, "told", "--draft")
         else:
             tag = self.note("draft", self.draft, "guessed", "a name to fill, say --draft")
-        name_tag = (
-            self.note("target", self.target, "measured", self.seen.source)
-            if self.seen.model
-            else self.note("target", self.target, "guessed", "the source names no model, say --model")
-        )
+        if self.told.model is not None:
+            name_tag = self.note("target", self.target, "told", "--model")
+        elif self.seen.model:
+            name_tag = self.note("target", self.target, "measured", self.seen.source)
+        else:
+            name_tag = self.note("target", self.target, "guessed", "the source names no model, say --model")
         return (
             "# Sizes in memory are left out, so that nothing is checked against them: weights_gib, kv_mib_per_token.\n"
             f"[[models]]\nname = {quoted(self.target)}  {name_tag}\n[[models]]\nname = {quoted(self.draft)}  {tag}"
@@ -268,7 +274,11 @@ class _Scenario:
         )
         from_prefill = "the quickest tenth of the TTFT" if law.from_ttft else "a 150th of a step, no TTFT was told"
         better = "better: dsd-plan profile endpoint"
-        step, token, prompt = (f"{value:.4g}" for value in (law.step_ms, law.per_token_ms, law.per_prompt_token_ms))
+        # Poisson requests tell no cached prefixes: their share is taken off the time of every prompt token.
+        computed = 1.0 if self.has_trace else 1.0 - (seen.cached_share or 0.0)
+        step, token, prompt = (
+            f"{value:.4g}" for value in (law.step_ms, law.per_token_ms, law.per_prompt_token_ms * computed)
+        )
         tags = (
             self.note("step_ms", step, "guessed", f"from {from_step}; {better}"),
             self.note("per_token_ms", token, "guessed", f"0.6 % of a step; {better}"),
@@ -358,7 +368,7 @@ class _Scenario:
         else:
             fixed = max(1, round(seen.prompt_tokens)), max(1, round(seen.output_tokens))
             value = f"{{ rate_per_s = {rate}, prompt_tokens = {fixed[0]}, output_tokens = {fixed[1]} }}"
-        told = [f"requests = {value}  # measured: {remark(seen.source)}", f"# measured: {means}"]
+        told = [f"requests = {value}  # measured: {printable(seen.source)}", f"# measured: {means}"]
         if seen.cached_share is not None:
             self.note("prefix hits", f"{seen.cached_share:.1%}", "measured", seen.source)
             how = "in the trace" if self.has_trace else "in per_prompt_token_ms, as Poisson requests tell none"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from dsd_plan.domain.performance import Quantiles
 from dsd_plan.domain.present_system import PresentSystem
 from dsd_plan.errors import Problem, TraceError
+from dsd_plan.files.columns import REQUESTS
 from dsd_plan.files.trace_import import ImportOptions, Kind, import_trace
-from dsd_plan.files.trace_import.kinds import kind_named
-from dsd_plan.files.trace_import.requests import guarded, imported_requests
+from dsd_plan.files.trace_import.requests import REQUIRED, guarded, imported_requests, scan
 from dsd_plan.files.trace_import.source import documents, refuse, tables_with
 
 if TYPE_CHECKING:
@@ -61,11 +61,12 @@ def read_serving_logs(
     names = ", ".join(path.name for path in paths)
     first = paths[0]
     if kind is None and first.suffix.lower() in TABLES:
-        kind = kind_named("requests-table")
+        _alone(paths, "of a table")
+        return _table(first, names, model)
     if kind is not None:
         _alone(paths, f"of kind {kind.name}")
         imported = import_trace(first, kind, options or ImportOptions())
-        return _of_frame(imported.trace, names, imported.notes, _latencies_of_table(first), model)
+        return _of_frame(imported.trace, names, imported.notes, {}, model)
     if first.suffix.lower() == ".json":
         found = [value for _, value in documents(first)]
         if isinstance(found[0], dict) and all(isinstance(found[0].get(key), list) for key in BENCH_KEYS):
@@ -143,33 +144,28 @@ def _prefill(ttft_ms: Array, step_ms: Array, prompt: Array, cached: Array) -> Ar
     return left
 
 
-def _latencies_of_table(path: Path) -> dict[str, Array]:
-    """Columns of latency that stand beside ours in a table of requests."""
+def _table(path: Path, names: str, model: str | None) -> ServingLogs:
+    """A table of requests in our columns, with latencies beside them where they are told."""
     import polars as pl
 
-    readers: dict[str, Any] = {
-        ".csv": pl.scan_csv,
-        ".parquet": pl.scan_parquet,
-        ".jsonl": pl.scan_ndjson,
-        ".ndjson": pl.scan_ndjson,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None or not path.is_file():
-        return {}
-    frame: Any = reader(path)
-    names = guarded(path, lambda: frame.collect_schema().names())
-    wanted = [name for name in ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms") if name in names]
-    if not wanted:
-        return {}
-    more = [name for name in ("prompt_tokens", "cached_prefix_tokens") if name in names]
-    columns = [pl.col(name).cast(pl.Float64, strict=False) for name in (*wanted, *more)]
-    table = guarded(path, lambda: frame.select(columns).collect())
-    found = {name.removesuffix("_ms"): table[name].to_numpy().astype(np.float64) for name in wanted}
-    if {"ttft", "tpot"} <= found.keys() and "prompt_tokens" in more:
-        prompt = table["prompt_tokens"].to_numpy()
-        cached = table["cached_prefix_tokens"].to_numpy() if "cached_prefix_tokens" in more else np.zeros(prompt.size)
-        found["prefill"] = _prefill(found["ttft"], found["tpot"], prompt, cached)
-    return found
+    frame = scan(path, REQUIRED, "requests-table")
+    columns = frame.collect_schema().names()
+    told = [name for name in ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms") if name in columns]
+    ours = [column.name for column in REQUESTS if column.name in columns]
+    passed = [name for name in columns if name not in (*told, *ours)]
+    notes = [f"columns that are not read: {', '.join(passed)}"] if passed else []
+    latencies: dict[str, Array] = {}
+    if told:
+        wanted = [*told, "prompt_tokens", *(name for name in ("cached_prefix_tokens",) if name in columns)]
+        casts = [pl.col(name).cast(pl.Float64, strict=False).fill_null(float("nan")) for name in wanted]
+        table = guarded(path, lambda: frame.filter(pl.col("output_tokens") > 0).select(casts).collect())
+        latencies = {name.removesuffix("_ms"): table[name].to_numpy() for name in told}
+        if {"ttft", "tpot"} <= latencies.keys():
+            prompt = table["prompt_tokens"].to_numpy()
+            cached = table[wanted[-1]].to_numpy() if wanted[-1] == "cached_prefix_tokens" else np.zeros(prompt.size)
+            latencies["prefill"] = _prefill(latencies["ttft"], latencies["tpot"], prompt, cached)
+    imported = imported_requests(path, frame.select(ours), notes)
+    return _of_frame(imported.trace, names, imported.notes, latencies, model)
 
 
 def _bench(path: Path, body: dict[str, Any], model: str | None) -> ServingLogs:
