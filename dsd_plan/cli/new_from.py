@@ -100,7 +100,8 @@ def write_and_show(path: Path, seen: PresentSystem, requests: pl.LazyFrame | Non
 
     made = write_present_system(path, seen, requests, told)
     for note in seen.notes:
-        warn(note)
+        if not note.startswith("measured: "):
+            warn(note)
     if as_json:
         values = [
             {"name": line.what, "value": line.value, "origin": line.origin, "source": line.source}

@@ -148,7 +148,11 @@ def _table(path: Path, names: str, model: str | None) -> ServingLogs:
     """A table of requests in our columns, with latencies beside them where they are told."""
     import polars as pl
 
-    frame = scan(path, REQUIRED, "requests-table")
+    try:
+        frame = scan(path, REQUIRED, "requests-table")
+    except TraceError as failure:
+        found = failure.problems[0].text.partition("; is --from")[0]
+        raise TraceError(str(path), f"{found}; --kind KIND reads other tables (dsd-plan trace import --list)") from None
     columns = frame.collect_schema().names()
     told = [name for name in ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms") if name in columns]
     ours = [column.name for column in REQUESTS if column.name in columns]

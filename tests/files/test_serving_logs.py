@@ -146,7 +146,7 @@ def test_a_kind_of_trace_import(tmp_path: Path) -> None:
     [
         ("x.jsonl", '{"a": 1}\n', "holds no requests: expected JSON of vllm bench serve"),
         ("x.json", "[]", "holds no requests"),
-        ("x.csv", "a,b\n1,2\n", "arrival_s"),
+        ("x.csv", "a,b\n1,2\n", r"has no column arrival_s.*--kind KIND"),
         ("x.jsonl", '{"created": 5, "usage": {"prompt_tokens": 1, "completion_tokens": 1}}\n', "two different times"),
     ],
 )
