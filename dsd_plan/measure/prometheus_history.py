@@ -72,12 +72,7 @@ class History:
 def read_history(server: Prometheus, asked: Asked) -> History:
     """Read one model's history. Raises MeasurementError, or InputError naming the models where one must be chosen."""
     names = _names(server)
-    engine = next((name for name in ENGINES if any(metric.startswith(f"{name}:") for metric in names)), None)
-    if engine is None:
-        raise MeasurementError(
-            "Prometheus: it holds no metrics of vLLM, SGLang or llama-server (vllm:…, sglang:…, llamacpp:…); is it the "
-            "Prometheus that scrapes them?"
-        )
+    engine = _engine_asked(server, names, asked)
     label, model, instances = _chosen(server, engine, asked)
     selector = "" if label is None or model is None else f"{{{label}={_quoted(model)}}}"
     window = f"{asked.step_s:g}s"
@@ -135,11 +130,37 @@ def _names(server: Prometheus) -> set[str]:
     return {name for name in data if isinstance(name, str)} if isinstance(data, list) else set()
 
 
-def _chosen(server: Prometheus, engine: str, asked: Asked) -> tuple[str | None, str | None, int]:
-    """The label that tells models apart, the model, and on how many instances it runs."""
+def _engine_asked(server: Prometheus, names: set[str], asked: Asked) -> str:
+    """The engine that is there, or of several the one that serves the model asked for."""
+    there = [name for name in ENGINES if any(metric.startswith(f"{name}:") for metric in names)]
+    if not there:
+        raise MeasurementError(
+            "Prometheus: it holds no metrics of vLLM, SGLang or llama-server (vllm:…, sglang:…, llamacpp:…); is it the "
+            "Prometheus that scrapes them?"
+        )
+    if len(there) == 1:
+        return there[0]
+    serving = {
+        name: {str(entry.get("model_name", entry.get("instance"))) for entry in _labels(server, name, asked)}
+        for name in there
+    }
+    fitting = [name for name in there if asked.model in serving[name]]
+    if len(fitting) == 1:
+        return fitting[0]
+    told = "; ".join(f"{_engine(name)}: {', '.join(sorted(models)) or 'none now'}" for name, models in serving.items())
+    raise InputError("Prometheus", f"holds several engines ({told}); say --model with one that a single engine serves")
+
+
+def _labels(server: Prometheus, engine: str, asked: Asked) -> list[dict[str, str]]:
+    """Label sets of the counter that every server of an engine has."""
     window = {"start": f"{asked.end_s - asked.last_s:.3f}", "end": f"{asked.end_s:.3f}"}
     data = server.ask("series", {"match[]": ANCHORS[engine][0], **window})
-    labels = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+
+
+def _chosen(server: Prometheus, engine: str, asked: Asked) -> tuple[str | None, str | None, int]:
+    """The label that tells models apart, the model, and on how many instances it runs."""
+    labels = _labels(server, engine, asked)
     if not labels:
         raise MeasurementError(
             f"Prometheus: it knows {ANCHORS[engine][0]}, but has no samples of it in the last "

@@ -129,6 +129,13 @@ def test_several_models_are_listed() -> None:
         seen(fake, Asked(last_s=7200.0, model="other"))
 
 
+def test_of_several_engines_the_model_tells_which() -> None:
+    fake = vllm()
+    fake.grown["llamacpp:tokens_predicted_total"] = plain(1.0, 1.0)
+    with pytest.raises(InputError, match=r"several engines \(vLLM: org/chat-8b; llama-server: org/chat-8b\)"):
+        seen(fake)
+
+
 def test_a_model_cannot_leave_its_quotes() -> None:
     fake = vllm()
     fake.anchors = [{"model_name": 'a"b\\c'}]
