@@ -85,7 +85,7 @@ def measure(output: Path, quick: bool, seed: int, on_progress: OnProgress) -> No
 def record(output: Path, quick: bool, seed: int, on_progress: OnProgress) -> None:
     """A token-level acceptance trace of the bundled pair, into the example's folder."""
     from dsd_plan.files import write_acceptance
-    from dsd_plan.measure.record import bundled_pair, record_acceptance
+    from dsd_plan.measure.acceptance.record import bundled_pair, record_acceptance
 
     trace = record_acceptance(bundled_pair(), requests=64 if quick else 192, seed=seed, on_progress=on_progress)
     write_acceptance(output / TRACE, trace)

@@ -166,8 +166,8 @@ def of_prometheus(
 
     from dsd_plan.cli.new_from import seconds_of, write_and_show
     from dsd_plan.cli.profile_endpoint import key_of
-    from dsd_plan.measure.prometheus_history import present_system, read_history
-    from dsd_plan.measure.prometheus_server import Asked, Prometheus
+    from dsd_plan.measure.prometheus.history import present_system, read_history
+    from dsd_plan.measure.prometheus.server import Asked, Prometheus
 
     step_s = seconds_of("--step", step)
     asked = Asked(

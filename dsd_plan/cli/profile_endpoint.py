@@ -15,7 +15,7 @@ from dsd_plan.cli.terminal import progress, say_json, warn
 from dsd_plan.errors import InputError, MeasurementError
 
 if TYPE_CHECKING:
-    from dsd_plan.measure.endpoint_plan import EndpointRun
+    from dsd_plan.measure.endpoint.plan import EndpointRun
 
 
 class ApiName(StrEnum):
@@ -85,8 +85,8 @@ def run(
     """
     from dsd_plan.cli.profile_text import describe_profile, show_profile
     from dsd_plan.files import write_profile
-    from dsd_plan.measure.endpoint import profile_endpoint
-    from dsd_plan.measure.endpoint_plan import EndpointSettings
+    from dsd_plan.measure.endpoint.plan import EndpointSettings
+    from dsd_plan.measure.endpoint.run_all import profile_endpoint
 
     settings = EndpointSettings(
         contexts=whole_numbers("--contexts", contexts),
@@ -149,7 +149,7 @@ class Partial:
         """The run to go on with, now that the model's name is known. Raises InputError where it is unclear."""
         from dsd_plan.files.documents import document_of
         from dsd_plan.files.reading import read_file
-        from dsd_plan.measure.endpoint_plan import EndpointRun, file_name
+        from dsd_plan.measure.endpoint.plan import EndpointRun, file_name
 
         self.path = self._folder / f"{self._save_as or file_name(model)}.partial.json"
         if not self._resume:
@@ -166,7 +166,7 @@ class Partial:
 
         from dsd_plan.files.documents import dumped
         from dsd_plan.files.writing import write_whole
-        from dsd_plan.measure.endpoint_plan import EndpointRun
+        from dsd_plan.measure.endpoint.plan import EndpointRun
 
         body = json.dumps(dumped(measured, EndpointRun, "endpointrun"), separators=(",", ":"))
         write_whole(self.path, body.encode("utf-8"))

@@ -79,7 +79,7 @@ def run(
 def fitted(found: ImportedProfile, seed: int) -> LatencyProfile:
     """The profile of imported points, with the law fitted to them. Raises MeasurementError for too few."""
     from dsd_plan.domain.profile import LatencyProfile
-    from dsd_plan.measure.fit import fit_step_law
+    from dsd_plan.measure.steps.fit import fit_step_law
 
     return LatencyProfile(
         device=found.device,

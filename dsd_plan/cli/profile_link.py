@@ -79,8 +79,8 @@ def run(
 
 def answer(host: str, port: int | None, *, once: bool) -> None:
     """Listen until Ctrl-C, or until the first client is done."""
-    from dsd_plan.measure.link_listener import LinkListener
-    from dsd_plan.measure.link_protocol import DEFAULT_PORT
+    from dsd_plan.measure.link.listener import LinkListener
+    from dsd_plan.measure.link.protocol import DEFAULT_PORT
 
     with LinkListener(host, DEFAULT_PORT if port is None else port, say) as listener:
         say(f"listening at {host}, tcp and udp port {listener.port}; whoever reaches it may measure; Ctrl-C ends")
@@ -92,7 +92,7 @@ def answer(host: str, port: int | None, *, once: bool) -> None:
 
 def host_and_port(where: str, port: int | None) -> tuple[str, int]:
     """The two parts of HOST, HOST:PORT or [IPV6]:PORT; a bare IPv6 address has no port. Raises a usage error."""
-    from dsd_plan.measure.link_protocol import DEFAULT_PORT
+    from dsd_plan.measure.link.protocol import DEFAULT_PORT
 
     host, written = where, ""
     if where.startswith("["):
@@ -125,7 +125,7 @@ def measure_link(
     from dsd_plan.domain.link_profile import LinkProfile
     from dsd_plan.files import write_link, write_rtt_trace
     from dsd_plan.files.documents import dumped
-    from dsd_plan.measure.link import LARGE_BYTES, profile_link
+    from dsd_plan.measure.link.profile import LARGE_BYTES, profile_link
 
     if trace_out is not None and trace_out.suffix.lower() != ".parquet":
         raise typer.BadParameter(f"found {str(trace_out)!r}; traces are written as Parquet: let it end in .parquet")

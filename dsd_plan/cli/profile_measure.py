@@ -17,11 +17,11 @@ from dsd_plan.errors import InputError, MeasurementError
 
 if TYPE_CHECKING:
     from dsd_plan.domain.profile import LatencyProfile
-    from dsd_plan.measure.device import Settings
-    from dsd_plan.measure.grid import Grid
-    from dsd_plan.measure.partial import Partial
-    from dsd_plan.measure.power import PowerMeter
-    from dsd_plan.measure.runner import Runner
+    from dsd_plan.measure.power.find import PowerMeter
+    from dsd_plan.measure.steps.grid import Grid
+    from dsd_plan.measure.steps.partial import Partial
+    from dsd_plan.measure.steps.profile import Settings
+    from dsd_plan.measure.steps.runner import Runner
 
 Axes = dict[str, tuple[int, ...]]
 
@@ -90,7 +90,7 @@ def device_profiles(asked: Asked, on_progress: OnProgress) -> tuple[tuple[Path, 
 
 
 def _of_runners(asked: Asked, on_progress: OnProgress) -> tuple[Sequence[LatencyProfile], list[Path]]:
-    from dsd_plan.measure.device import profile_together
+    from dsd_plan.measure.steps.profile import profile_together
 
     profiles: list[LatencyProfile] = []
     groups = runners_of(asked)
@@ -130,12 +130,12 @@ def doubts(profile: LatencyProfile) -> Iterator[str]:
 def runners_of(asked: Asked) -> tuple[tuple[Runner, ...], ...]:
     """Models to measure, in groups: those of one group are measured in the same rounds."""
     if asked.backend == "numpy":
-        from dsd_plan.measure.record import bundled_pair
-        from dsd_plan.measure.runner import TransformerRunner
+        from dsd_plan.measure.acceptance.record import bundled_pair
+        from dsd_plan.measure.steps.runner import TransformerRunner
 
         pair = bundled_pair()
         return (TransformerRunner(pair.target, pair.target_name),), (TransformerRunner(pair.draft, pair.draft_name),)
-    from dsd_plan.measure.torch_backend import torch_runners
+    from dsd_plan.measure.torch_backend.runners import torch_runners
 
     layers = None if asked.layers is None else _two_depths(asked.layers)
     return (torch_runners(asked.model, asked.shape, asked.dtype, asked.on or "cpu", layers, asked.threads),)
@@ -143,8 +143,8 @@ def runners_of(asked: Asked) -> tuple[tuple[Runner, ...], ...]:
 
 def settings_of(asked: Asked, group: Sequence[Runner], meter: PowerMeter | None) -> Settings:
     """How a group is measured."""
-    from dsd_plan.measure.device import Settings
-    from dsd_plan.measure.energy import Declared
+    from dsd_plan.measure.steps.energy import Declared
+    from dsd_plan.measure.steps.profile import Settings
 
     return Settings(
         device=asked.device,
@@ -162,14 +162,14 @@ def settings_of(asked: Asked, group: Sequence[Runner], meter: PowerMeter | None)
 
 def grid_of(asked: Asked, max_context: int, *, accelerator: bool) -> Grid:
     """The level's grid for a model of this context, with the axes that were given."""
-    from dsd_plan.measure.grid import grid_for, with_axes
+    from dsd_plan.measure.steps.grid import grid_for, with_axes
 
     grid = grid_for("quick" if asked.grid == "quick" else "full", max_context, accelerator=accelerator)
     return with_axes(grid, **(asked.axes or {}))
 
 
 def _of_llama_cpp(asked: Asked, on_progress: OnProgress) -> LatencyProfile:
-    from dsd_plan.measure.llama_cpp import profile_llama_cpp
+    from dsd_plan.measure.llama_cpp.profile import profile_llama_cpp
 
     profile = profile_llama_cpp(
         asked.model or Path(),  # check_usage has seen that there is one
@@ -193,7 +193,7 @@ LLAMA_CPP_CONTEXT = 4096
 
 
 def _scaled(found: Sequence[LatencyProfile]) -> LatencyProfile:
-    from dsd_plan.measure.slicing import scaled_profile
+    from dsd_plan.measure.steps.slicing import scaled_profile
 
     shallow, deep, *whole = found
     return scaled_profile(shallow, deep, *whole)
@@ -205,7 +205,7 @@ def energy_meter(asked: Asked) -> Iterator[PowerMeter | None]:
     if asked.active_w is not None or asked.idle_w is not None or asked.power == "none":
         yield None
         return
-    from dsd_plan.measure.power import find_meter
+    from dsd_plan.measure.power.find import find_meter
 
     kinds = {"auto": "auto", "nvml": "nvml", "rapl": "rapl"}
     missing: list[str] = []
@@ -239,7 +239,7 @@ def _keeper(path: Path) -> Callable[[Partial], None]:
 def _unfinished(asked: Asked, partials: Sequence[Path]) -> dict[Path, Partial]:
     """What broke off, by file. Raises MeasurementError where --resume finds nothing."""
     from dsd_plan.files.reading import json_of, read_file
-    from dsd_plan.measure.partial import partial_of
+    from dsd_plan.measure.steps.partial import partial_of
 
     there = [path for path in partials if path.is_file()]
     if not asked.resume:

@@ -35,7 +35,7 @@ def run(
     """
     from dsd_plan.domain.profile_merge import disagreements, joined_points, joined_profile, too_far_apart
     from dsd_plan.files import load_profile, write_profile
-    from dsd_plan.measure.fit import fit_step_law
+    from dsd_plan.measure.steps.fit import fit_step_law
 
     loaded = [load_profile(path) for path in profiles]
     sources = refuse_unlike(profiles, loaded)

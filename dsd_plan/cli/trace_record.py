@@ -12,7 +12,7 @@ from dsd_plan.cli.options import AsJson, Seed
 from dsd_plan.cli.terminal import progress, say, say_json
 
 if TYPE_CHECKING:
-    from dsd_plan.measure.record import RecordedPair
+    from dsd_plan.measure.acceptance.record import RecordedPair
 
 
 class Proposal(StrEnum):
@@ -90,9 +90,9 @@ def run(
     from dsd_plan.cli.trace_text import describe_acceptance, show_acceptance
     from dsd_plan.files import write_acceptance
     from dsd_plan.files.writing import write_whole
-    from dsd_plan.measure.drafts import ready_bundled, ready_folders
-    from dsd_plan.measure.logs import completion_rows
-    from dsd_plan.measure.record import Asked, record
+    from dsd_plan.measure.acceptance.drafts import ready_bundled, ready_folders
+    from dsd_plan.measure.acceptance.logs import completion_rows
+    from dsd_plan.measure.acceptance.record import Asked, record
 
     if output.suffix.lower() != ".parquet":
         raise typer.BadParameter("a trace is Parquet: let the name after -o end in .parquet")

@@ -12,9 +12,9 @@ from dsd_plan.cli.terminal import progress, say, say_json, show_table, warn
 
 if TYPE_CHECKING:
     from dsd_plan.domain.performance import Interval
-    from dsd_plan.measure.logs import CompletionLog
-    from dsd_plan.measure.ranking import Costs, RankedDraft
-    from dsd_plan.measure.score import Scored
+    from dsd_plan.measure.acceptance.logs import CompletionLog
+    from dsd_plan.measure.acceptance.ranking import Costs, RankedDraft
+    from dsd_plan.measure.acceptance.score import Scored
 
 Logs = Annotated[Path, typer.Option("--logs", metavar="FILE", help="Completions of the target (JSONL).")]
 Drafts = Annotated[
@@ -65,10 +65,10 @@ def run(
 ) -> None:
     """One teacher-forced pass of each draft tells what the target would have accepted; the target does not run."""
     from dsd_plan.files import write_acceptance
-    from dsd_plan.measure.drafts import load_drafts, load_tokenizer
-    from dsd_plan.measure.logs import Said, read_completions
-    from dsd_plan.measure.ranking import ranked
-    from dsd_plan.measure.score import score_all
+    from dsd_plan.measure.acceptance.drafts import load_drafts, load_tokenizer
+    from dsd_plan.measure.acceptance.logs import Said, read_completions
+    from dsd_plan.measure.acceptance.ranking import ranked
+    from dsd_plan.measure.acceptance.score import score_all
 
     costs = costs_of(len(draft), draft_ms, verify_ms, target_ms, rtt_ms)
     files = files_of(output, len(draft))
@@ -105,7 +105,7 @@ def costs_of(
     drafts: int, draft_ms: list[float], verify_ms: float | None, target_ms: float | None, rtt_ms: float
 ) -> tuple[Costs, ...]:
     """Each draft's costs. Raises typer.BadParameter where only some are told."""
-    from dsd_plan.measure.ranking import DRAFT_SHARE, Costs
+    from dsd_plan.measure.acceptance.ranking import DRAFT_SHARE, Costs
 
     if not draft_ms and verify_ms is None and target_ms is None and rtt_ms == 0.0:
         return (Costs(draft=DRAFT_SHARE, verify=1.0, target=1.0, unit="target steps"),) * drafts

@@ -12,7 +12,7 @@ import pytest
 
 from dsd_plan.cli import main
 from dsd_plan.files import load_acceptance_counts, load_plan, load_scenario
-from dsd_plan.measure import prometheus_server
+from dsd_plan.measure.prometheus import server as prometheus_server
 from tests.measure.fake_prometheus import FakePrometheus, plain, split, vllm
 
 Captured = pytest.CaptureFixture[str]

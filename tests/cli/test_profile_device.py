@@ -11,7 +11,7 @@ import pytest
 from dsd_plan.cli import main, profile_measure
 from dsd_plan.cli.profile_measure import seconds_of
 from dsd_plan.files import load_profile
-from dsd_plan.measure import device as measuring
+from dsd_plan.measure.steps import profile as measuring
 from tests.measure.fake_device import FakeClock, FakeRunner
 
 Captured = pytest.CaptureFixture[str]
@@ -154,6 +154,6 @@ def test_energy_without_a_counter_is_refused(
     def nothing(kind: str, index: Any, *, on_absent: Any) -> None:
         on_absent("no counter")
 
-    monkeypatch.setattr("dsd_plan.measure.power.find_meter", nothing)
+    monkeypatch.setattr("dsd_plan.measure.power.find.find_meter", nothing)
     assert main(["profile", "device", "-o", str(tmp_path), *AXES, "--energy"]) == 1
     assert "--energy: nothing counts energy here: no counter" in capsys.readouterr().err

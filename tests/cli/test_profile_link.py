@@ -15,8 +15,8 @@ from dsd_plan.cli.link_text import link_text, link_warnings
 from dsd_plan.cli.profile_link import host_and_port
 from dsd_plan.domain.link_profile import JitterFit, RttMoment
 from dsd_plan.files import load_link, load_rtt_trace, write_link
-from dsd_plan.measure.link_listener import LinkListener
-from dsd_plan.measure.link_protocol import DEFAULT_PORT
+from dsd_plan.measure.link.listener import LinkListener
+from dsd_plan.measure.link.protocol import DEFAULT_PORT
 from tests.files.conftest import fill
 from tests.files.test_link import LINK, TAKES_IT
 

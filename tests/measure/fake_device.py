@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dsd_plan.domain.profile import StepLaw
-from dsd_plan.measure.grid import Grid, GridPoint
+from dsd_plan.measure.steps.grid import Grid, GridPoint
 
 LAW = StepLaw(step_ms=0.8, per_token_ms=0.05, per_prompt_token_ms=0.03, per_kv_token_us=0.4)
 GRID = Grid("test", (1, 2, 4), (1, 3), (16, 64), (1, 2), (16, 64))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.contention import Surroundings, crowded, drifted, refuse, starved, surroundings
 from dsd_plan.measure.machine import SystemClock, allowed_cores, busy_seconds
+from dsd_plan.measure.steps.contention import Surroundings, crowded, drifted, refuse, starved, surroundings
 from tests.measure.fake_device import FakeClock
 
 STAT = """cpu  100 20 30 400 50 6 7 8 0 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dsd_plan.measure.cost import Estimate, affordable, estimate
-from dsd_plan.measure.grid import QUICK_GRID, GridPoint
+from dsd_plan.measure.steps.cost import Estimate, affordable, estimate
+from dsd_plan.measure.steps.grid import QUICK_GRID, GridPoint
 from tests.measure.fake_device import GRID, FakeClock, FakeRunner, law_ms
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from dsd_plan.domain.profile_checks import profile_problems
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.device import Settings, profile_device, profile_together
-from dsd_plan.measure.grid import FULL_GRID, QUICK_GRID, Grid, GridPoint
-from dsd_plan.measure.held_out import held_out_points
-from dsd_plan.measure.runner import TransformerRunner
-from dsd_plan.measure.sampling import latency_stats
+from dsd_plan.measure.steps.grid import FULL_GRID, QUICK_GRID, Grid, GridPoint
+from dsd_plan.measure.steps.held_out import held_out_points
+from dsd_plan.measure.steps.profile import Settings, profile_device, profile_together
+from dsd_plan.measure.steps.runner import TransformerRunner
+from dsd_plan.measure.steps.sampling import latency_stats
 from dsd_plan.pair.bundled import load_draft
 from tests.measure.fake_device import GRID, LAW, FakeClock, FakeRunner, law_ms
 

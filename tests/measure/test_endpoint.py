@@ -9,9 +9,9 @@ import pytest
 
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.profile_checks import profile_problems
-from dsd_plan.measure.endpoint import profile_endpoint
-from dsd_plan.measure.endpoint_plan import EndpointSettings
-from dsd_plan.measure.endpoint_profile import EndpointProfile
+from dsd_plan.measure.endpoint.plan import EndpointSettings
+from dsd_plan.measure.endpoint.profile import EndpointProfile
+from dsd_plan.measure.endpoint.run_all import profile_endpoint
 from tests.measure.fake_device import FakeClock
 from tests.measure.scripted_server import LAW, PLAIN, Script, ScriptedServer, VirtualLoop
 

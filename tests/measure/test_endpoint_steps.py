@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsd_plan.measure.endpoint_plan import Answer, EndpointSettings, Trial, TrialResult, affordable, trials_of
-from dsd_plan.measure.endpoint_steps import decode_level, gaps_of, spread
-from dsd_plan.measure.endpoint_text import Prompts, word_count
+from dsd_plan.measure.endpoint.plan import Answer, EndpointSettings, Trial, TrialResult, affordable, trials_of
+from dsd_plan.measure.endpoint.steps import decode_level, gaps_of, spread
+from dsd_plan.measure.endpoint.text import Prompts, word_count
 
 
 def answer(sent_s: float, *arrivals_s: float, prompt: int = 10, tokens: int | None = None) -> Answer:

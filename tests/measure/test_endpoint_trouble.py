@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dsd_plan.errors import InputError, MeasurementError
-from dsd_plan.measure.endpoint import profile_endpoint
-from dsd_plan.measure.endpoint_client import server_root
-from dsd_plan.measure.endpoint_plan import EndpointRun
+from dsd_plan.measure.endpoint.client import server_root
+from dsd_plan.measure.endpoint.plan import EndpointRun
+from dsd_plan.measure.endpoint.run_all import profile_endpoint
 from tests.measure.fake_device import FakeClock
 from tests.measure.scripted_server import LAW, Script, ScriptedServer, VirtualLoop
 from tests.measure.test_endpoint import SMALL, assert_law, profiled

@@ -65,7 +65,7 @@ def test_interrupted_by_hand(
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dsd_plan.measure.endpoint_run.Session.visit_all", interrupted)
+    monkeypatch.setattr("dsd_plan.measure.endpoint.run.Session.visit_all", interrupted)
     with listening(ScriptedServer(Script(law=FAST))) as url:
         assert profile_of(url, tmp_path) == 130
     assert "repeat the command with --resume" in capsys.readouterr().err

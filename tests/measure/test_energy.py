@@ -7,9 +7,9 @@ from typing import Literal
 import pytest
 
 from dsd_plan.domain.profile_checks import profile_problems
-from dsd_plan.measure.device import Settings, profile_together
-from dsd_plan.measure.energy import Declared, some_of
-from dsd_plan.measure.grid import GridPoint
+from dsd_plan.measure.steps.energy import Declared, some_of
+from dsd_plan.measure.steps.grid import GridPoint
+from dsd_plan.measure.steps.profile import Settings, profile_together
 from tests.measure.fake_device import GRID, FakeClock, FakeRunner, law_ms
 
 IDLE_W, ACTIVE_W = 20.0, 120.0

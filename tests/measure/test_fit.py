@@ -7,9 +7,9 @@ import pytest
 
 from dsd_plan.domain.profile import ProfilePoint, StepLaw
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.fit import fit_step_law
-from dsd_plan.measure.grid import QUICK_GRID, GridPoint
-from dsd_plan.measure.sampling import latency_stats
+from dsd_plan.measure.steps.fit import fit_step_law
+from dsd_plan.measure.steps.grid import QUICK_GRID, GridPoint
+from dsd_plan.measure.steps.sampling import latency_stats
 from tests.measure.fake_device import LAW, law_ms
 
 

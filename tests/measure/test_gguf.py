@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsd_plan.measure.gguf import GgufShape, gguf_shape
+from dsd_plan.measure.llama_cpp.gguf import GgufShape, gguf_shape
 
 LLAMA = {
     "general.architecture": "llama",

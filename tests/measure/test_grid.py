@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.grid import FULL_GRID, QUICK_GRID, Grid, GridPoint, grid_for, spread, that_fit, with_axes
-from dsd_plan.measure.held_out import held_out_points
+from dsd_plan.measure.steps.grid import FULL_GRID, QUICK_GRID, Grid, GridPoint, grid_for, spread, that_fit, with_axes
+from dsd_plan.measure.steps.held_out import held_out_points
 
 
 @pytest.mark.parametrize("level", ["quick", "full"])

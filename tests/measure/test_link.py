@@ -10,8 +10,8 @@ import pytest
 from dsd_plan.domain.fleet import RttTrace
 from dsd_plan.domain.link_profile import LinkProfile, link_profile_problems, link_values
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.link import Evidence, link_profile, profile_link
-from dsd_plan.measure.link_probe import PROBES_PER_S, WINDOWS, large_probes, small_probes
+from dsd_plan.measure.link.probe import PROBES_PER_S, WINDOWS, large_probes, small_probes
+from dsd_plan.measure.link.profile import Evidence, link_profile, profile_link
 from tests.measure.virtual_link import VirtualLink, contract_delay
 
 TOKEN = 77

@@ -12,12 +12,12 @@ import pytest
 
 from dsd_plan.domain.link_profile import link_profile_problems
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure import link_listener
-from dsd_plan.measure import link_protocol as protocol
-from dsd_plan.measure.link import profile_link
-from dsd_plan.measure.link_client import LinkConnection
-from dsd_plan.measure.link_listener import LinkListener
-from dsd_plan.measure.link_protocol import Refusal, Request, Welcome
+from dsd_plan.measure.link import listener as link_listener
+from dsd_plan.measure.link import protocol
+from dsd_plan.measure.link.client import LinkConnection
+from dsd_plan.measure.link.listener import LinkListener
+from dsd_plan.measure.link.profile import profile_link
+from dsd_plan.measure.link.protocol import Refusal, Request, Welcome
 
 HOST = "127.0.0.1"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.stats import gamma
 
-from dsd_plan.measure.link_statistics import (
+from dsd_plan.measure.link.statistics import (
     GAMMA2_P95,
     GAMMA2_P99,
     jitter_law,

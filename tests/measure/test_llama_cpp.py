@@ -11,10 +11,10 @@ import pytest
 
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.grid import Grid, GridPoint
-from dsd_plan.measure.llama_cpp import found_programs, profile_llama_cpp
-from dsd_plan.measure.llama_cpp_runs import BATCHED_BENCH, BENCH, Run, runs_of, times_of, unreachable, within
+from dsd_plan.measure.llama_cpp.profile import found_programs, profile_llama_cpp
+from dsd_plan.measure.llama_cpp.runs import BATCHED_BENCH, BENCH, Run, runs_of, times_of, unreachable, within
 from dsd_plan.measure.machine import SystemClock
+from dsd_plan.measure.steps.grid import Grid, GridPoint
 
 GRID = Grid(
     name="small",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dsd_plan.errors import InputError
-from dsd_plan.measure.model_shape import ModelShape, shape_of_config, shape_of_path
-from dsd_plan.measure.model_table import SHAPES, model_shape
+from dsd_plan.measure.torch_backend.shape import ModelShape, shape_of_config, shape_of_path
+from dsd_plan.measure.torch_backend.shapes import SHAPES, model_shape
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama",

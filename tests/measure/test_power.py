@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.power import PowerMeter, find_meter
-from dsd_plan.measure.power_meter import SHORTEST_WINDOW_S, UPDATES_IN_WINDOW, SystemTime, update_interval_s
-from dsd_plan.measure.power_nvml import NvmlSampledMeter, open_nvml
-from dsd_plan.measure.power_rapl import open_rapl
+from dsd_plan.measure.power.find import PowerMeter, find_meter
+from dsd_plan.measure.power.meter import SHORTEST_WINDOW_S, UPDATES_IN_WINDOW, SystemTime, update_interval_s
+from dsd_plan.measure.power.nvml import NvmlSampledMeter, open_nvml
+from dsd_plan.measure.power.rapl import open_rapl
 
 RANGE_UJ = 1_000_000
 

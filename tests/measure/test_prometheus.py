@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsd_plan.measure.prometheus import page_facts, read_page, speculates
+from dsd_plan.measure.endpoint.metrics_page import page_facts, read_page, speculates
 
 BEFORE = """# TYPE vllm:num_preemptions counter
 vllm:num_preemptions_total{engine="0"} 2.0

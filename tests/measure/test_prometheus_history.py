@@ -7,8 +7,8 @@ import pytest
 
 from dsd_plan.domain.present_system import PresentSystem
 from dsd_plan.errors import InputError, MeasurementError
-from dsd_plan.measure.prometheus_history import present_system, read_history
-from dsd_plan.measure.prometheus_server import Asked, Prometheus
+from dsd_plan.measure.prometheus.history import present_system, read_history
+from dsd_plan.measure.prometheus.server import Asked, Prometheus
 from tests.measure.fake_prometheus import VLLM_LABELS, FakePrometheus, data, plain, split, vllm
 
 URL = "http://prometheus.test:9090"

@@ -7,7 +7,7 @@ import pytest
 
 from dsd_plan import __version__
 from dsd_plan.domain.acceptance import RoundTrace, TokenTrace, TraceMetadata, survival_by_position
-from dsd_plan.measure.record import RecordedPair, bundled_pair, record_acceptance, round_trace, token_trace
+from dsd_plan.measure.acceptance.record import RecordedPair, bundled_pair, record_acceptance, round_trace, token_trace
 from dsd_plan.pair.bundled import tokenizer_hash
 from dsd_plan.pair.prompts import TASKS, Prompt
 from dsd_plan.pair.speculate import Round, Speculation

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure.device import Settings, profile_together
-from dsd_plan.measure.partial import Partial, partial_of
+from dsd_plan.measure.steps.partial import Partial, partial_of
+from dsd_plan.measure.steps.profile import Settings, profile_together
 from tests.measure.fake_device import GRID, FakeClock, FakeRunner
 
 SETTINGS = Settings(device="box", grid=GRID, budget_s=30.0)

@@ -7,8 +7,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from dsd_plan.measure.grid import GridPoint
-from dsd_plan.measure.sampling import Visited, half_width, median_interval, visited_stats
+from dsd_plan.measure.steps.grid import GridPoint
+from dsd_plan.measure.steps.sampling import Visited, half_width, median_interval, visited_stats
 
 POINT = GridPoint("decode", 1, 1, 16)
 

@@ -12,12 +12,12 @@ import pytest
 
 from dsd_plan.domain.acceptance import TokenTrace, TraceMetadata, accepted_by_round, tokens_per_round
 from dsd_plan.errors import InputError, TraceError
-from dsd_plan.measure.drafts import load_draft_model, load_drafts
-from dsd_plan.measure.logs import Completion, CompletionLog, Said, completion_rows, read_completions
-from dsd_plan.measure.prompt_file import read_prompts
-from dsd_plan.measure.ranking import Costs, match_rate_interval, ranked, tokens_per_round_interval
-from dsd_plan.measure.record import Asked, Recording, bundled_pair, record
-from dsd_plan.measure.score import Scored, score, score_all
+from dsd_plan.measure.acceptance.drafts import load_draft_model, load_drafts
+from dsd_plan.measure.acceptance.logs import Completion, CompletionLog, Said, completion_rows, read_completions
+from dsd_plan.measure.acceptance.prompt_file import read_prompts
+from dsd_plan.measure.acceptance.ranking import Costs, match_rate_interval, ranked, tokens_per_round_interval
+from dsd_plan.measure.acceptance.record import Asked, Recording, bundled_pair, record
+from dsd_plan.measure.acceptance.score import Scored, score, score_all
 from dsd_plan.pair.bundled import DRAFT_NAME, TARGET_NAME, ByteTokenizer, tokenizer_hash
 from dsd_plan.pair.prompts import library_prompts
 

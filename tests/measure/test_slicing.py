@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dsd_plan.domain.profile import HeldOut, LatencyProfile, LatencyStats, LawFit, ProfilePoint, StepLaw
 from dsd_plan.errors import MeasurementError
-from dsd_plan.measure import slicing
-from dsd_plan.measure.slicing import check_depths, check_slicing, scaled_profile, slicing_errors, with_check
+from dsd_plan.measure.steps import slicing
+from dsd_plan.measure.steps.slicing import check_depths, check_slicing, scaled_profile, slicing_errors, with_check
 
 OUTSIDE = StepLaw(step_ms=4.0, per_token_ms=0.5, per_prompt_token_ms=0.1)
 """Embedding and head."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from dsd_plan.domain.profile_checks import profile_problems
-from dsd_plan.measure.device import Settings, profile_together
-from dsd_plan.measure.sustain import sustained_run
+from dsd_plan.measure.steps.profile import Settings, profile_together
+from dsd_plan.measure.steps.sustain import sustained_run
 from tests.measure.fake_device import GRID, FakeClock, FakeRunner
 
 

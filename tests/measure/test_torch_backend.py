@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from dsd_plan.errors import InputError, MeasurementError
-from dsd_plan.measure import torch_backend, torch_device
-from dsd_plan.measure.grid import GridPoint
-from dsd_plan.measure.torch_backend import LlamaRunner, needed_bytes, torch_runners
-from dsd_plan.measure.torch_cache import KvLayer, KvPool
-from dsd_plan.measure.torch_device import TorchDevice, find_device
-from dsd_plan.measure.torch_graphs import CudaGraphs
+from dsd_plan.measure.steps.grid import GridPoint
+from dsd_plan.measure.torch_backend import device as torch_device
+from dsd_plan.measure.torch_backend import runners as torch_backend
+from dsd_plan.measure.torch_backend.cache import KvLayer, KvPool
+from dsd_plan.measure.torch_backend.device import TorchDevice, find_device
+from dsd_plan.measure.torch_backend.graphs import CudaGraphs
+from dsd_plan.measure.torch_backend.runners import LlamaRunner, needed_bytes, torch_runners
 
 pytestmark = pytest.mark.torch
 

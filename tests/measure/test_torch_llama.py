@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dsd_plan.measure.model_shape import ModelShape, shape_of_config
-from dsd_plan.measure.torch_device import find_device
-from dsd_plan.measure.torch_llama import FOLDED_TOKENS, llama_of, place_of, random_llama
+from dsd_plan.measure.torch_backend.device import find_device
+from dsd_plan.measure.torch_backend.llama import FOLDED_TOKENS, llama_of, place_of, random_llama
+from dsd_plan.measure.torch_backend.shape import ModelShape, shape_of_config
 
 pytestmark = pytest.mark.torch
 

@@ -11,11 +11,11 @@ import pytest
 
 from dsd_plan.domain.acceptance import TokenTrace
 from dsd_plan.errors import InputError, MeasurementError
-from dsd_plan.measure.drafts import load_drafts
-from dsd_plan.measure.logs import CompletionLog
-from dsd_plan.measure.prompt_file import read_prompts
-from dsd_plan.measure.record import Asked, record
-from dsd_plan.measure.score import score_all
+from dsd_plan.measure.acceptance.drafts import load_drafts
+from dsd_plan.measure.acceptance.logs import CompletionLog
+from dsd_plan.measure.acceptance.prompt_file import read_prompts
+from dsd_plan.measure.acceptance.record import Asked, record
+from dsd_plan.measure.acceptance.score import score_all
 from dsd_plan.pair.sampling import SeededChance, distribution
 from dsd_plan.pair.speculate import decode, speculate_argmax, speculate_sampled
 
@@ -65,7 +65,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def pair(folders: tuple[Path, Path]) -> Any:
-    from dsd_plan.measure.torch_pair import torch_pair
+    from dsd_plan.measure.acceptance.torch_pair import torch_pair
 
     return torch_pair(*folders)
 
@@ -148,7 +148,7 @@ def test_what_is_recorded_is_what_scoring_the_completions_says(
 
 
 def test_another_tokenizer_is_refused_with_what_differs(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    from dsd_plan.measure.torch_pair import torch_pair
+    from dsd_plan.measure.acceptance.torch_pair import torch_pair
 
     swapped = write_model(tmp_path / "swapped", 1, words=(*WORDS[:3], "c", "b", *WORDS[5:]))
     with pytest.raises(InputError, match=r"as many token ids, but other tokens.*'[bcd]'"):

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from dsd_plan.domain.link_profile import Transport
-from dsd_plan.measure import link_protocol as protocol
-from dsd_plan.measure.link_probe import NS
-from dsd_plan.measure.link_protocol import Reply, Request
-from dsd_plan.measure.link_stream import LostConnectionError
+from dsd_plan.measure.link import protocol
+from dsd_plan.measure.link.probe import NS
+from dsd_plan.measure.link.protocol import Reply, Request
+from dsd_plan.measure.link.stream import LostConnectionError
 
 Delay = Callable[[np.random.Generator], float]
 """Draws a one-way delay, in milliseconds."""

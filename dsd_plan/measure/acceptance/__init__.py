@@ -1,0 +1,1 @@
+"""How often a draft is accepted: recorded by running both models, or scored from logs."""

@@ -1,0 +1,1 @@
+"""A serving engine measured from outside, by the timing of its answers."""

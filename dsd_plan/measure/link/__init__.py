@@ -1,0 +1,1 @@
+"""A link measured from both its ends."""

@@ -1,0 +1,1 @@
+"""GGUF models, timed by llama.cpp's own benchmarks."""

@@ -1,0 +1,1 @@
+"""What a device draws, read from its own counters."""

@@ -1,0 +1,1 @@
+"""Models that PyTorch runs: a folder of weights, or a shape with random ones."""
