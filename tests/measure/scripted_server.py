@@ -78,6 +78,8 @@ class Script:
     """Number of the generating request whose stream breaks off half-way."""
     stalls_at: int | None = None
     garbage_at: int | None = None
+    buffered: bool = False
+    """Whether something on the way holds every answer back until it is whole."""
 
 
 PLAIN = Script()
@@ -235,6 +237,7 @@ class Events(httpx.AsyncByteStream):
         script = self.server.script
         half_s = script.network_ms / 2000
         sent = 0
+        held = b""
         while True:
             at_s, text = await self.job.events.get()
             await asyncio.sleep(max(at_s + half_s - asyncio.get_running_loop().time(), 0.0))
@@ -248,7 +251,13 @@ class Events(httpx.AsyncByteStream):
                 break
             sent += 1
             choice = {"delta": {"content": text.decode()}} if self.chat else {"text": text.decode()}
-            yield event({"choices": [{"index": 0, **choice, "finish_reason": None}]})
+            told = event({"choices": [{"index": 0, **choice, "finish_reason": None}]})
+            if script.buffered:
+                held += told
+            else:
+                yield told
+        if held:
+            yield held
         counted = {"prompt_tokens": self.job.prompt, "completion_tokens": self.job.made}
         yield event({"choices": [{"index": 0, "text": "", "finish_reason": "length"}]})
         if script.usage:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from dsd_plan.errors import InputError, MeasurementError
-from dsd_plan.measure.endpoint.client import server_root
+from dsd_plan.measure.endpoint.client import _Reading, server_root
 from dsd_plan.measure.endpoint.plan import EndpointRun
 from dsd_plan.measure.endpoint.run_all import profile_endpoint
 from tests.measure.fake_device import FakeClock
@@ -118,7 +119,59 @@ def test_address_with_and_without_v1(url: str, root: str) -> None:
     assert server_root(url) == root
 
 
-@pytest.mark.parametrize("url", ["h:8000", "ftp://h", "", "http://user:pass@h"])
+@pytest.mark.parametrize(
+    "url",
+    ["h:8000", "ftp://h", "", "http://user:pass@h", "http://[::1", "http://h:99999", "http://h:abc", "http://h:0"],
+)
 def test_address_that_is_none(url: str) -> None:
     with pytest.raises(InputError, match="the address"):
         server_root(url)
+
+
+@pytest.mark.parametrize("listed", [[], {"data": None}, {"data": 5}, {"data": [{"id": "known", "meta": "none"}]}])
+def test_a_list_of_models_in_another_shape_is_no_crash(listed: object) -> None:
+    class Odd(ScriptedServer):
+        async def _page(self, path: str) -> httpx.Response:
+            return await (self._reply(200, listed) if path == "/v1/models" else super()._page(path))
+
+    made = profiled(transport=Odd(), model="known")
+    assert_law(made.profile.fit.law, LAW, 0.005)
+
+
+def test_a_proxy_that_holds_answers_back_is_told() -> None:
+    with pytest.raises(MeasurementError, match=r"came in one piece.*stream"):
+        profiled(Script(buffered=True))
+
+
+TEXT = b'data: {"choices": [{"text": "a", "finish_reason": null}]}\n\n'
+END = b'data: {"choices": [{"text": "", "finish_reason": "length"}]}\n\n'
+
+
+def read(*pieces: bytes) -> tuple[float, ...]:
+    """Arrivals of an answer that comes in these pieces, the first at 1 s, the next at 2 s."""
+    reading = _Reading("request 1")
+    for at_s, piece in enumerate(pieces, start=1):
+        reading.take(piece, float(at_s))
+    return reading.answer(0.5, 0.0, injected=False)[0].arrivals_s
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (TEXT.replace(b"\n", b"\r\n"), END),
+        (b": ping\n\ndata:\n\n" + TEXT, END),
+        (b'data: {"choices":\ndata: [{"text": "a"}]}\n\n', END),
+        (TEXT + b'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}\n\n', END),
+        (TEXT + b'data: {"choices": []}\n\n', END.rstrip()),
+    ],
+)
+def test_streams_as_the_standard_allows_them(pieces: tuple[bytes, ...]) -> None:
+    assert read(*pieces) == (1.0,)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"choices": 5}', b'{"choices": "ab"}', b"[" * 100_000, b'{"a":' * 100_000, b'{"choices": [', b"[]"]
+)
+def test_events_that_are_none_are_told(body: bytes) -> None:
+    with pytest.raises(MeasurementError, match=r"request 1: found .* expected server-sent events"):
+        read(b"data: " + body + b"\n\n", TEXT, END)

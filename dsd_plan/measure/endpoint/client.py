@@ -43,11 +43,16 @@ class Way:
 
 def server_root(url: str) -> str:
     """The address without `/v1`. Raises InputError where it is not an HTTP address."""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(
-            "the address", "expected one like http://127.0.0.1:8000 (a serving engine's, with or without /v1)"
-        )
+    wrong = InputError(
+        "the address", "expected one like http://127.0.0.1:8000 (a serving engine's, with or without /v1)"
+    )
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise wrong
     if parts.username or parts.password:
         raise InputError("the address", "it holds a user name or password; use --api-key-env for credentials")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
@@ -110,7 +115,7 @@ class Server:
             return None
         try:
             return answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     async def get_text(self, path: str, what: str) -> str | None:
@@ -195,11 +200,15 @@ class _Reading:
         self.arrivals_s: list[float] = []
         self._what = what
         self._rest = b""
+        self._begun = b""
+        """Data of an event that goes on in its next line."""
         self._usage: dict[str, Any] | None = None
         self._finished = False
+        self._last_s = 0.0
 
     def take(self, data: bytes, at_s: float) -> None:
         """What came in one read; everything in it arrived at ``at_s``."""
+        self._last_s = at_s
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LONGEST_LINE_BYTES:
             raise self._malformed("a line without an end")
@@ -208,25 +217,36 @@ class _Reading:
 
     def _line(self, line: bytes, at_s: float) -> None:
         if not line.startswith(b"data:"):
+            if self._begun:
+                raise self._malformed(self._begun[:60].decode("utf-8", "replace"))
             if line and not line.startswith((b":", b"event:", b"id:", b"retry:")):
                 raise self._malformed(line[:60].decode("utf-8", "replace"))
             return
-        body = line[5:].strip()
+        body = self._begun + line[5:].strip()
+        if not body:
+            return  # Sent to keep the connection open.
         if body == b"[DONE]":
             self._finished = True
             return
         try:
             event = json.loads(body)
         except ValueError:
+            if len(body) > LONGEST_LINE_BYTES or not body.startswith(b"{"):
+                raise self._malformed(body[:60].decode("utf-8", "replace")) from None
+            self._begun = body + b"\n"
+            return
+        except RecursionError:
             event = None
-        if not isinstance(event, dict):
+        self._begun = b""
+        choices = event.get("choices") or [] if isinstance(event, dict) else None
+        if not isinstance(event, dict) or not isinstance(choices, list):
             raise self._malformed(body[:60].decode("utf-8", "replace"))
         if event.get("error"):
             raise MeasurementError(f"{self._what}: the server broke off with an error: {str(event['error'])[:200]}")
         usage = event.get("usage")
         if isinstance(usage, dict):
             self._usage = usage
-        for choice in event.get("choices") or ():
+        for choice in choices:
             if not isinstance(choice, dict):
                 raise self._malformed(body[:60].decode("utf-8", "replace"))
             if choice.get("finish_reason"):
@@ -236,7 +256,9 @@ class _Reading:
 
     def answer(self, sent_s: float, began_s: float, injected: bool) -> tuple[Answer, bool]:
         if self._rest.strip():
-            self._line(self._rest.strip(), now_s())
+            self._line(self._rest.strip(), self._last_s)
+        if self._begun:
+            raise self._malformed(self._begun[:60].decode("utf-8", "replace"))
         if not self._finished and self._usage is None:
             raise MeasurementError(
                 f"{self._what}: the stream ended before the answer did, after {len(self.arrivals_s)} chunks; "

@@ -66,7 +66,9 @@ async def greet(server: Server, settings: EndpointSettings, model: str | None) -
     """Find model, API and what the server accepts. Raises MeasurementError saying what is in the way."""
     what = "asking for the models"
     listed = await server.get_json("/v1/models", what)
-    models = [entry for entry in (listed or {}).get("data", ()) if isinstance(entry, dict) and entry.get("id")]
+    data = listed.get("data") if isinstance(listed, dict) else None
+    entries = data if isinstance(data, list) else []
+    models = [entry for entry in entries if isinstance(entry, dict) and entry.get("id")]
     names = [str(entry["id"]) for entry in models]
     if model is None:
         if len(names) != 1:
@@ -74,7 +76,8 @@ async def greet(server: Server, settings: EndpointSettings, model: str | None) -
             raise InputError("--model", f"missing, and the server tells {found}; name the model to measure")
         model = names[0]
     entry: dict[str, Any] = next((entry for entry in models if entry["id"] == model), {})
-    limit = entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx_train")
+    meta = entry.get("meta")
+    limit = entry.get("max_model_len") or (meta.get("n_ctx_train") if isinstance(meta, dict) else None)
     engine, version = await _engine(server, str(entry.get("owned_by", "")))
     way = await _way(server, settings, model)
     floors = [(path, await server.get_ms(path)) for path in FLOOR_PATHS]
@@ -125,6 +128,11 @@ async def calibrate(server: Server, way: Way, prompts: Prompts, settings: Endpoi
     for words in (*CALIBRATION_WORDS, *CALIBRATION_WORDS):
         answer, _ = await server.ask(way, prompts.text(words), WARM_UP_TOKENS, "warming up")
         seen.append((words, answer))
+    if all(len(answer.arrivals_s) > 1 and answer.first_s == answer.last_s for _, answer in seen):
+        raise MeasurementError(
+            "warming up: every answer came in one piece, so that no step can be timed; something on the way holds "
+            "the stream back: ask the engine itself, or turn off the proxy's buffering"
+        )
     (short, first), (long, last) = seen[-2:]
     if settings.tokens_per_word is not None and not way.counts_tokens:
         count = WordCount(0.0, settings.tokens_per_word)
