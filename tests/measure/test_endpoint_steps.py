@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dsd_plan.measure.endpoint.plan import Answer, EndpointSettings, Trial, TrialResult, affordable, trials_of
-from dsd_plan.measure.endpoint.steps import decode_level, gaps_of, spread
+from dsd_plan.measure.endpoint.steps import decode_level, gaps_of, half_width, spread
 from dsd_plan.measure.endpoint.text import Prompts, word_count
 
 
@@ -57,11 +57,20 @@ def test_chunks_that_arrive_together_are_averaged() -> None:
 
 def test_a_median_of_shared_steps_is_no_surer_than_their_number() -> None:
     samples = np.arange(1.0, 101.0)
-    alone, shared = spread(samples, 100), spread(samples, 4)
+    alone, shared = spread(samples, 100), spread(samples, 9)
     assert (alone.p50, shared.p50) == (50.5, 50.5)
     assert alone.p50_low == pytest.approx(np.quantile(samples, 0.5 - 0.098))
     assert shared.p50_low is not None
     assert shared.p50_low < (alone.p50_low or 0.0)
+
+
+@pytest.mark.parametrize("independent", [1, 2, 5])
+def test_too_few_independent_samples_leave_the_median_without_an_interval(independent: int) -> None:
+    """Five hold it between their ends with 1 - 2/2^5 = 94 %, six with 97 %."""
+    stats = spread(np.full(3 * independent, 7.0), independent)
+    assert (stats.p50_low, stats.p50_high) == (None, None)
+    assert half_width(stats) == 1.0
+    assert spread(np.full(18, 7.0), 6).p50_low == 7.0
 
 
 def test_words_and_tokens() -> None:

@@ -134,8 +134,9 @@ def _points(
         stats = level.latency_ms
         # What a request costs beside its steps is no step's time; never below a thousandth of what was seen.
         moved = {
-            name: max(getattr(stats, name) - request_ms, 1e-3 * stats.p50)
+            name: max(ms - request_ms, 1e-3 * stats.p50)
             for name in ("mean", "p50", "p95", "p99", "min", "p50_low", "p50_high")
+            if (ms := getattr(stats, name)) is not None
         }
         prompts[tokens] = ProfilePoint(
             phase="prefill",

@@ -14,6 +14,8 @@ from dsd_plan.measure.endpoint.plan import Answer, TrialResult
 Array = NDArray[np.float64]
 
 FEWEST_STEPS = 6
+FEWEST_INDEPENDENT = 6
+"""Independent samples from which on a median has a 95 % interval."""
 SETTLED = 0.03
 """Half-width of the interval of a median, as a share, at which a level need not be visited again."""
 SAME_TOKENS = 0.05
@@ -146,8 +148,10 @@ def _gaps_are_steps(gap_ms: Array, tokens: Array) -> bool:
 def spread(samples_ms: Array, independent: int) -> LatencyStats:
     """Statistics of samples of which so many are independent: streams of one batch share their steps.
 
-    The interval of the median is that of order statistics: ranks n/2 ± 1.96 √n/2, by the binomial law.
+    The interval of the median is that of order statistics: ranks n/2 ± 1.96 √n/2, by the binomial law. Fewer than
+    six have none: even the smallest and the largest of five hold the median with 94 % only.
     """
+    known = independent >= FEWEST_INDEPENDENT
     half = 1.96 * 0.5 / independent**0.5
     low, p50, high, p95, p99 = np.quantile(
         samples_ms, (max(0.5 - half, 0.0), 0.5, min(0.5 + half, 1.0), 0.95, 0.99)
@@ -160,8 +164,8 @@ def spread(samples_ms: Array, independent: int) -> LatencyStats:
         p99=p99,
         min=float(samples_ms.min()),
         mad=float(np.median(np.abs(samples_ms - p50))),
-        p50_low=low,
-        p50_high=high,
+        p50_low=low if known else None,
+        p50_high=high if known else None,
     )
 
 
@@ -181,7 +185,7 @@ def settled(results: Sequence[TrialResult]) -> bool:
 
 
 def half_width(stats: LatencyStats) -> float:
-    """Half the interval of the median, as a share of it."""
+    """Half the interval of the median, as a share of it; 1 where it has none."""
     if stats.p50_low is None or stats.p50_high is None:
         return 1.0
     return (stats.p50_high - stats.p50_low) / 2.0 / stats.p50
