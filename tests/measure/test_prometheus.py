@@ -60,3 +60,17 @@ def test_restart_between_the_readings_is_said() -> None:
 def test_what_is_no_metrics_page() -> None:
     assert read_page("<html>nothing here</html>") is None
     assert read_page("") is None
+
+
+def test_what_an_engine_has_not_counted_yet_is_left_out() -> None:
+    page = "sglang:spec_accept_length NaN\nsglang:cache_hit_rate 0.5\nvllm:num_preemptions_total NaN\n"
+    assert facts(page, page) == {"prefix_hit_rate_gauge": 0.5}
+
+
+def test_ratios_are_means_over_ranks_and_counts_are_sums() -> None:
+    page = "".join(
+        f'sglang:spec_accept_length{{dp_rank="{rank}"}} {length}\n'
+        f'sglang:max_total_num_tokens{{dp_rank="{rank}"}} 1000\n'
+        for rank, length in ((0, 2.5), (1, 3.5))
+    )
+    assert facts(page, page) == {"spec_accept_length": 3.0, "max_total_num_tokens": 2000.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 Fact = str | float | int | bool | None
 
@@ -27,6 +28,9 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
 }
 """What is told as the difference between the two readings, and the names that engines give it."""
 
+RATIOS = {"spec_accept_length", "prefix_hit_rate_gauge"}
+"""Of these gauges the mean over label sets is told: two ranks that accept 2.5 tokens do not accept 5."""
+
 GAUGES: Mapping[str, tuple[str, ...]] = {
     "spec_accept_length": ("sglang:spec_accept_length",),
     "prefix_hit_rate_gauge": ("sglang:cache_hit_rate",),
@@ -47,6 +51,8 @@ class MetricsPage:
     """One reading: values summed over label sets, accepted tokens by position, and labels of the cache's settings."""
 
     values: Mapping[str, float]
+    sets: Mapping[str, int]
+    """How many label sets each value is summed over."""
     accepted_at: Mapping[int, float]
     cache: Mapping[str, str]
 
@@ -56,11 +62,15 @@ def read_page(text: str) -> MetricsPage | None:
     from prometheus_client.parser import text_string_to_metric_families
 
     values: dict[str, float] = {}
+    sets: dict[str, int] = {}
     accepted_at: dict[int, float] = {}
     cache: dict[str, str] = {}
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
+                if not isfinite(sample.value):
+                    continue  # What an engine has not counted yet.
+                sets[sample.name] = sets.get(sample.name, 0) + 1
                 values[sample.name] = values.get(sample.name, 0.0) + float(sample.value)
                 position = sample.labels.get("position", "")
                 if sample.name in ACCEPTED_AT and position.isdecimal():
@@ -69,7 +79,7 @@ def read_page(text: str) -> MetricsPage | None:
                     cache = {name: sample.labels[name] for name in CACHE_LABELS if name in sample.labels}
     except (ValueError, KeyError, IndexError):
         return None
-    return MetricsPage(values, accepted_at, cache) if values else None
+    return MetricsPage(values, sets, accepted_at, cache) if values else None
 
 
 def page_facts(before: MetricsPage, after: MetricsPage) -> dict[str, Fact]:
@@ -87,7 +97,7 @@ def page_facts(before: MetricsPage, after: MetricsPage) -> dict[str, Fact]:
     for told, names in GAUGES.items():
         name = next((name for name in names if name in after.values), None)
         if name is not None:
-            facts[told] = after.values[name]
+            facts[told] = after.values[name] / (after.sets[name] if told in RATIOS else 1)
     facts |= {told: _number(after.cache[label]) for label, told in CACHE_LABELS.items() if label in after.cache}
     hits, queried = facts.get("prefix_hit_tokens"), facts.get("prefix_queried_tokens")
     if isinstance(hits, float) and isinstance(queried, float) and queried > 0:
