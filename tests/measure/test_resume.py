@@ -125,3 +125,49 @@ def test_a_spoilt_file_is_refused(spoil: Any) -> None:
         partial_of(body, "kept")
     with pytest.raises(MeasurementError, match="found schema None"):
         partial_of([], "kept")
+
+
+BODY: dict[str, Any] = {
+    "schema": "dsd-plan/partial/1",
+    "identity": {"device": "box"},
+    "began_at": "then",
+    "spent_s": 1.0,
+    "rounds": 1,
+    "anchor_ms": 2.0,
+    "timed_s": 1.0,
+    "timed_cpu_s": 1.0,
+    "points": [[0, False, "decode", 1, 1, 16]],
+    "visits_ms": [[[2.0, 2.1]]],
+}
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"visits_ms": [[[]]]},
+        {"anchor_ms": 0.0},
+        {"anchor_ms": float("nan")},
+        {"rounds": -1},
+        {"rounds": float("inf")},
+        {"spent_s": -1e9},
+        {"spent_s": float("inf")},
+        {"timed_s": float("nan")},
+        {"points": [[0, False, "decode", 0, 1, 16]]},
+        {"points": [[0, False, "decode", 1, 1, -1]]},
+        {"points": [[0, False, "decode", 1.5, 1, 16]]},
+        {"points": [[-1, False, "decode", 1, 1, 16]]},
+    ],
+)
+def test_a_kept_measurement_that_cannot_be_true_is_refused(spoilt: dict[str, Any]) -> None:
+    assert partial_of(BODY, "kept").visits_ms == (((2.0, 2.1),),)
+    with pytest.raises(MeasurementError, match=r"kept: not an unfinished measurement .* measure from the start"):
+        partial_of(BODY | spoilt, "kept")
+
+
+@pytest.mark.parametrize("runner", [1, 7])
+def test_points_of_a_model_that_is_not_measured_are_refused(runner: int) -> None:
+    partial = broken_off(200)[-1]
+    edited = replace(partial, points=tuple((runner, held_out, point) for _, held_out, point in partial.points))
+    fresh = FakeRunner(FakeClock(), noise=0.3)
+    with pytest.raises(MeasurementError, match="was it edited"):
+        profile_together((fresh,), SETTINGS, clock=fresh.clock, resume=edited)

@@ -60,15 +60,13 @@ def partial_of(body: Any, name: str) -> Partial:
         return Partial(
             identity=dict(body["identity"]),
             began_at=str(body["began_at"]),
-            spent_s=float(body["spent_s"]),
-            rounds=int(body["rounds"]),
-            anchor_ms=float(body["anchor_ms"]),
-            timed_s=float(body["timed_s"]),
-            timed_cpu_s=float(body["timed_cpu_s"]),
+            spent_s=_time(body["spent_s"]),
+            rounds=_whole(body["rounds"], 0),
+            anchor_ms=_positive(body["anchor_ms"]),
+            timed_s=_time(body["timed_s"]),
+            timed_cpu_s=_time(body["timed_cpu_s"]),
             points=points,
-            visits_ms=tuple(
-                tuple(tuple(_positive(value) for value in visit) for visit in visits) for visits in body["visits_ms"]
-            ),
+            visits_ms=tuple(tuple(_visit(visit) for visit in visits) for visits in body["visits_ms"]),
         )
     except (KeyError, TypeError, ValueError) as wrong:
         raise MeasurementError(f"{name}: not an unfinished measurement ({wrong}); measure from the start") from None
@@ -78,7 +76,28 @@ def _point(row: Any) -> tuple[int, bool, GridPoint]:
     runner, held_out, phase, batch, new_tokens, context_tokens = row
     if phase not in ("decode", "prefill"):
         raise ValueError(f"a phase {phase!r}")
-    return int(runner), bool(held_out), GridPoint(phase, int(batch), int(new_tokens), int(context_tokens))
+    point = GridPoint(phase, _whole(batch, 1), _whole(new_tokens, 1), _whole(context_tokens, 0))
+    return _whole(runner, 0), bool(held_out), point
+
+
+def _visit(values: Any) -> tuple[float, ...]:
+    visit = tuple(_positive(value) for value in values)
+    if not visit:
+        raise ValueError("a visit without steps")
+    return visit
+
+
+def _whole(value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(f"{value!r}, expected a whole number from {low}")
+    return value
+
+
+def _time(value: Any) -> float:
+    number = float(value)
+    if not 0.0 <= number < float("inf"):
+        raise ValueError(f"a time of {number}")
+    return number
 
 
 def _positive(value: Any) -> float:
@@ -99,6 +118,17 @@ def check_same(partial: Partial, identity: Identity) -> None:
         raise MeasurementError(
             f"the unfinished measurement of {partial.began_at} is another one: {'; '.join(differing)}; "
             "measure as it did, or without --resume"
+        )
+
+
+def check_runners(partial: Partial, runners: int) -> None:
+    """Raise ``MeasurementError`` unless its points are those of so many runners, one runner after the other."""
+    found = list(dict.fromkeys(runner for runner, _, _ in partial.points))
+    in_order = [runner for runner, _, _ in partial.points] == sorted(runner for runner, _, _ in partial.points)
+    if found != list(range(runners)) or not in_order:
+        raise MeasurementError(
+            f"the unfinished measurement of {partial.began_at} holds points of models {found}, expected "
+            f"{list(range(runners))} one after the other; was it edited? measure without --resume"
         )
 
 

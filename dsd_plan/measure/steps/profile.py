@@ -23,7 +23,7 @@ from dsd_plan.measure.steps.energy import Declared, Energy, active_power_w, idle
 from dsd_plan.measure.steps.fit import fit_step_law
 from dsd_plan.measure.steps.grid import QUICK_GRID, Grid, GridPoint, that_fit
 from dsd_plan.measure.steps.held_out import held_out_errors, held_out_points
-from dsd_plan.measure.steps.partial import Identity, Partial, check_same
+from dsd_plan.measure.steps.partial import Identity, Partial, check_runners, check_same
 from dsd_plan.measure.steps.runner import Runner
 from dsd_plan.measure.steps.sampling import Visited
 from dsd_plan.measure.steps.session import OnPartial, Progress, Session, mid_point
@@ -116,6 +116,7 @@ def profile_together(
             found = tuple(_found(index, runner, grids[index], settings, clock) for index, runner in enumerate(runners))
         else:
             check_same(resume, identity)
+            check_runners(resume, len(runners))
             found = tuple(_taken_up(index, runner, resume, grids[index]) for index, runner in enumerate(runners))
         session = Session(
             runners, clock, [v for one in found for v in one.visited], settings.seed, identity, on_partial
