@@ -8,6 +8,9 @@ from itertools import pairwise
 from dsd_plan.domain.profile import LatencyProfile, LatencyStats, StepLaw
 from dsd_plan.errors import Problem
 
+NEGLIGIBLE = 1e-9
+"""Share by which an end of a median's interval may lie on its wrong side: rounding of a sum."""
+
 
 def profile_problems(profile: LatencyProfile) -> tuple[Problem, ...]:
     """Everything in a profile that cannot be true."""
@@ -63,6 +66,11 @@ def _spread(place: str, latency_ms: LatencyStats) -> Iterator[Problem]:
     for (low, below), (high, above) in pairwise(known):
         if above < below:
             yield Problem(place, f"{high} ({above:g}) lies below {low} ({below:g})")
+    for key, side in (("p50_low", 1.0), ("p50_high", -1.0)):
+        end = getattr(latency_ms, key)
+        if end is not None and side * (end - latency_ms.p50) > NEGLIGIBLE * latency_ms.p50:
+            beyond = "above" if side > 0 else "below"
+            yield Problem(place, f"{key} ({end:g}) lies {beyond} p50 ({latency_ms.p50:g})")
 
 
 def _law_beside_points(profile: LatencyProfile) -> Iterator[Problem]:

@@ -31,6 +31,26 @@ SPOILT: list[tuple[str, LatencyProfile, str]] = [
         measured(replace(point(1, 1), latency_ms=LatencyStats(mean=5.0, std=0.0, p50=5.0, p95=6.0, p99=7.0, min=5.5))),
         "p50 (5) lies below min (5.5)",
     ),
+    (
+        "points[0].latency_ms",
+        measured(
+            replace(
+                point(1, 1),
+                latency_ms=LatencyStats(mean=5.0, std=0.0, p50=5.0, p95=6.0, p99=7.0, p50_low=5.5, p50_high=6.0),
+            )
+        ),
+        "p50_low (5.5) lies above p50 (5)",
+    ),
+    (
+        "points[0].latency_ms",
+        measured(
+            replace(
+                point(1, 1),
+                latency_ms=LatencyStats(mean=5.0, std=0.0, p50=5.0, p95=6.0, p99=7.0, p50_low=4.0, p50_high=4.5),
+            )
+        ),
+        "p50_high (4.5) lies below p50 (5)",
+    ),
     ("fit.law", replace(GOOD, fit=LawFit(law=StepLaw(step_ms=0.0))), "a step would take no time"),
     (
         "fit.law",

@@ -125,3 +125,9 @@ def test_a_rate_needs_time_and_bytes() -> None:
 def test_stretches_without_round_trips_are_left_out() -> None:
     moments = over_time(np.array([0.1, 0.2, 9.9]), np.array([1.0, 3.0, 8.0]), 10.0, stretches=10)
     assert [(m.at_s, m.samples, m.p50_ms) for m in moments] == [(0.5, 2, 2.0), (9.5, 1, 8.0)]
+
+
+@given(st.floats(1e-6, 1e3), st.integers(1, 60))
+def test_round_trips_all_alike_have_a_mean_no_smaller_than_the_least(rtt_ms: float, count: int) -> None:
+    stats = rtt_stats(np.full(count, rtt_ms))
+    assert stats.mean >= stats.min

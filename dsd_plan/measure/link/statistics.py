@@ -36,7 +36,8 @@ def rtt_stats(rtt_ms: Array) -> RttStats:
     p50_low, p50_high = _order_interval(ordered, 0.5)
     p95_low, p95_high = _order_interval(ordered, 0.95)
     return RttStats(
-        mean=float(ordered.mean()),
+        # The mean of equal values may come out a rounding error below them.
+        mean=max(float(ordered.mean()), float(ordered[0])),
         std=float(ordered.std(ddof=1)) if ordered.size > 1 else 0.0,
         min=float(ordered[0]),
         p50=float(p50),
