@@ -52,6 +52,8 @@ def sidecar_of(file: FileText) -> FileText | None:
 def acceptance_of(file: FileText, sidecar: FileText | None) -> TokenTrace | RoundTrace:
     """`load_acceptance` for files that have been read."""
     table = open_table(file)
+    if "arrival_s" in table.columns:
+        raise TraceError(file.name, "is a workload trace (arrival_s), expected an acceptance trace")
     metadata: TraceMetadata | None = None
     problems: list[Problem] = []
     try:

@@ -35,6 +35,11 @@ def document_of(
     `prepare` may change the raw table before its shape is checked; it is given the file's name for its messages.
     """
     raw = json_of(file, error)
+    if isinstance(raw.get("schema"), str) and _SCHEMA.fullmatch(raw["schema"]):
+        other = take_schema(dict(raw), document, file.name)
+        if other:
+            # A document of another kind has another kind's keys: they are no news.
+            raise error(file.name, other)
     problems = take_schema(raw, document, file.name)
     if prepare is not None:
         problems += prepare(raw, file.name)
@@ -66,7 +71,8 @@ def take_schema(raw: dict[str, Any], document: str, name: str) -> list[Problem]:
     if written is None:
         return [Problem("schema", f'found {shown(found)}, expected "{wanted}"')]
     if written[1] != document:
-        return [Problem("schema", f'the file is a {written[1]} ("{found}"), expected a {document} ("{wanted}")')]
+        article = "an" if written[1][0] in "aeiou" else "a"
+        return [Problem("schema", f'the file is {article} {written[1]} ("{found}"), expected "{wanted}"')]
     refuse_other_version(int(written[2]), name, f'"{found}"', f'"{wanted}"')
     return []
 

@@ -62,6 +62,10 @@ def read_file(path: str | Path, error: type[InputError], name: str | None = None
 
 def text_of(file: FileText, error: type[InputError]) -> str:
     """The file as UTF-8 text, without a byte order mark. Raises `error` saying where it is not text."""
+    if file.data[:4] == b"PAR1":
+        raise error(
+            file.name, "is a Parquet table, expected JSON or TOML text; is it a trace? `dsd-plan trace describe`"
+        )
     if file.data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise error(file.name, "is UTF-16 text, expected UTF-8; save it as UTF-8")
     try:

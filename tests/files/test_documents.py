@@ -95,7 +95,7 @@ def test_sense_and_shape_are_complained_of_together(folder: Folder) -> None:
     [
         ("gone", 'missing; add `"schema": "dsd-plan/plan/1"`'),
         (1, 'found 1, expected "dsd-plan/plan/1"'),
-        ("dsd-plan/study/1", 'the file is a study ("dsd-plan/study/1"), expected a plan'),
+        ("dsd-plan/study/1", 'the file is a study ("dsd-plan/study/1"), expected "dsd-plan/plan/1"'),
         ("dsd-plan/plan/one", 'found "dsd-plan/plan/one" (text), expected'),
     ],
 )
@@ -209,3 +209,10 @@ def test_any_plan_is_read_as_it_was_written(tmp_path: Path, share: float, window
     plan: Plan = replace(PLAN, assignments=(first, replace(first, share=1.0 - share)))
     write_plan(tmp_path / "any.json", plan)
     assert load_plan(tmp_path / "any.json") == plan
+
+
+def test_a_document_of_another_kind_is_told_once_and_not_key_by_key(folder: Folder) -> None:
+    with pytest.raises(PlanError) as caught:
+        load_plan(next(folder.scenario.parent.rglob("big.json")))
+    assert len(caught.value.problems) == 1
+    assert 'the file is a profile ("dsd-plan/profile/1"), expected "dsd-plan/plan/1"' in str(caught.value)

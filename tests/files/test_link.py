@@ -99,7 +99,7 @@ def test_round_trips_come_back_as_a_trace(tmp_path: Path) -> None:
     [
         ({"jitter_cv": "0.1"}, 'jitter_cv: found "0.1" (text), expected a number from 0 to 1'),
         ({"clock_drift_ppm": "fast"}, 'clock_drift_ppm: found "fast" (text), expected a number'),
-        ({"schema": "dsd-plan/profile/1"}, 'the file is a profile ("dsd-plan/profile/1"), expected a link'),
+        ({"schema": "dsd-plan/profile/1"}, 'the file is a profile ("dsd-plan/profile/1"), expected "dsd-plan/link/1"'),
         ({"loss": 1.0}, "loss: found 1, expected less than 1"),
         ({"rtt_ms": {"mean": 1.0}}, "rtt_ms.p50: missing"),
         ({"jiter_cv": 0.1}, "unknown key"),
