@@ -14,6 +14,7 @@ from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
 from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_predicted_problems
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
@@ -39,7 +40,9 @@ def predict(scenario: Scenario, plan: Plan) -> Performance:
     """
     from dsd_plan.model import predict as predicted
 
-    return predicted(_deployed(scenario, plan))
+    deployed = _deployed(scenario, plan)
+    _check_predictable(scenario, plan)
+    return predicted(deployed)
 
 
 def replay(
@@ -74,6 +77,7 @@ def crosscheck(
     from dsd_plan.model import predict as predict_deployed
 
     deployed = _deployed(scenario, plan)
+    _check_predictable(scenario, plan)
     predicted = predict_deployed(deployed)
     replayed = _replayed(deployed, seed, requests, replications).pooled
     return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
@@ -100,6 +104,7 @@ def optimize(
     from dsd_plan.optimize.run import optimize as optimized
 
     _check(scenario)
+    _check_predictable(scenario)
 
     def observe(plan: Plan) -> Observation:
         return _replayed(deploy(scenario, plan), seed, requests, replications)
@@ -149,6 +154,16 @@ def _check(scenario: Scenario) -> None:
     problems = scenario_problems(scenario)
     if problems:
         raise ScenarioError(f"scenario {scenario.name}", problems)
+
+
+def _check_predictable(scenario: Scenario, plan: Plan | None = None) -> None:
+    """What can only be replayed is not predicted as if it were not there."""
+    problems = not_predicted_problems(scenario, SCENARIO)
+    if problems:
+        raise ScenarioError(f"scenario {scenario.name}", problems)
+    problems = () if plan is None else not_predicted_problems(plan, PLAN)
+    if problems:
+        raise PlanError(f"plan for {scenario.name}", problems)
 
 
 def _deployed(scenario: Scenario, plan: Plan) -> Deployed:

@@ -28,9 +28,14 @@ class NotYet:
     works: Callable[[Any], bool]
     does: str
     instead: str
+    replayed: bool = False
+    """The event replay can do it, the analytic model cannot yet."""
 
     def problem(self, place: str, found: object) -> Problem:
         """The message for a value that does not work today."""
+        if self.replayed:
+            why = f"the analytic model cannot predict {self.does} yet (found {found})"
+            return Problem(place, f"{why}; `dsd-plan replay` can play it, or {self.instead}")
         return Problem(place, f"not supported yet: {self.does} (found {found}); {self.instead}")
 
 
@@ -179,7 +184,16 @@ DRAFT_BATCH_CAP = NotYet(
 
 
 def not_yet_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:
-    """One problem for every value in `thing` (a Scenario or a Plan) that the table does not let pass."""
+    """One problem for every value in `thing` (a Scenario or a Plan) that nothing here can do yet."""
+    return _problems(thing, tuple(entry for entry in table if not entry.replayed))
+
+
+def not_predicted_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:
+    """One problem for every value in `thing` that only the replay can do."""
+    return _problems(thing, tuple(entry for entry in table if entry.replayed))
+
+
+def _problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:
     return tuple(
         entry.problem(place, _shown(value))
         for entry in table

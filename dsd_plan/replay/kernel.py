@@ -12,6 +12,7 @@ from collections.abc import Callable
 from numba import njit
 
 from dsd_plan.replay.compiled import fingerprint
+from dsd_plan.replay.drafting import verdict_arrives
 from dsd_plan.replay.heap import drop_first
 from dsd_plan.replay.layout import (
     EVENT,
@@ -27,7 +28,7 @@ from dsd_plan.replay.layout import (
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.replica import join, prompt_arrives, start_woken
 from dsd_plan.replay.requests import begin, open_request, user_request
-from dsd_plan.replay.rounds import iteration_ends, verdict_arrives
+from dsd_plan.replay.rounds import iteration_ends
 
 FINISHED, AT_MARK, LOG_FULL = range(3)
 """Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log."""

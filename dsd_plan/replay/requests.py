@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from math import log
 
-import numpy as np
-
 from dsd_plan.domain.deployed import TOKEN_ID_BYTES
 from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.drafting import occupy
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     CLOSED,
     DEVICE,
     DISTRIBUTED,
     DRAFT,
-    JSQ,
     KEY,
     NONE,
     OPEN_REQUEST,
     PROMPT_ARRIVES,
     REPLICA,
     REQUEST,
-    ROUND_ROBIN,
     SESSION,
     START,
     STREAM,
@@ -31,21 +28,19 @@ from dsd_plan.replay.layout import (
     USER,
     USER_REQUEST,
     WORK,
-    Row,
     World,
 )
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import (
-    DRAFT_ROUTE,
     GAP,
-    ROUTE,
     TRACE_START,
     UP_JITTER,
     USER_BITS,
     request_key,
     uniform,
 )
+from dsd_plan.replay.routing import chosen_device, chosen_replica
 from dsd_plan.replay.surfaces import surface_at
 
 
@@ -133,48 +128,3 @@ def start_session(world: World, s: int, number: int, prompt: int, prefill: int, 
         occupy(world, int(session.device), s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prefill)))
     up_ms = delay_ms(world, stream.up, stream.up_end, float(TOKEN_ID_BYTES * prompt), key, 0, UP_JITTER)
     push(world, world.now_ms + up_ms, PROMPT_ARRIVES, r)
-
-
-@compiled
-def chosen_replica(world: World, pool: Row, routing: int, key: np.uint64) -> int:
-    """The replica that a session is tied to."""
-    if routing == JSQ:
-        best = pool.first
-        for i in range(pool.first + 1, pool.first + pool.count):
-            if row(world.replicas, REPLICA, i).live < row(world.replicas, REPLICA, best).live:
-                best = i
-        return best  # type: ignore[no-any-return]
-    return in_turn_or_random(pool, routing, uniform(key, 0, ROUTE))
-
-
-@compiled
-def chosen_device(world: World, pool: Row, routing: int, key: np.uint64) -> int:
-    """The draft device that a session is tied to."""
-    if routing == JSQ:
-        best = pool.first
-        for i in range(pool.first + 1, pool.first + pool.count):
-            if row(world.devices, DEVICE, i).live < row(world.devices, DEVICE, best).live:
-                best = i
-        return best  # type: ignore[no-any-return]
-    return in_turn_or_random(pool, routing, uniform(key, 0, DRAFT_ROUTE))
-
-
-@compiled
-def in_turn_or_random(pool: Row, routing: int, u: float) -> int:
-    """A server of the pool by round robin, or by the uniform number `u`."""
-    if routing == ROUND_ROBIN:
-        turn = pool.turn
-        pool.turn = turn + 1
-        return pool.first + turn % pool.count  # type: ignore[no-any-return]
-    return pool.first + int(u * pool.count)  # type: ignore[no-any-return]
-
-
-@compiled
-def occupy(world: World, d: int, s: int, job_ms: float) -> float:
-    """Put a job at the end of a draft device's queue; returns when it ends."""
-    device = row(world.devices, DEVICE, d)
-    ends_ms = max(device.free_ms, world.now_ms) + job_ms
-    device.free_ms = ends_ms
-    device.busy_ms += job_ms
-    row(world.work, WORK, s).draft_ms += job_ms
-    return ends_ms  # type: ignore[no-any-return]

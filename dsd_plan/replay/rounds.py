@@ -1,23 +1,17 @@
-"""What happens between a session's rounds: the target emits, the verdict travels, the draft proposes."""
+"""The target's side of a round: what an iteration emits, and what follows for each session."""
 
 from __future__ import annotations
 
 from math import log, nan
 
-from dsd_plan.control import policy
-from dsd_plan.control.policy import Observation, Policy, PolicyState, decide
-from dsd_plan.domain.step_time import decode_ms
+from dsd_plan.replay.acceptance import accept
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
-    CUMULATIVE,
     DEVICE,
     DISTRIBUTED,
-    DRAFT,
     FUSED,
     GROUP,
-    JOB_ARRIVES,
-    MATCH,
     NONE,
     REPLICA,
     SESSION,
@@ -30,48 +24,8 @@ from dsd_plan.replay.layout import (
 )
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
-from dsd_plan.replay.random_numbers import ACCEPT, DOWN_JITTER, THINK, UP_JITTER, uniform
+from dsd_plan.replay.random_numbers import DOWN_JITTER, THINK, uniform
 from dsd_plan.replay.replica import join, release, wake
-from dsd_plan.replay.requests import occupy
-from dsd_plan.replay.surfaces import surface_at
-
-compiled(policy.static)
-compiled(decide)
-
-
-@compiled
-def verdict_arrives(world: World, r: int) -> None:
-    """First token or verdict at the site (distributed): choose the window, draft it, send it up."""
-    session = row(world.sessions, SESSION, r)
-    stream = row(world.streams, STREAM, session.stream)
-    choose_window(stream, session)
-    context = session.prompt + session.emitted
-    surface = surface_at(world, row(world.drafts, DRAFT, stream.draft).surface)
-    job_ms = session.window * decode_ms(surface, 1.0, 1.0, float(context))
-    drafted_ms = occupy(world, int(session.device), int(session.stream), job_ms)
-    turn = int(session.rounds) + 1
-    up_ms = delay_ms(world, stream.up, stream.up_end, stream.round_up, session.key, turn, UP_JITTER)
-    session.network_ms = up_ms
-    session.sum_draft_ms += drafted_ms - world.now_ms
-    session.sum_up_ms += up_ms
-    push(world, drafted_ms + up_ms, JOB_ARRIVES, r)
-
-
-@compiled
-def choose_window(stream: Row, session: Row) -> None:
-    """Ask the policy, with what the session knows."""
-    observation = Observation(
-        int(session.last_accepted),
-        int(session.last_proposed),
-        session.network_ms,
-        session.wait_ms,
-        session.iteration_ms,
-        int(session.batch),
-        int(session.queued),
-    )
-    # The window in force is all the state there is, and the session holds it.
-    _, decision = decide(Policy(stream.policy, stream.window), PolicyState(int(session.window)), observation)
-    session.window = decision.window
 
 
 @compiled
@@ -130,28 +84,6 @@ def emit(world: World, r: int, replica: Row) -> None:
         push(world, arrival_ms, VERDICT_ARRIVES, r)
     else:
         join(world, r)
-
-
-@compiled
-def accept(world: World, stream: Row, session: Row) -> int:
-    """How many proposals the target accepts: the trace's next run of matches, or a draw from the law."""
-    window = session.window
-    accepted = 0
-    if stream.matches > 0:
-        place = session.place
-        while accepted < window and row(world.match, MATCH, stream.match + place).hit == 1:
-            accepted += 1
-            place = place + 1 if place + 1 < stream.matches else 0
-        session.place = place + 1 if place + 1 < stream.matches else 0  # past the target's own token
-    else:
-        u = uniform(session.key, int(session.rounds), ACCEPT)
-        while accepted < window and u >= row(world.cdf, CUMULATIVE, stream.cdf + accepted).p:
-            accepted += 1
-    session.last_accepted = accepted
-    session.last_proposed = window
-    session.accepted += accepted
-    session.proposed += window
-    return accepted
 
 
 @compiled

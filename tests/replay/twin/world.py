@@ -1,111 +1,31 @@
-"""The replayer once more, slow and readable: objects, closures and `heapq`.
-
-Written from the rules (docs/invariants.md), it shares with the kernel only what both must read from the same
-place: the deployed plan, the step-time functions of `domain`, and when closed users first ask. Its random numbers
-are the same hash in plain integers.
-"""
+"""The twin's clock and its events."""
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import count
-from math import floor, inf, log
+from math import inf, log
 
 from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
 from dsd_plan.domain.deployed import Deployed, Stream
-from dsd_plan.domain.network import Hop
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
-
-MASK = 2**64 - 1
-GOLDEN = 0x9E3779B97F4A7C15
-GAP, THINK, ROUTE, DRAFT_ROUTE, TRACE_START, ACCEPT, FIRST_HOP = range(7)
-UP, DOWN = 0, 2  # a message's jitter; its losses are the number after
-
-
-def mix(z: int) -> int:
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-    return z ^ (z >> 31)
-
-
-def key_of_stream(seed: int, replication: int, workload: int, part: int) -> int:
-    key = seed & MASK
-    for number in (replication, workload, part):
-        key = mix((key + (number + 1) * GOLDEN) & MASK)
-    return key
-
-
-def key_of_request(stream_key: int, number: int) -> int:
-    return mix((stream_key + (number + 1) * GOLDEN) & MASK)
-
-
-def uniform(key: int, turn: int, purpose: int) -> float:
-    position = (turn << 16) + purpose + 1
-    return ((mix((key + position * GOLDEN) & MASK) >> 12) + 0.5) / 2**52
-
-
-def delay_ms(hops: tuple[Hop, ...], payload: float, key: int, turn: int, way: int) -> float:
-    total = 0.0
-    for h, hop in enumerate(hops):
-        purpose = FIRST_HOP + 4 * h + way
-        travel = hop.mean_ms
-        if hop.jitter_cv > 0:
-            travel *= 1.0 + hop.jitter_cv * (-log(uniform(key, turn, purpose)) - 1.0)
-        total += travel + payload * 8.0 / (hop.mbps * 1000.0)
-        if hop.loss > 0:
-            total += hop.rtt_ms * floor(log(uniform(key, turn, purpose + 1)) / log(hop.loss))
-    return total
-
-
-@dataclass(eq=False)
-class Session:
-    number: int
-    key: int
-    stream: Stream
-    started_ms: float
-    prompt: int
-    prefill: int
-    output: int
-    replica: Replica
-    device: Draft | None
-    user: int | None
-    place: int = 0
-    emitted: int = 0
-    rounds: int = 0
-    accepted: int = 0
-    arrivals_ms: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-
-    @property
-    def context(self) -> int:
-        return self.prompt + self.emitted
-
-
-@dataclass(eq=False)
-class Draft:
-    """A draft device."""
-
-    free_ms: float = 0.0
-    busy_ms: float = 0.0
-    live: int = 0
-    jobs: list[tuple[float, float]] = field(default_factory=list)
-    """(begins, ends)."""
-
-
-@dataclass(eq=False)
-class Replica:
-    pool: int
-    live: int = 0
-    queue: deque[Session] = field(default_factory=deque)
-    memory: deque[Session] = field(default_factory=deque)
-    reserved: int = 0
-    stepping: bool = False
-    iterations: list[tuple[float, float, float, int]] = field(default_factory=list)
-    """(begins, draft part, step, jobs)."""
+from tests.replay.twin.messages import delay_ms
+from tests.replay.twin.parts import Draft, Replica, Session
+from tests.replay.twin.random_numbers import (
+    ACCEPT,
+    DOWN,
+    DRAFT_ROUTE,
+    GAP,
+    ROUTE,
+    THINK,
+    TRACE_START,
+    UP,
+    key_of_request,
+    key_of_stream,
+    uniform,
+)
 
 
 class Twin:

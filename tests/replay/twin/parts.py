@@ -1,0 +1,55 @@
+"""What moves and what serves: sessions, draft devices, target replicas."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from dsd_plan.domain.deployed import Stream
+
+
+@dataclass(eq=False)
+class Session:
+    number: int
+    key: int
+    stream: Stream
+    started_ms: float
+    prompt: int
+    prefill: int
+    output: int
+    replica: Replica
+    device: Draft | None
+    user: int | None
+    place: int = 0
+    emitted: int = 0
+    rounds: int = 0
+    accepted: int = 0
+    arrivals_ms: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+
+    @property
+    def context(self) -> int:
+        return self.prompt + self.emitted
+
+
+@dataclass(eq=False)
+class Draft:
+    """A draft device."""
+
+    free_ms: float = 0.0
+    busy_ms: float = 0.0
+    live: int = 0
+    jobs: list[tuple[float, float]] = field(default_factory=list)
+    """(begins, ends)."""
+
+
+@dataclass(eq=False)
+class Replica:
+    pool: int
+    live: int = 0
+    queue: deque[Session] = field(default_factory=deque)
+    memory: deque[Session] = field(default_factory=deque)
+    reserved: int = 0
+    stepping: bool = False
+    iterations: list[tuple[float, float, float, int]] = field(default_factory=list)
+    """(begins, draft part, step, jobs)."""
