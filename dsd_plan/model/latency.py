@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.model.bursts import neighbours
 from dsd_plan.model.in_order import gap_variance, last_token_lag, share_in_order
 from dsd_plan.model.moments import Time, product
 from dsd_plan.model.solution import PoolSolution, StreamState
@@ -79,7 +81,7 @@ def moment_of(solution: PoolSolution, k: int) -> Moment:
 def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Moment) -> Latency:
     """Laws of class k."""
     demand = solution.demands[k]
-    ttft = _ttft(solution, k, moment)
+    ttft = _ttft(solution, k, moment, state.request)
     extra = float(solution.live.transient[k]) + state.start
     noise = _noise(solution, k, moment, state)
     slow = solution.live.round[k]
@@ -108,14 +110,14 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
     return Latency(ttft, tpot._replace(mean=mean).law(), itl, e2e.law(), gaps)
 
 
-def _ttft(solution: PoolSolution, k: int, moment: Moment) -> Mixture:
+def _ttft(solution: PoolSolution, k: int, moment: Moment, request_ms: float) -> Mixture:
     """By the number of prefills in the iteration that the prompt arrives in; the mean is the solution's.
 
     A prompt meets an iteration in proportion to its length S, waits uniformly for its end, and is prefilled together
     with the Poisson number of prompts that came during S.
     """
     demand, prefill, held = solution.demands[k], solution.live.prefill[k], solution.cycles.held
-    common = demand.prompt_up.plus(demand.first_down).plus(prefill)
+    common = demand.prompt_up.plus(demand.first_down).plus(prefill).plus(_own_prompt(solution, k))
     rate = moment.prefills / moment.iteration
     bare = max(moment.iteration - moment.prefills * held.jump, 0.1 * moment.iteration)
     lengths = bare + _COUNTS * held.jump
@@ -130,8 +132,29 @@ def _ttft(solution: PoolSolution, k: int, moment: Moment) -> Mixture:
     # An idle server takes the prompt at once.
     weight = np.append(met, 1.0 - moment.busy)
     spread, third = np.append(spread, common.variance), np.append(third, common.third)
-    law = Mixture(weight, shift + np.append(means, 0.0), spread, skewness(spread, third))
+    means = shift + np.append(means, 0.0)
+    if isinstance(demand.stream.requests, RequestTrace):
+        crowd = _crowd(demand.stream.requests, moment.iteration, request_ms)
+        means, spread = means + crowd.mean * held.jump, spread + crowd.variance * held.jump**2
+        third = third + crowd.third * held.jump**3
+    law = Mixture(weight, means, spread, skewness(spread, third))
     return _after_memory(_told_apart(law), solution.live.memory[k])
+
+
+def _own_prompt(solution: PoolSolution, k: int) -> Time:
+    """Spread of a request's own prefill, as prompts are of different lengths."""
+    tokens = solution.demands[k].lengths.prefill_law
+    each = float(solution.time.prefill[k]) / tokens.mean
+    return Time(0.0, tokens.variance, tokens.third).scaled(each)
+
+
+def _crowd(requests: RequestTrace, iteration_ms: float, request_ms: float) -> Time:
+    """How many more prompts of a recording share an iteration with a request than come by their rate around it."""
+    near, variance = neighbours(requests, iteration_ms)
+    around, _ = neighbours(requests, request_ms)
+    usual = around * min(iteration_ms / request_ms, 1.0)
+    excess = max(variance - usual, 0.0)
+    return Time(near - usual, excess, 2.0 * excess**1.5)
 
 
 def _told_apart(law: Mixture) -> Mixture:

@@ -17,6 +17,8 @@ HIGH_SATURATION = 0.85
 SHORT_THINK = 0.05
 """Share of a user's cycle spent away, below which users march in step."""
 MEMORY_WAITS = 0.01
+CROWDED = 0.02
+"""Share of the time beyond full batches from which on a recording's predicted tails are not to be relied on."""
 
 
 def notes_of(
@@ -61,8 +63,8 @@ def _about(demand: Demand, solution: Solution) -> Iterator[str]:
     name = demand.stream.workload.name
     if isinstance(demand.stream.requests, RequestTrace):
         yield (
-            f"{name}: the recorded requests count by their rate and lengths; bursts in their arrivals "
-            f"(index of dispersion {_dispersion(demand.stream.requests):.1f}, Poisson 1) are left to the replay"
+            f"{name}: the recorded arrivals count as they came (index of dispersion "
+            f"{_dispersion(demand.stream.requests):.1f}, Poisson 1); draft devices see them as Poisson"
         )
     if demand.users > 1:
         state = solution.states[demand.index]
@@ -73,6 +75,14 @@ def _about(demand: Demand, solution: Solution) -> Iterator[str]:
 def _about_pool(pool: PoolSolution) -> Iterator[str]:
     target = pool.demands[0]
     name = target.stream.assignment.target_device
+    if any(isinstance(demand.stream.requests, RequestTrace) for demand in pool.demands):
+        full = pool.pool.together * pool.table.full
+        crowded = float(pool.live.law[np.arange(pool.live.law.size) * pool.table.unit > full].sum())
+        if crowded > CROWDED:
+            yield (
+                f"{name}: recorded bursts bring more than full batches can serve, {crowded:.0%} of the time; what "
+                "waits then is predicted to a half at best: replay it"
+            )
     if pool.pool.replicas > 1:
         if pool.pool.together > 1:
             yield f"{name}: live sessions are taken to be spread over its replicas nearly evenly"

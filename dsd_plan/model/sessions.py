@@ -6,12 +6,14 @@ live (queueing/population.py). Means and spreads of rounds are then averages ove
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.model.batches import Classes
+from dsd_plan.model.bursts import Path, law_of, points, session_spread
 from dsd_plan.model.cycles import Cycles
 from dsd_plan.model.moments import Time
 from dsd_plan.queueing.population import (
@@ -229,7 +231,35 @@ def live_sessions(
             else:
                 seen.append(cut(law, stretch.size))
     forgetting = relaxation(law, request) + _return_rate(classes, users, away)
-    return _averages(table, classes, law, seen, forgetting)
+    kept = [averaging(classes.rounds[k] * _mean_round(table, k, chance) * forgetting) for k, chance in enumerate(seen)]
+    return _averages(table, classes, law, seen, seen, kept)
+
+
+def live_along(table: ByOthers, classes: Classes, path: Path, recorded: Sequence[int | None]) -> Live:
+    """Averages over recorded arrivals and their sessions' lives; `recorded` is each class's row of the path, or None.
+
+    The law is the share of time that so many are live.
+    """
+    states = table.request.shape[0]
+    mix = classes.rates / classes.rates.sum()
+    request = table.request @ mix
+    others, weights = points(path)
+    law = law_of(others, weights, table.unit, states)
+    alive = law_of(others, weights * path.mean, table.unit, states)
+    forgetting = relaxation(law, request[: states - 1])
+    met, kept = [], []
+    for k, row in enumerate(recorded):
+        met.append(law if row is None else law_of(others, weights * path.arrivals[row], table.unit, states))
+        moving, around = session_spread(path, others, table.round[:, k], table.request[:, k], table.unit, row)
+        mean = _mean_round(table, k, alive)
+        variance = float(alive @ (table.round[:, k] - mean) ** 2)
+        left = moving + around * averaging(classes.rounds[k] * mean * forgetting)
+        kept.append(min(left / variance, 1.0) if variance > 0.0 else 1.0)
+    return _averages(table, classes, law, [alive] * len(met), met, kept)
+
+
+def _mean_round(table: ByOthers, k: int, chance: Array) -> float:
+    return float(chance @ table.round[: chance.size, k])
 
 
 def _balance(request: Array, users: NDArray[np.int64], rates: Array, away: Array, here: float) -> int:
@@ -245,20 +275,22 @@ def _return_rate(classes: Classes, users: NDArray[np.int64], away: Array) -> flo
     return float(np.sum(classes.sessions[closed] / np.maximum(away[closed], 1e-3)))
 
 
-def _averages(table: ByOthers, classes: Classes, law: Array, seen: list[Array], forgetting: float) -> Live:
+def _averages(
+    table: ByOthers, classes: Classes, law: Array, seen: list[Array], met: list[Array], kept: list[float]
+) -> Live:
+    """`seen` in a session's rounds, `met` on its arrival; `kept` of the variance of rounds is left in its own mean."""
     rounds, momentary, prefills, memory, transient, together = [], [], [], [], [], []
-    for k, chance in enumerate(seen):
-        states = chance.size
-        c, t = table.round[:states, k], table.prefill[:states, k]
-        mean, first = float(chance @ c), float(chance @ t)
-        kept = averaging(classes.rounds[k] * mean * forgetting)
+    for k, (chance, arriving) in enumerate(zip(seen, met, strict=True)):
+        states, known = chance.size, arriving.size
+        c, t = table.round[:states, k], table.prefill[:known, k]
+        mean, first = float(chance @ c), float(arriving @ t)
         variance, third = float(chance @ (c - mean) ** 2), float(chance @ (c - mean) ** 3)
         momentary.append(Time(mean, variance, third))
-        rounds.append(Time(mean, variance * kept, third * kept**1.5))
-        prefills.append(Time(first, float(chance @ (t - first) ** 2), float(chance @ (t - first) ** 3)))
-        memory.append(_memory_wait(chance, table.memory[:states, k]))
-        together.append(float(chance @ ((c - mean) * (t - first))) * kept)
-        transient.append(float(chance @ table.transient[:states, k]))
+        rounds.append(Time(mean, variance * kept[k], third * kept[k] ** 1.5))
+        prefills.append(Time(first, float(arriving @ (t - first) ** 2), float(arriving @ (t - first) ** 3)))
+        memory.append(_memory_wait(arriving, table.memory[:known, k]))
+        together.append(float(arriving @ ((table.round[:known, k] - mean) * (t - first))) * kept[k])
+        transient.append(float(arriving @ table.transient[:known, k]))
     return Live(
         law=law,
         seen=tuple(seen),

@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed, TargetPool
 from dsd_plan.domain.step_time import decode_ms
+from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.model.batches import Classes, mean_iteration
+from dsd_plan.model.bursts import path_of
 from dsd_plan.model.cycles import Away, Cycles, cycles
 from dsd_plan.model.draft_queue import Drafting, DraftWait, Peers, delay_nodes, draft_wait
 from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_added_ms
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
-from dsd_plan.model.sessions import MOST_STATES, ByOthers, Live, Pool, by_others, live_sessions
-from dsd_plan.model.traffic import Demand
+from dsd_plan.model.sessions import MOST_STATES, ByOthers, Live, Pool, by_others, live_along, live_sessions
+from dsd_plan.model.traffic import MS_PER_S, Demand
 from dsd_plan.queueing.distributions import normal
 
 Array = NDArray[np.float64]
@@ -145,6 +147,8 @@ def _solve_pool(
     open_rates = np.array([demand.rate for demand in mine])
     outside = np.array([demand.away for demand in mine])
     table, live = _live(target, cycle, classes, pool, start, users, open_rates, outside)
+    if not users.any() and any(isinstance(demand.stream.requests, RequestTrace) for demand in mine):
+        table, live = _along_arrivals(mine, cycle, classes, pool, start, table)
     for k, (demand, state) in enumerate(zip(mine, known, strict=True)):
         state.round = live.round[k].mean
         state.first = _first_token(table, live, cycle, k)
@@ -222,6 +226,26 @@ def _live(
         states = min(2 * states, MOST_STATES)
     check_memory(target, pool, table, open_rates)
     return table, live
+
+
+def _along_arrivals(
+    demands: tuple[Demand, ...], cycle: Cycles, classes: Classes, pool: Pool, start: Array, table: ByOthers
+) -> tuple[ByOthers, Live]:
+    """Sessions as the recorded arrivals bring them, with as many states as the worst burst needs."""
+    recorded = [demand.stream.requests for demand in demands]
+    traces = [requests.arrival_s * MS_PER_S for requests in recorded if isinstance(requests, RequestTrace)]
+    rows: list[int | None] = []
+    for requests in recorded:
+        rows.append(sum(row is not None for row in rows) if isinstance(requests, RequestTrace) else None)
+    others = sum(demand.rate for demand, row in zip(demands, rows, strict=True) if row is None)
+    mix = classes.rates / classes.rates.sum()
+    while True:
+        path = path_of(traces, others, pool.together / pool.replicas, table.request @ mix, table.unit)
+        most = float((path.mean + 2.0 * np.sqrt(path.variance)).max()) / table.unit
+        if most < table.request.shape[0] - 1 or table.request.shape[0] >= MOST_STATES:
+            break
+        table = by_others(cycle, classes, pool, start, min(int(1.3 * most) + 60, MOST_STATES))
+    return table, live_along(table, classes, path, rows)
 
 
 def _population_of(cycle: Cycles) -> float:

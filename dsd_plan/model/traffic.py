@@ -27,12 +27,17 @@ class Lengths:
     prefill: float
     """Tokens of a prompt that are not in the cache already."""
     output: float
-    prompt_square: float
-    """Mean square of the tokens to prefill."""
+    prefill_law: Time
+    """Cumulants of the tokens to prefill (not ms)."""
     output_law: Time
     """Cumulants of the output's length (tokens, not ms)."""
     most_kv: float
     """KV tokens of the longest request."""
+
+    @property
+    def prompt_square(self) -> float:
+        """Mean square of the tokens to prefill."""
+        return self.prefill_law.variance + self.prefill_law.mean**2
 
     @property
     def context(self) -> float:
@@ -128,24 +133,27 @@ def lengths_of(stream: Stream) -> Lengths:
     requests = stream.requests
     if not isinstance(requests, RequestTrace):
         prompt, output = float(requests.prompt_tokens), float(requests.output_tokens)
-        return Lengths(prompt, prompt, output, prompt**2, Time(output), prompt + output)
+        return Lengths(prompt, prompt, output, Time(prompt), Time(output), prompt + output)
     return _recorded_lengths(requests)
 
 
 @lru_cache(maxsize=64)
 def _recorded_lengths(requests: RequestTrace) -> Lengths:
     prompts, outputs = requests.prompt_tokens.astype(np.float64), requests.output_tokens.astype(np.float64)
-    mean = float(outputs.mean())
-    law = Time(mean, float(((outputs - mean) ** 2).mean()), float(((outputs - mean) ** 3).mean()))
     prefills = requests.prefill_tokens.astype(np.float64)
     return Lengths(
         prompt=float(prompts.mean()),
         prefill=float(prefills.mean()),
-        output=mean,
-        prompt_square=float((prefills**2).mean()),
-        output_law=law,
+        output=float(outputs.mean()),
+        prefill_law=_cumulants(prefills),
+        output_law=_cumulants(outputs),
         most_kv=float((prompts + outputs).max()),
     )
+
+
+def _cumulants(values: Array) -> Time:
+    mean = float(values.mean())
+    return Time(mean, float(((values - mean) ** 2).mean()), float(((values - mean) ** 3).mean()))
 
 
 def rounds_of(stream: Stream) -> Rounds:
