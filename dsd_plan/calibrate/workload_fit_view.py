@@ -1,0 +1,118 @@
+"""Laws fitted to a request stream, beside it: what streams that the laws make look like, many times over."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import erf, log, sqrt
+
+import numpy as np
+
+from dsd_plan.calibrate.synthesis import Gaps, LogNormal, synthesize
+from dsd_plan.calibrate.workload_fit import WorkloadFit, fit_workload
+from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.domain.workload_statistics import index_of_dispersion, workload_statistics
+from dsd_plan.domain.workload_view import (
+    LawLengths,
+    LengthCurve,
+    MadeDispersion,
+    MadeRow,
+    WorkloadFitView,
+    dispersion_windows,
+    gap_shares,
+    rates_by_bin,
+    workload_view,
+)
+
+STREAMS = 40
+MOST_REQUESTS = 2_000_000
+"""Made in all streams together; a long recording is compared with fewer of them."""
+FEWEST_STREAMS = 5
+FEWEST_REQUESTS = 10
+
+
+def workload_fit_view(trace: RequestTrace, seed: int = 0) -> tuple[WorkloadFit, WorkloadFitView]:
+    """Fit laws to a trace, and compare it with streams that they make. Raises ValueError for fewer than 50 requests."""
+    fit = fit_workload(trace, seed=seed, recorded_lengths=False)
+    view = workload_view(trace)
+    streams = _streams(fit, trace, seed)
+    figures = [_figures(each) for each in (trace, *streams)]
+    names = [name for name in figures[0] if all(name in each for each in figures)]
+    dispersion = []
+    for window_s in dispersion_windows(trace.arrival_s, fit.rate_per_s):
+        recorded = index_of_dispersion(trace.arrival_s, window_s)
+        made = [index for each in streams if (index := index_of_dispersion(each.arrival_s, window_s))]
+        if recorded and made:
+            middle = float(np.median(made))
+            dispersion.append(MadeDispersion(window_s, recorded, middle, min(made), max(made)))
+    edges = view.gaps.edges_s if view.gaps is not None else ()
+    shares = [gap_shares(np.diff(s.arrival_s), float(np.ptp(s.arrival_s)), edges).share for s in streams]
+    parts = np.concatenate([rates_by_bin(s.arrival_s - s.arrival_s[0], float(np.ptp(s.arrival_s))) for s in streams])
+    low, high = np.quantile(parts, [0.025, 0.975]).tolist()
+    return fit, WorkloadFitView(
+        view=view,
+        law="modulated" if not isinstance(fit.arrivals, Gaps) else "poisson" if fit.arrivals.cv == 1.0 else "gamma",
+        parameters=tuple(asdict(fit.arrivals).items()),
+        streams=len(streams),
+        rows=tuple(_row(name, [each[name] for each in figures]) for name in names),
+        dispersion=tuple(dispersion),
+        gaps_made=tuple((min(part), float(np.median(part)), max(part)) for part in zip(*shares, strict=True)),
+        rates_made=(low, high),
+        prompts=_beside(view.prompts, fit.prompts),
+        outputs=_beside(view.outputs, fit.outputs),
+    )
+
+
+def _streams(fit: WorkloadFit, trace: RequestTrace, seed: int) -> list[RequestTrace]:
+    """Raises ValueError where the law is so bursty that a stream of this span may hold next to nothing."""
+    count = max(FEWEST_STREAMS, min(STREAMS, MOST_REQUESTS // trace.arrival_s.size))
+    made = [
+        synthesize(
+            fit.rate_per_s,
+            float(trace.arrival_s[-1] - trace.arrival_s[0]),
+            arrivals=fit.arrivals,
+            prompts=fit.prompts,
+            outputs=fit.outputs,
+            correlation=fit.correlation,
+            by_hour=fit.by_hour,
+            seed=seed + 1 + at,
+        )
+        for at in range(count)
+    ]
+    fewest = min(each.arrival_s.size for each in made)
+    if fewest < FEWEST_REQUESTS:
+        raise ValueError(f"a stream of the fitted law holds {fewest} requests: the trace is too short for its bursts")
+    return made
+
+
+def _figures(stream: RequestTrace) -> dict[str, float]:
+    """Those that a fit has to tell; a figure that the stream does not have is left out."""
+    told = workload_statistics(stream)
+    found = {
+        "requests a second": told.rate_per_s,
+        "gap CV": told.gap_cv,
+        "busiest part of the span over the mean": told.peak_to_mean,
+        "rank correlation of prompt and output": told.correlation,
+    }
+    for name, lengths in (("prompt", told.prompt_tokens), ("output", told.output_tokens)):
+        found |= {f"{name} tokens, {each}": float(getattr(lengths, each)) for each in ("mean", "p50", "p95", "p99")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _row(name: str, values: list[float]) -> MadeRow:
+    recorded, *made = values
+    return MadeRow(name, recorded, float(np.median(made)), min(made), max(made))
+
+
+def _beside(recorded: LengthCurve, law: LogNormal) -> LawLengths:
+    shares = tuple(_below(law, tokens) for tokens in recorded.tokens)
+    steps = zip(shares, recorded.share, (0.0, *recorded.share), strict=False)
+    return LawLengths(recorded, shares, max(max(abs(told - at), abs(told - before)) for told, at, before in steps))
+
+
+def _below(law: LogNormal, tokens: float) -> float:
+    """P(length ≤ tokens), lengths rounded to whole ones and at least 1."""
+    if law.cv == 0:
+        return float(max(1.0, round(law.mean)) <= tokens)
+    variance = log(1.0 + law.cv**2)
+    normal = (log(tokens + 0.5) - (log(law.mean) - variance / 2.0)) / sqrt(variance)
+    return 0.5 * (1.0 + erf(normal / sqrt(2.0)))
