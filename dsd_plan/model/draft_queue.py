@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 
 MOST_PEERS = 400
 NEVER = 1e-12
+MOST_STRETCHES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,16 @@ class Peers:
     live: float
     devices: int
 
-    def chain(self, size: int) -> Array:
-        """Weights of so many of them on one device, each tied to one at random."""
+    def chain(self, size: int, stretch: float) -> Array:
+        """Weights of so many of them on one device, each tied to one at random.
+
+        `stretch` is by how much waiting lengthens the time on the other devices; on this one it is still to come.
+        """
         if self.users == 0:
             return poisson_chain(self.live / self.devices, size)
-        here = min(self.live / self.users, 1.0) / self.devices
-        return finite_chain(self.users, here, max(1.0 - here, NEVER))
+        live = min(self.live / self.users, 1.0)
+        here = live / self.devices
+        return finite_chain(self.users, here, max((1.0 - live) + stretch * (live - here), NEVER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +123,16 @@ def _peers(drafting: Drafting, requests: Array) -> Array:
         whole = min(int(each), requests.size - 2)
         law[whole : whole + 2] = (1.0 - (each - whole), each - whole) if each >= 1.0 else (1.0, 0.0)
         return law
-    chains = [peers.chain(requests.size) for peers in drafting.peers if peers.live > 0]
-    found = shared(requests / requests[0], chains)[: requests.size]
-    law[: found.size] = found / found.sum()
+    times = requests / requests[0]
+    stretch = 1.0
+    for _ in range(MOST_STRETCHES):
+        chains = [peers.chain(requests.size, stretch) for peers in drafting.peers if peers.live > 0]
+        found = shared(times, chains)[: requests.size]
+        law[:] = 0.0
+        law[: found.size] = found / found.sum()
+        before, stretch = stretch, (stretch * float(law @ times)) ** 0.5
+        if all(peers.users == 0 for peers in drafting.peers) or abs(stretch - before) < 1e-3 * before:
+            break
     return law
 
 

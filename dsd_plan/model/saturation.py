@@ -46,9 +46,19 @@ def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> 
     sessions, prompts = float(decodes[fused].sum()), float(prefills[fused].sum())
     context = sum(float(decodes[k]) * demands[k].lengths.context for k in fused) / sessions
     prompt = sum(float(prefills[k]) * demands[k].lengths.prefill for k in fused) / prompts
-    total += max(demands[k].window for k in fused) * decode_ms(target.fused_surface, sessions, 1.0, context)
-    added = prefill_ms(target.fused_surface, prompts, prompt) - float(target.fused_surface.law[0])
-    return total + max(added, 0.0)
+    jobs = n_d + n_p
+    steps, below, absent = 0.0, 0, 1.0
+    for window in sorted({demands[k].window for k in fused}):
+        # In a batch of so many jobs of the mean mix, the chance that none has this window or a longer one.
+        longer = sum(float(decodes[k]) for k in fused if demands[k].window >= window)
+        none = (1.0 - longer / jobs) ** jobs
+        absent = min(absent, none)
+        steps += (window - below) * (1.0 - none)
+        below = window
+    present = max(1.0 - absent, 1e-12)
+    total += steps * decode_ms(target.fused_surface, max(sessions / present, 1.0), 1.0, context)
+    added = prefill_ms(target.fused_surface, max(prompts, 1.0), prompt) - float(target.fused_surface.law[0])
+    return total + max(added, 0.0) * min(prompts, 1.0)
 
 
 def draft_saturation(draft: DraftPool, demands: Sequence[Demand], rates: Array) -> float:

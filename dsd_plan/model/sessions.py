@@ -47,6 +47,8 @@ class Pool:
     """Replicas whose sessions are one population, spread over them: all, or 1 where each fills by itself."""
     unevenness: float
     """How far from evenly they are spread: 0 as evenly as can be, 1 independently."""
+    irregular: float
+    """(1 + cv²) / 2 of a request's time: how long a queue for memory is beside one for exponential times."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +70,9 @@ class ByOthers:
     """Sessions on one replica from which on its batches are full."""
     unit: float
     """Sessions that one state stands for: streams that put unlike loads on the pool vary like fewer, larger ones."""
+    inside: int
+    """States whose sessions all have memory."""
+    irregular: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +115,7 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
     # Beyond what memory holds, sessions wait for it and those inside go on as before.
     fitting = np.minimum(others, max(pool.together * pool.places - 1.0, 0.0))
     inside = np.minimum(np.floor(fitting / unit).astype(int), states - 1)
+    all_fit = int(np.count_nonzero(fitting >= others))
     round_ms, prefill_ms, transient = round_ms[inside], prefill_ms[inside], transient[inside]
     queueing = _queueing(rounds, round_ms, prefill_ms + transient + start, classes.sessions, fitting + 1.0, pool)[
         :, None
@@ -127,6 +133,8 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
         population,
         max(full, float(population[-1]) + 1e-3),
         unit,
+        all_fit,
+        pool.irregular,
     )
 
 
@@ -210,7 +218,7 @@ def live_sessions(
     request = table.request @ (classes.rates / classes.rates.sum())
     closed = users > 0
     if not closed.any():
-        law = births_and_deaths(float(rates.sum()) / table.unit, request)
+        law = births_and_deaths(float(rates.sum()) / table.unit, _regular(table, float(rates.sum()), request))
         seen = [cut(law, request.size)] * users.size
     else:
         at = _balance(table.request, users, rates, away, here)
@@ -262,6 +270,22 @@ def _mean_round(table: ByOthers, k: int, chance: Array) -> float:
     return float(chance @ table.round[: chance.size, k])
 
 
+def _regular(table: ByOthers, rate: float, request: Array) -> Array:
+    """Requests' times with which the queue for memory is as long as their regularity makes it.
+
+    Beyond what memory holds ρ = births/deaths is geometric; the mean queue ρ/(1 − ρ) of exponential times becomes
+    (1 + cv²)/2 of it (Lee and Longton 1959, for many servers).
+    """
+    load = rate / table.unit * request / np.arange(1, request.size + 1)
+    waiting = (np.arange(request.size) >= table.inside) & (load < 1.0)
+    if not waiting.any():
+        return request
+    odds = table.irregular * load[waiting] / (1.0 - load[waiting])
+    times = request.copy()
+    times[waiting] *= odds / (1.0 + odds) / load[waiting]
+    return times
+
+
 def _balance(request: Array, users: NDArray[np.int64], rates: Array, away: Array, here: float) -> int:
     """The number of others at which as many sessions end as begin, near which π lies."""
     begun = np.where(users > 0, here * users / (away + request), rates) * request
@@ -288,7 +312,7 @@ def _averages(
         momentary.append(Time(mean, variance, third))
         rounds.append(Time(mean, variance * kept[k], third * kept[k] ** 1.5))
         prefills.append(Time(first, float(arriving @ (t - first) ** 2), float(arriving @ (t - first) ** 3)))
-        memory.append(_memory_wait(arriving, table.memory[:known, k]))
+        memory.append(_memory_wait(arriving, table.memory[:known, k], 2.0 * table.irregular - 1.0))
         together.append(float(arriving @ ((table.round[:known, k] - mean) * (t - first))) * kept[k])
         transient.append(float(arriving @ table.transient[:known, k]))
     return Live(
@@ -303,15 +327,15 @@ def _averages(
     )
 
 
-def _memory_wait(chance: Array, waits: Array) -> tuple[float, Time]:
+def _memory_wait(chance: Array, waits: Array, square_cv: float) -> tuple[float, Time]:
     """How likely a session waits for memory, and for how long if it does.
 
-    Behind others it waits for several departures, which come about as regularly as Erlang-3 arrivals.
+    Behind others it waits for several departures, which come as regularly as requests end, or as Erlang-3 arrivals.
     """
     weights = chance * (waits > 0.0)
     share = float(weights.sum())
     if share <= 0.0:
         return 0.0, Time()
     mean = float(weights @ waits) / share
-    off, within = waits - mean, waits * float(waits[waits > 0.0].min()) / 3.0
+    off, within = waits - mean, waits * float(waits[waits > 0.0].min()) * min(square_cv, 1.0 / 3.0)
     return share, Time(mean, float(weights @ (off**2 + within)) / share, float(weights @ off**3) / share)

@@ -200,7 +200,17 @@ def _pool(target: TargetPool, demands: tuple[Demand, ...], time: IterationTime, 
         places=places_of(target, demands, classes.sessions),
         together=target.replicas if float(weights @ uneven) <= 0.5 else 1,
         unevenness=float(weights @ uneven),
+        irregular=_irregular(demands, classes),
     )
+
+
+def _irregular(demands: tuple[Demand, ...], classes: Classes) -> float:
+    """(1 + cv²) / 2 of a request's time at the target, in proportion to its jobs."""
+    weights = classes.rates / classes.rates.sum()
+    counts = [demand.rounds.count for demand in demands]
+    means = np.array([count.mean + 1.0 for count in counts])
+    squares = np.array([count.variance for count in counts]) + means**2
+    return float(weights @ squares / (weights @ means) ** 2) / 2.0
 
 
 def _live(
@@ -285,10 +295,12 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
 def _peers(demand: Demand, state: StreamState, own: bool, devices: int) -> Peers:
     """The sessions of a stream that a session of it (`own`) or of another stream may find on its device."""
     waiting = 0.0 if state.wait is None else demand.rounds.count.mean * state.wait.mean
-    live = state.rate * max(state.request - waiting, 0.0)
-    if own and demand.users > 0:
-        live *= 1.0 - 1.0 / demand.users
-    return Peers(demand.users - 1 if own and demand.users > 0 else demand.users, live, devices)
+    alone = max(state.request - waiting, 0.0)
+    if demand.users == 0:
+        return Peers(0, state.rate * alone, devices)
+    # Users would be live more of the time than their slowed rate says, for they would come back sooner.
+    users = demand.users - 1 if own else demand.users
+    return Peers(users, users * alone / max(demand.away + alone, 1e-9), devices)
 
 
 def _between(old: DraftWait, new: DraftWait) -> DraftWait:

@@ -97,11 +97,23 @@ def full_iteration_ms(
     drafted = 0.0
     if n_f > 0:
         context = sum(decodes[i] * mean[i].context for i in fused) / n_f
-        drafted = max(streams[i].window for i in fused) * decode_ms(pool.fused_surface, n_f, 1.0, context)
+        steps, there = _drafting({i: (streams[i].window, decodes[i]) for i in fused}, n_d + n_p)
+        drafted = steps * decode_ms(pool.fused_surface, max(n_f / there, 1.0), 1.0, context)
     if n_fp > 0:
         added = prefill_ms(pool.fused_surface, n_fp, sum(prefills[i] * mean[i].prefill for i in fused) / n_fp)
         drafted += max(added - float(pool.fused_surface.law[0]), 0.0) if n_f > 0 else added
     return total + drafted
+
+
+def _drafting(fused: Mapping[int, tuple[int, float]], jobs: float) -> tuple[float, float]:
+    """(draft steps of an iteration, chance of any): the largest window in a batch of `jobs` drawn from the mean mix."""
+    steps, there, below = 0.0, 0.0, 0
+    for window in sorted({window for window, _ in fused.values()}):
+        share = sum(n for other, n in fused.values() if other >= window) / jobs
+        chance = 1.0 - (1.0 - share) ** jobs
+        steps += (window - below) * chance
+        there, below = max(there, chance), window
+    return steps, max(there, 1e-12)
 
 
 def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:
