@@ -192,7 +192,7 @@ def _noise(solution: PoolSolution, k: int, moment: Moment, state: StreamState) -
         return _Noise(jump, moment.third)
     delay = solution.delays[k]
     waits = Time() if state.wait is None else state.wait.single
-    return _Noise(delay.variance + waits.variance + moment.iteration**2 / 12.0, delay.third + waits.third)
+    return _Noise(delay.variance + waits.variance + moment.busy * moment.iteration**2 / 12.0, delay.third + waits.third)
 
 
 def _itl(solution: PoolSolution, k: int, moment: Moment, state: StreamState, extra: float) -> tuple[Mixture, float]:
@@ -210,7 +210,7 @@ def _itl(solution: PoolSolution, k: int, moment: Moment, state: StreamState, ext
         delay = solution.delays[k]
         chances = away.chance[k]
         means = moment.nodes * (momentary.mean / float(moment.nodes @ chances))
-        lattice = moment.iteration**2 / 12.0 * (1.0 - np.exp(-delay.mean / moment.iteration))
+        lattice = moment.busy * moment.iteration**2 / 12.0 * (1.0 - np.exp(-delay.mean / moment.iteration))
         variances = away.variance[k] + moment.smooth + lattice
         iterations = 1.0 + 1.0 / (1.0 + delay.mean / moment.iteration)
         third = delay.third
