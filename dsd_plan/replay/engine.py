@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, inf
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.replay.inputs import Tables
-from dsd_plan.replay.kernel import AT_MARK, FINISHED, advance
+from dsd_plan.replay.kernel import AT_MARK, FINISHED, LOG_FULL, advance
 from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
@@ -62,7 +63,19 @@ def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
 class Run:
     """The tables of one replication, and the world that points at them."""
 
-    def __init__(self, fixed: Tables, keys: Rows, users: Rows, most_sessions: int) -> None:
+    def __init__(
+        self,
+        fixed: Tables,
+        keys: Rows,
+        users: Rows,
+        most_sessions: int,
+        *,
+        slots: int | None = None,
+        groups: int = FIRST_GROUPS,
+        keep_rounds: bool = False,
+    ) -> None:
+        """`slots`: rows of sessions to begin with; fewer than `most_sessions` where `make_room` reads what ended."""
+        slots = most_sessions if slots is None else min(slots, most_sessions)
         targets = fixed["targets"].copy()
         drafts = fixed["drafts"].copy() if "drafts" in fixed else np.zeros(0, TABLES["drafts"])
         replicas = np.zeros(int(targets["count"].sum()), dtype=TABLES["replicas"])
@@ -71,12 +84,15 @@ class Run:
             replicas[chain] = NONE
         streams = fixed["streams"]
         sizes = {
-            "heap": most_sessions + users.size + replicas.size + streams.size,
+            "heap": slots + users.size + replicas.size + streams.size,
             "devices": int(drafts["count"].sum()),
             "woken": replicas.size,
             "work": streams.size,
-            "sessions": most_sessions,
-            "groups": FIRST_GROUPS,
+            "sessions": slots,
+            "groups": groups,
+            "rounds": groups if keep_rounds else 1,
+            "ended": slots,
+            "vacant": slots,
         }
         made = {name: np.zeros(size, dtype=TABLES[name]) for name, size in sizes.items()}
         own = {"targets": targets, "drafts": drafts, "replicas": replicas, "users": users.copy(), "keys": keys}
@@ -85,7 +101,8 @@ class Run:
         for name, table in self.tables.items():
             self.worlds[name] = address_of(table)
         self.worlds["stream_count"], self.worlds["user_count"] = streams.size, users.size
-        self.worlds["most_sessions"], self.worlds["most_groups"] = most_sessions, FIRST_GROUPS
+        self.worlds["most_sessions"], self.worlds["most_groups"] = most_sessions, groups
+        self.worlds["slots"], self.worlds["keep_rounds"] = slots, keep_rounds
         self.worlds["unfinished"] = NONE
         self.mark_at(inf, NONE)
 
@@ -96,18 +113,52 @@ class Run:
     def watch(self, first: int, end: int) -> None:
         """Run on until the sessions first … end − 1 have their last token."""
         self.worlds["watched"], self.worlds["watched_end"] = first, end
-        self.worlds["unfinished"] = np.count_nonzero(self.tables["sessions"]["done"][first:end] == 0)
+        live = self.live()
+        self.worlds["unfinished"] = np.count_nonzero((live["number"] >= first) & (live["number"] < end))
 
-    def advance(self) -> int:
-        """FINISHED or AT_MARK; the log of token groups grows as needed."""
+    def live(self) -> Rows:
+        """A copy of the sessions that have not ended."""
+        used = self.tables["sessions"][: int(self.worlds["fresh"][0])]
+        live: Rows = used[used["done"] == 0]
+        return live
+
+    def advance(self, make_room: Callable[[Run, int], None] | None = None) -> int:
+        """FINISHED or AT_MARK. Where a table is full `make_room(run, status)` empties it; else it grows."""
+        make = make_room or Run.grow
         while True:
             status = advance(self.worlds)
             if status in (FINISHED, AT_MARK):
                 return status
-            groups = self.tables["groups"]
-            self.tables["groups"] = np.concatenate([groups, np.zeros_like(groups)])
-            self.worlds["groups"] = address_of(self.tables["groups"])
-            self.worlds["most_groups"] = 2 * groups.size
+            make(self, status)
+
+    def grow(self, status: int) -> None:
+        """Double what is full: the log (LOG_FULL) or the sessions' slots (SLOTS_FULL)."""
+        world = self.worlds
+        if status == LOG_FULL:
+            names = ["groups", "rounds"] if world["keep_rounds"][0] else ["groups"]
+            world["most_groups"] *= 2
+        else:
+            names = ["sessions", "ended", "vacant", "heap"]
+            world["slots"] *= 2
+        for name in names:
+            table = self.tables[name]
+            self.tables[name] = np.concatenate([table, np.zeros_like(table)])
+            world[name] = address_of(self.tables[name])
+
+    def read(self) -> tuple[Rows, Rows, Rows]:
+        """Sessions that have ended, groups of tokens and rounds, as copies, since this was last asked; makes room."""
+        world = self.worlds
+        count, logged = int(world["endings"][0]), int(world["logged"][0])
+        slots = self.tables["ended"]["slot"][:count]
+        ended = self.tables["sessions"][slots]
+        # A row begins with zeros, and one that nobody has is not live.
+        self.tables["sessions"][slots] = 0
+        self.tables["sessions"]["done"][slots] = 1
+        left = int(world["vacancies"][0])
+        self.tables["vacant"]["slot"][left : left + count] = slots
+        world["vacancies"], world["endings"], world["logged"] = left + count, 0, 0
+        rounds = self.tables["rounds"][: logged if world["keep_rounds"][0] else 0]
+        return ended, self.tables["groups"][:logged].copy(), rounds.copy()
 
     def mark(self) -> Mark:
         """Sums up to the next event, which is a request about to start."""

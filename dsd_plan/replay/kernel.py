@@ -30,8 +30,9 @@ from dsd_plan.replay.replica import join, prompt_arrives, start_woken
 from dsd_plan.replay.requests import begin, open_request, user_request
 from dsd_plan.replay.rounds import iteration_ends
 
-FINISHED, AT_MARK, LOG_FULL = range(3)
-"""Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log."""
+FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL = range(4)
+"""Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log
+tokens; no room for the request that is about to start."""
 
 
 def _made(version: int) -> Callable[[Rows], int]:
@@ -54,8 +55,11 @@ def _made(version: int) -> Callable[[Rows], int]:
             if kind == ITERATION_ENDS:
                 if world.logged + row(world.replicas, REPLICA, index).batch > world.most_groups:
                     return LOG_FULL
-            elif kind <= USER_REQUEST and (world.started == world.mark_start or time_ms >= world.mark_ms):
-                return AT_MARK
+            elif kind <= USER_REQUEST:
+                if world.started == world.mark_start or time_ms >= world.mark_ms:
+                    return AT_MARK
+                if world.vacancies == 0 and world.fresh == world.slots and world.started < world.most_sessions:
+                    return SLOTS_FULL
             world.now_ms = time_ms
             drop_first(world)
             if kind == ITERATION_ENDS:

@@ -96,7 +96,8 @@ SESSION = np.dtype(
     [
         ("key", "u8"),
         *_row(
-            "stream mode replica device user prompt prefill output"
+            # `number` counts sessions from the first; rows are slots, which ended sessions leave to later ones
+            "number stream mode replica device user prompt prefill output"
             " emitted window rounds accepted proposed place next done"
             # of the last round, for the policy
             " last_accepted last_proposed batch queued",
@@ -108,7 +109,18 @@ SESSION = np.dtype(
     ]
 )
 GROUP = _row("session tokens", "arrival_ms gap_ms")
-"""Tokens that reach a user together; `gap_ms` since the session's group before, NaN for the first."""
+"""Tokens that reach a user together, of the session of this number; `gap_ms` since its group before, NaN at first."""
+ROUND = _row(
+    "session round replica device window accepted batch",
+    "asked_ms sent_ms joined_ms began_ms drafted_ms ended_ms",
+)
+"""What made a group of tokens, where rounds are kept: parallel to GROUP; round 0 is the prefill.
+
+Asked for (the request, or the verdict before), sent up by the draft, in the target's queue; then its iteration
+began, had drafted (fused) and ended.
+"""
+SLOT = _row("slot", "")
+"""A row of SESSION."""
 
 TABLES: dict[str, np.dtype[np.void]] = {
     "heap": EVENT,
@@ -130,11 +142,16 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "users": USER,
     "sessions": SESSION,
     "groups": GROUP,
+    "rounds": ROUND,
+    "ended": SLOT,
+    "vacant": SLOT,
 }
 
 WORLD = _row(
     " ".join(TABLES)  # where each table begins
-    + " stream_count user_count most_sessions most_groups"
+    + " stream_count user_count most_sessions most_groups keep_rounds"
+    # slots never used begin at `fresh`; `vacancies` were used and left, `endings` have ended and are not yet read
+    " slots fresh vacancies endings"
     " begun events scheduled started refused logged waking"
     # stop for a mark before session number `mark_start` begins
     " mark_start"

@@ -21,6 +21,7 @@ from dsd_plan.replay.layout import (
     REPLICA,
     REQUEST,
     SESSION,
+    SLOT,
     START,
     STREAM,
     TARGET,
@@ -97,15 +98,27 @@ def user_request(world: World, user: int) -> None:
 
 
 @compiled
+def take_slot(world: World) -> int:
+    """A row for a session: one never used, else one that was left last. There is one (see `kernel.advance`)."""
+    if world.fresh < world.slots:
+        world.fresh += 1
+        return world.fresh - 1  # type: ignore[no-any-return]
+    world.vacancies -= 1
+    return row(world.vacant, SLOT, world.vacancies).slot  # type: ignore[no-any-return]
+
+
+@compiled
 def start_session(world: World, s: int, number: int, prompt: int, prefill: int, output: int, user: int) -> None:
     """A request begins at its site: choose its servers, let the draft prefill, send the prompt."""
-    r = world.started
-    world.started = r + 1
+    r = take_slot(world)
     row(world.work, WORK, s).requests += 1
     stream = row(world.streams, STREAM, s)
     session = row(world.sessions, SESSION, r)
+    session.number = world.started
+    world.started += 1
     key = request_key(row(world.keys, KEY, s).key, number)
     session.key = key
+    session.done = 0
     session.stream = s
     session.mode = stream.mode
     session.user = user

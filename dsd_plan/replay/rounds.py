@@ -14,7 +14,9 @@ from dsd_plan.replay.layout import (
     GROUP,
     NONE,
     REPLICA,
+    ROUND,
     SESSION,
+    SLOT,
     STREAM,
     TARGET_ONLY,
     USER_REQUEST,
@@ -60,6 +62,8 @@ def emit(world: World, r: int, replica: Row) -> None:
     turn = int(session.rounds)
     down_ms = delay_ms(world, stream.down, stream.down_end, payload, session.key, turn, DOWN_JITTER)
     session.emitted += tokens
+    if world.keep_rounds == 1:
+        keep_round(world, session, replica, prefilled)
 
     arrival_ms = world.now_ms + down_ms
     gap_ms = nan
@@ -73,7 +77,7 @@ def emit(world: World, r: int, replica: Row) -> None:
     session.last_ms = arrival_ms
     group = row(world.groups, GROUP, world.logged)
     world.logged += 1
-    group.session = r
+    group.session = session.number
     group.tokens = tokens
     group.arrival_ms = arrival_ms
     group.gap_ms = gap_ms
@@ -103,11 +107,37 @@ def keep_times(session: Row, replica: Row, down_ms: float) -> None:
 
 
 @compiled
+def keep_round(world: World, session: Row, replica: Row, prefilled: bool) -> None:
+    """Log how the tokens came about, before the session forgets when it heard last."""
+    kept = row(world.rounds, ROUND, world.logged)
+    kept.session = session.number
+    kept.round = session.rounds
+    kept.replica = session.replica
+    kept.device = session.device
+    kept.batch = replica.batch
+    kept.joined_ms = session.joined_ms
+    kept.ended_ms = world.now_ms
+    kept.drafted_ms = world.now_ms - replica.batch_step_ms
+    kept.began_ms = kept.drafted_ms - replica.batch_draft_ms
+    kept.window = 0
+    kept.accepted = 0
+    kept.asked_ms = session.started_ms
+    kept.sent_ms = session.started_ms
+    if not prefilled:
+        kept.window = session.window
+        kept.accepted = session.last_accepted
+        kept.asked_ms = session.last_ms if session.mode == DISTRIBUTED else session.joined_ms
+        kept.sent_ms = session.joined_ms - (session.network_ms if session.mode == DISTRIBUTED else 0.0)
+
+
+@compiled
 def finish(world: World, r: int, session: Row) -> None:
     """The target has produced the last token: free what the session held; its user reads, thinks and asks again."""
     session.done = 1
-    if world.watched <= r < world.watched_end:
+    if world.watched <= session.number < world.watched_end:
         world.unfinished -= 1
+    row(world.ended, SLOT, world.endings).slot = r
+    world.endings += 1
     if session.device != NONE:
         row(world.devices, DEVICE, session.device).live -= 1
     if session.user != NONE:
