@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import erf, log, sqrt
+from math import log, sqrt
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsd_plan.calibrate.synthesis import Gaps, LogNormal, synthesize
 from dsd_plan.calibrate.workload_fit import WorkloadFit, fit_workload
@@ -22,6 +24,8 @@ from dsd_plan.domain.workload_view import (
     rates_by_bin,
     workload_view,
 )
+
+Array = NDArray[np.float64]
 
 STREAMS = 40
 MOST_REQUESTS = 2_000_000
@@ -57,8 +61,8 @@ def workload_fit_view(trace: RequestTrace, seed: int = 0) -> tuple[WorkloadFit, 
         dispersion=tuple(dispersion),
         gaps_made=tuple((min(part), float(np.median(part)), max(part)) for part in zip(*shares, strict=True)),
         rates_made=(low, high),
-        prompts=_beside(view.prompts, fit.prompts),
-        outputs=_beside(view.outputs, fit.outputs),
+        prompts=_beside(view.prompts, trace.prompt_tokens, fit.prompts),
+        outputs=_beside(view.outputs, trace.output_tokens, fit.outputs),
     )
 
 
@@ -103,16 +107,21 @@ def _row(name: str, values: list[float]) -> MadeRow:
     return MadeRow(name, recorded, float(np.median(made)), min(made), max(made))
 
 
-def _beside(recorded: LengthCurve, law: LogNormal) -> LawLengths:
-    shares = tuple(_below(law, tokens) for tokens in recorded.tokens)
-    steps = zip(shares, recorded.share, (0.0, *recorded.share), strict=False)
-    return LawLengths(recorded, shares, max(max(abs(told - at), abs(told - before)) for told, at, before in steps))
+def _beside(recorded: LengthCurve, tokens: NDArray[np.int64], law: LogNormal) -> LawLengths:
+    """Lengths are whole, so that both shares step, and part most just before or at a length that was recorded."""
+    lengths, counts = np.unique(tokens, return_counts=True)
+    at = np.cumsum(counts) / tokens.size
+    before = np.append(0.0, at[:-1])
+    farthest = max(np.abs(_below(law, lengths) - at).max(), np.abs(_below(law, lengths - 1) - before).max())
+    return LawLengths(recorded, tuple(_below(law, np.array(recorded.tokens)).tolist()), float(farthest))
 
 
-def _below(law: LogNormal, tokens: float) -> float:
+def _below(law: LogNormal, tokens: NDArray[Any]) -> Array:
     """P(length ≤ tokens), lengths rounded to whole ones and at least 1."""
+    from scipy.special import ndtr
+
     if law.cv == 0:
-        return float(max(1.0, round(law.mean)) <= tokens)
+        return np.asarray((tokens >= max(1.0, round(law.mean))).astype(np.float64))
     variance = log(1.0 + law.cv**2)
-    normal = (log(tokens + 0.5) - (log(law.mean) - variance / 2.0)) / sqrt(variance)
-    return 0.5 * (1.0 + erf(normal / sqrt(2.0)))
+    normal = (np.log(np.maximum(tokens, 0.0) + 0.5) - (log(law.mean) - variance / 2.0)) / sqrt(variance)
+    return np.where(tokens >= 1, ndtr(normal), 0.0)

@@ -31,7 +31,9 @@ class Kind(StrEnum):
     MARKOV = "markov"
 
 
-TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="Acceptance trace, or counters (JSON).")]
+TracePath = Annotated[
+    Path, typer.Argument(metavar="TRACE", help="Acceptance trace, counters (JSON), or workload trace.")
+]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="LAW", help="JSON file to write.")]
 Task = Annotated[str | None, typer.Option("--task", help="Only the rows of this task.")]
 Largest = Annotated[
@@ -42,6 +44,7 @@ Extrapolate = Annotated[bool, typer.Option("--extrapolate", help="Let windows pa
 Assume = Annotated[
     bool, typer.Option("--assume-independent", help="Make one rate of totals that tell no positions, and mark it.")
 ]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML page of it.")]
 
 
 def run(
@@ -52,16 +55,31 @@ def run(
     law: Law = None,
     extrapolate: Extrapolate = False,
     assume_independent: Assume = False,
+    html: Html = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Takes the simplest law that the trace does not reject, and says what assuming one rate would have cost.
 
     A scenario takes an independent or positional law in place of a trace; where no law passes, give it the trace.
+    Of a workload trace: laws of its arrivals and lengths, beside streams that they make.
     """
+    from dsd_plan.cli.trace_describe import is_workload
     from dsd_plan.cli.trace_fit_text import fit_told, law_told, show_fit, show_law
     from dsd_plan.files import load_acceptance, write_acceptance_law
 
+    if trace.suffix.lower() != ".json" and is_workload(trace):
+        from dsd_plan.cli.trace_fit_workload import fit_requests
+
+        asked = {"--output": output, "--task": task, "--largest-window": largest_window, "--law": law}
+        told = [flag for flag, value in asked.items() if value is not None]
+        told += [
+            flag
+            for flag, set_ in (("--extrapolate", extrapolate), ("--assume-independent", assume_independent))
+            if set_
+        ]
+        fit_requests(trace, html, told, seed, as_json)
+        return
     fit = None
     try:
         if trace.suffix.lower() == ".json":
@@ -81,6 +99,10 @@ def run(
         raise TraceError(str(trace), str(refused)) from refused
     if output is not None:
         write_acceptance_law(output, fitted)
+    if html is not None:
+        from dsd_plan.cli.trace_html import write_acceptance_fit
+
+        write_acceptance_fit(html, trace, fitted, fit, asked_for=law is not None, warnings=warnings(fitted))
     if as_json:
         say_json({"file": str(trace), **law_told(fitted), **({} if fit is None else fit_told(fit))})
     else:
@@ -89,6 +111,8 @@ def run(
             show_fit(fit)
         if output is not None:
             say(f"Wrote {output}.")
+        if html is not None:
+            say(f"wrote {html}")
     for text in warnings(fitted):
         warn(text)
 

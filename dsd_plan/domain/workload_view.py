@@ -44,8 +44,6 @@ class Rates:
     per_s: tuple[float, ...]
     chance: Ends
     """Where 95 % of the parts would lie if requests came independently at the mean rate."""
-    outside: int
-    """Parts that lie outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +227,8 @@ def _rates(at_s: Array, span_s: float) -> Rates | None:
     per_s, bin_s = rates_by_bin(at_s, span_s), span_s / RATE_BINS
     # The square root of a Poisson count has a standard deviation of a half, whatever its mean.
     root, half = sqrt(float(per_s.mean()) * bin_s), NORMAL_95 / 2.0
-    low, high = max(0.0, root - half) ** 2 / bin_s, (root + half) ** 2 / bin_s
-    outside = int(((per_s < low) | (per_s > high)).sum())
-    return Rates(bin_s, tuple(per_s.tolist()), (low, high), outside)
+    chance = max(0.0, root - half) ** 2 / bin_s, (root + half) ** 2 / bin_s
+    return Rates(bin_s, tuple(per_s.tolist()), chance)
 
 
 def _hours(at_s: Array) -> tuple[HourRow, ...]:

@@ -12,7 +12,7 @@ from dsd_plan.report.numbers import multiple
 WIDTH, HEIGHT = 352, 264
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 40, 40
 SPAN, RISE, BASE = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM, HEIGHT - BOTTOM
-TICK_GAP, LETTER = 26.0, 6.6
+TICK_GAP, LETTER = 26.0, 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def _grid(frame: Frame, top: float) -> str:
         place = _place(frame, at, 0.0, top)[0]
         if place - drawn >= TICK_GAP:
             drawn = place
-            parts.append(_text(min(place, WIDTH - LETTER * len(text) / 2), BASE + 17, text, "middle", "tick"))
+            half = LETTER * len(text) / 2
+            parts.append(_text(min(max(place, LEFT - 8 + half), WIDTH - half), BASE + 17, text, "middle", "tick"))
     parts.append(_text(0, 13, frame.y_title, "start", "tick"))
     parts.append(_text(LEFT + SPAN / 2, HEIGHT - 6, frame.x_title, "middle", "tick"))
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{LEFT + SPAN}" y1="{BASE}" y2="{BASE}"/>')

@@ -12,8 +12,8 @@ from dsd_plan.report.numbers import THIN, given, number, share
 
 LAWS = {
     "independent": "one rate",
-    "beta": "a rate a request",
-    "positional": "a rate a position",
+    "beta": "rates by request",
+    "positional": "rates by position",
     "markov-2": "two lasting states",
     "markov-3": "three lasting states",
 }
@@ -108,11 +108,10 @@ def why_rejected(row: LawRow) -> str:
     """What speaks against a candidate, or that nothing does."""
     reasons = []
     if row.falls_behind:
-        reasons.append(
-            f"{number(row.bits_behind)} ± {number(row.standard_error)} bits a round behind on unseen requests"
-        )
+        behind = f"{number(row.bits_behind)} ± {number(row.standard_error)}"
+        reasons.append(f"it falls {behind} bits a round behind on unseen requests")
     if row.outside:
-        reasons.append(f"tokens a round outside the trace's 99 % interval at {_windows(row.outside)}")
+        reasons.append(f"its tokens a round lie outside the trace's 99 % interval at {_windows(row.outside)}")
     return "; ".join(reasons) or "nothing speaks against it"
 
 

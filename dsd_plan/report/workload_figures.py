@@ -17,6 +17,10 @@ from dsd_plan.report.trace_words import ends_words, span_words
 RECORDED = "pair-1"
 CHANCE = "pair-2"
 CHANCE_KEY = KeyEntry(CHANCE, "independent arrivals (Poisson)", "dash")
+CHANCE_BAND = (
+    "if requests came independently of one another at the mean rate; steps outside it are bursts, lulls or the time "
+    "of day."
+)
 RISING = 1.25
 """Times the stretch before: less is level."""
 TIME_UNITS = ((2 * 86_400.0, 86_400.0, "days"), (2 * 3600.0, 3600.0, "hours"), (180.0, 60.0, "minutes"))
@@ -35,25 +39,26 @@ def steps(edges: Sequence[float], values: Sequence[float], hover: str) -> dict[s
     }
 
 
-def rates_chart(rates: Rates, mean_per_s: float) -> Chart:
-    """Requests a second over the span."""
+def rates_chart(rates: Rates, mean_per_s: float, made: tuple[float, float] | None = None) -> Chart:
+    """Requests a second over the span; `made` is where 95 % of the parts of a law's streams lie."""
     size, unit = time_unit(rates.bin_s * len(rates.per_s))
     x = [at * rates.bin_s / size for at in range(len(rates.per_s) + 1)]
     ends = [0.0, x[-1]]
-    low, high = rates.chance
+    low, high = made or rates.chance
+    by = "the law" if made else "independent arrivals"
+    outside = sum(not low <= each <= high for each in rates.per_s)
     most, least = max(rates.per_s), min(rates.per_s)
     return Chart(
         slug="rates",
         question="How steady is the traffic?",
         answer=(
             f"From {number(least)} to {number(most)} requests a second over parts of {span_words(rates.bin_s)}, "
-            f"{number(mean_per_s)} on average; {rates.outside} of {len(rates.per_s)} parts lie outside what "
-            f"independent arrivals would do, where about {count(0.05 * len(rates.per_s))} would."
+            f"{number(mean_per_s)} on average; {outside} of {len(rates.per_s)} parts lie outside what "
+            f"{by} would do, where about {count(0.05 * len(rates.per_s))} would."
         ),
         how_to_read=(
-            "Each step is the rate in one part of the trace's span. The band is where 95 % of the parts would lie if "
-            "requests came independently of one another at the mean rate; steps outside it are bursts, lulls or the "
-            "time of day."
+            "Each step is the rate in one part of the trace's span. The band is where 95 % of the parts would lie "
+            + ("in streams that the law makes." if made else CHANCE_BAND)
         ),
         data=[
             band(ends, [low, low], [high, high]),
@@ -68,7 +73,7 @@ def rates_chart(rates: Rates, mean_per_s: float) -> Chart:
         key=(
             KeyEntry(RECORDED, "recorded", "line"),
             KeyEntry("pair-0", "mean", "dash"),
-            KeyEntry("pair-band", "95 % of independent arrivals"),
+            KeyEntry("pair-band", f"95 % of {by}"),
         ),
     )
 

@@ -85,7 +85,7 @@ def _arrival_facts(view: WorkloadView) -> Html:
     ]
     if told.correlation is not None:
         facts.append(("Prompt and output", f"rank correlation {correlation_text(told.correlation)}"))
-    return facts_html(facts)
+    return Html(f"<h3>Arrivals</h3>{facts_html(facts)}")
 
 
 def headline(view: WorkloadView) -> Html:
