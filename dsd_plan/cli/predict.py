@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from dsd_plan.cli.inputs import plan_of
 from dsd_plan.cli.options import AsJson, PlanPath, ScenarioPath
-from dsd_plan.cli.terminal import say_json
+from dsd_plan.cli.terminal import say, say_json
+
+Explain = Annotated[bool, typer.Option("--explain", help="Take a mean round apart, to be added up by hand.")]
 
 
-def run(scenario: ScenarioPath, plan: PlanPath, as_json: AsJson = False) -> None:
-    """Means and quantiles come from closed forms, in milliseconds; `replay` checks them event by event."""
+def run(scenario: ScenarioPath, plan: PlanPath, explain: Explain = False, as_json: AsJson = False) -> None:
+    """Means and quantiles come from closed forms, in milliseconds; `replay` checks them event by event.
+
+    With --explain also where a round's time goes, part by part, and up to which round trip drafting at the edge
+    beats plain decoding and a draft beside the target at this load.
+    """
+    from dsd_plan import planning
+    from dsd_plan.cli.explain_table import explanation_json, show_explanation
     from dsd_plan.cli.performance_table import show_performance
     from dsd_plan.files import load_scenario
-    from dsd_plan.planning import predict
 
-    given = load_scenario(scenario)
-    performance = predict(given, plan_of(plan))
+    given, chosen = load_scenario(scenario), plan_of(plan)
+    explanation = planning.explain(given, chosen) if explain else None
+    performance = planning.predict(given, chosen) if explanation is None else explanation.performance
     if as_json:
-        say_json(performance.to_dict())
-    else:
-        show_performance(performance, {workload.name: workload.budgets for workload in given.workloads})
+        extra = {} if explanation is None else {"explain": explanation_json(explanation)}
+        say_json(performance.to_dict() | extra)
+        return
+    show_performance(performance, {workload.name: workload.budgets for workload in given.workloads})
+    if explanation is not None:
+        say()
+        show_explanation(explanation)

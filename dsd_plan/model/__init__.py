@@ -1,6 +1,7 @@
 """Analytic prediction of a deployed plan: closed forms and fixed points, no events and no random numbers."""
 
+from dsd_plan.model.anatomy import anatomies
 from dsd_plan.model.break_even import break_even_rtt_ms, break_even_with
 from dsd_plan.model.predict import predict
 
-__all__ = ["break_even_rtt_ms", "break_even_with", "predict"]
+__all__ = ["anatomies", "break_even_rtt_ms", "break_even_with", "predict"]

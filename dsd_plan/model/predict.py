@@ -179,12 +179,15 @@ def _round_parts(
     total, rounds = np.zeros(5), 0.0
     for demand, rate in zip(demands, rates, strict=True):
         moment, state = answers[demand.index].moment, solution.states[demand.index]
-        up = down = 0.0
-        draft = moment.draft
+        up = down = draft = 0.0
+        verify = moment.own
         if demand.stream.draft is not None:
             up, down = demand.round_up.mean, demand.round_down.mean
             draft = demand.draft + (state.wait.mean if state.wait is not None else 0.0)
-        verify = max(moment.own - moment.draft, 0.0)
+        elif demand.stream.mode == "fused":
+            # Draft steps are a fused session's own; to everybody else in the iteration they are part of the step.
+            draft, verify = moment.draft, max(moment.own - moment.draft, 0.0)
+        verify = min(verify, max(state.round - draft - up - down, 0.0))
         wait = max(state.round - draft - up - down - verify, 0.0)
         many = rate * demand.rounds.count.mean
         total += many * np.array([draft, up, wait, verify, down])

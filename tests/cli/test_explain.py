@@ -1,0 +1,57 @@
+"""`predict --explain`: a table that adds up, and break-even round trips, on the shipped example."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dsd_plan import planning
+from dsd_plan.cli.app import main
+from dsd_plan.files import load_plan, load_scenario
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    folder = tmp_path / "metro"
+    assert main(["new", str(folder)]) == 0
+    return folder
+
+
+def test_the_printed_parts_add_up(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["predict", str(example / "scenario.toml"), "--plan", str(example / "plan.json"), "--explain"]) == 0
+    text = capsys.readouterr().out
+    table = text[text.index("downtown-chat, a mean round") :].split("\n\n")[0].splitlines()[1:]
+    values = [(line.split("  ")[0].strip(), line.split()[-1]) for line in table if not line.startswith("against")]
+    at = [name for name, _ in values].index("= a round")
+    parts = sum(float(value) for _, value in values[:at] if value.replace(".", "").isdigit())
+    assert parts == pytest.approx(float(values[at][1]), abs=0.05)
+    assert "a round trip" in text or "any round trip" in text
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_at_its_break_even_an_edge_draft_is_as_fast_as_plain_decoding(example: Path) -> None:
+    """Moving the link's round trip to the break-even, other things as they are, closes most of the gap in TPOT."""
+    scenario, plan = load_scenario(example / "scenario.toml"), load_plan(example / "plan.json")
+    explanation = planning.explain(scenario, plan)
+    (found,) = [b for b in explanation.break_evens if b.workload == "downtown-chat" and b.against == "target_only"]
+    workload = explanation.performance.workload("downtown-chat")
+    parts = workload.round_parts
+    assert found.rtt_ms is not None
+    assert found.other_tpot_ms is not None
+    assert parts is not None
+    now = parts.uplink_ms + parts.downlink_ms
+    gained = (now - found.rtt_ms) / workload.tokens_per_round
+    assert workload.tpot_ms.mean - gained == pytest.approx(found.other_tpot_ms, rel=1e-6)
+
+
+def test_json_keeps_the_performance_and_adds_the_explanation(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    line = ["predict", str(example / "scenario.toml"), "--plan", str(example / "plan.json"), "--explain", "--json"]
+    assert main(line) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "dsd-plan/performance/1"
+    rounds = document["explain"]["rounds"]["suburb-chat"]
+    assert sum(part["ms"] for part in rounds["parts"]) == pytest.approx(rounds["round_ms"])
