@@ -10,7 +10,7 @@ from dsd_plan.report.figures import axis, layout, straight, token
 from dsd_plan.report.markup import chart_text, isolated
 from dsd_plan.report.numbers import count, number, share
 from dsd_plan.report.tables import Cell, Number, Table, named
-from dsd_plan.report.trace_page import band, curve, points
+from dsd_plan.report.trace_page import band, curve, points, spanning
 from dsd_plan.report.trace_words import after_words, bursts, ends_words, share_with, trend
 
 RECORDED = "pair-1"
@@ -117,7 +117,11 @@ def survival_chart(rows: Sequence[PositionRow]) -> Chart:
         ],
         layout=layout(
             axis("first proposals", tickvals=x, range=[0.6, x[-1] + 0.4]),
-            axis("all kept", rangemode="tozero", tickformat=".0%"),
+            axis(
+                "all kept",
+                range=spanning(max(row.survival_ends[1], row.survival_at_one_rate) for row in rows),
+                tickformat=".0%",
+            ),
         ),
         height_px=300,
         key=(KeyEntry(RECORDED, "recorded", "line"), KeyEntry("pair-band", "95 % interval"), ONE_RATE_KEY),
@@ -151,7 +155,12 @@ def tokens_chart(rows: Sequence[WindowRow]) -> Chart:
             "it goes level, a larger window only costs. Every token above 1 has to pay for the draft's time."
         ),
         data=data,
-        layout=layout(axis("window", tickvals=x), axis("tokens a round", rangemode="tozero")),
+        layout=layout(
+            axis("window", tickvals=x),
+            axis(
+                "tokens a round", range=spanning(max(r.at_one_rate, *(r.ends or (r.tokens_per_round,))) for r in rows)
+            ),
+        ),
         height_px=300,
         key=(
             KeyEntry(RECORDED, "recorded", "line"),
@@ -224,7 +233,7 @@ def histogram_chart(row: WindowRow) -> Chart:
         ],
         layout=layout(
             axis("proposals kept", tickvals=x),
-            axis("of rounds", rangemode="tozero", tickformat=".0%"),
+            axis("of rounds", range=spanning(shares, expected), tickformat=".0%"),
             bargap=0.35,
         ),
         height_px=250,
@@ -253,7 +262,7 @@ def lags_chart(view: AcceptanceView) -> Chart:
         data=data,
         layout=layout(
             axis("rounds apart", tickvals=x),
-            axis("correlation"),
+            axis("correlation", range=spanning(own, *(r.ends or (r.correlation,) for r in rows))),
             shapes=[straight(0, 0, 1, 0, xref="paper")],
         ),
         height_px=300,
@@ -311,7 +320,9 @@ def spread_chart(told: RequestSpread) -> Chart:
             },
             curve(middles, told.by_chance, ONE_RATE, "%{x:.2f} by chance: %{y:.1f} requests", dots=False),
         ],
-        layout=layout(axis("tokens a round of a request"), axis("requests", rangemode="tozero")),
+        layout=layout(
+            axis("tokens a round of a request"), axis("requests", range=spanning(told.requests, told.by_chance))
+        ),
         height_px=280,
         key=(KeyEntry(RECORDED, "recorded"), KeyEntry(ONE_RATE, "if rounds were shuffled", "line")),
     )
@@ -346,7 +357,7 @@ def groups_chart(rows: Sequence[GroupRow], window: int) -> Chart:
             )
         ],
         layout=layout(
-            axis("tokens a round", rangemode="tozero"),
+            axis("tokens a round", range=spanning(row.high for row in rows)),
             axis(
                 "",
                 tickvals=list(range(len(ordered))),

@@ -9,7 +9,7 @@ from dsd_plan.report.blocks import Chart, KeyEntry
 from dsd_plan.report.figures import axis, layout, straight, token
 from dsd_plan.report.numbers import given, number, share, signed_share
 from dsd_plan.report.tables import Cell, Number, Table
-from dsd_plan.report.trace_page import band, curve, points
+from dsd_plan.report.trace_page import band, curve, points, spanning
 from dsd_plan.report.trace_words import law_name, why_rejected
 
 COLOURS = {
@@ -47,7 +47,7 @@ def candidates_table(view: AcceptanceFitView) -> Table:
         for one in view.laws
     ]
     chosen = frozenset(at for at, one in enumerate(view.laws) if one.name == view.chosen)
-    columns = ("Law", "Numbers in it", "Test", "Bits behind", "Tokens, worst", "Slower, worst")
+    columns = ("Law", "Numbers", "Test", "Bits behind", "Tokens, worst", "Slower, worst")
     return Table("Laws tried, simplest first", columns, tuple(rows), chosen, file="laws")
 
 
@@ -60,7 +60,7 @@ def likelihood_chart(view: AcceptanceFitView) -> Chart:
         slug="likelihood",
         question="Which law foresees requests that it has not seen?",
         answer=(
-            f"{law_name(best.name).capitalize()} does best; {law_name(worst.name)} is {number(worst.bits_behind)} bits "
+            f"The best is {law_name(best.name)}; the last, {law_name(worst.name)}, is {number(worst.bits_behind)} bits "
             f"a round behind (standard error {number(worst.standard_error)})."
         ),
         how_to_read=(
@@ -80,7 +80,10 @@ def likelihood_chart(view: AcceptanceFitView) -> Chart:
             for at, one in enumerate(order)
         ],
         layout=layout(
-            axis("bits a round behind the best"),
+            axis(
+                "bits a round behind the best",
+                range=spanning(one.bits_behind + sign * _reach(one) for one in order for sign in (-1, 1)),
+            ),
             axis(
                 "",
                 tickvals=list(range(len(order))),
@@ -119,6 +122,7 @@ def law_tokens_chart(view: AcceptanceFitView) -> Chart:
     x = [each.window for each in view.recorded]
     low = [100.0 * (each.low / each.tokens_per_round - 1.0) for each in view.recorded]
     high = [100.0 * (each.high / each.tokens_per_round - 1.0) for each in view.recorded]
+    errors = [[100.0 * each.error for each in law.windows] for law in view.laws]
     one, taken = view.of("independent"), view.of(view.chosen)
     answer = f"{law_name(one.name).capitalize()} is off by {_at_worst(one)}"
     if taken is not one:
@@ -135,13 +139,13 @@ def law_tokens_chart(view: AcceptanceFitView) -> Chart:
         data=[
             band(x, low, high),
             *(
-                curve(x, [100.0 * each.error for each in law.windows], _colour(law), f"{hover}, {law_name(law.name)}")
-                for law in view.laws
+                curve(x, own, _colour(law), f"{hover}, {law_name(law.name)}")
+                for law, own in zip(view.laws, errors, strict=True)
             ),
         ],
         layout=layout(
             axis("window", tickvals=x),
-            axis("law over recorded, %"),
+            axis("law over recorded, %", range=spanning(low, high, *errors)),
             shapes=[straight(0, 0, 1, 0, xref="paper")],
         ),
         height_px=320,
@@ -219,7 +223,7 @@ def _variance_chart(
         ],
         layout=layout(
             axis("window", tickvals=x),
-            axis("law over recorded, %"),
+            axis("law over recorded, %", range=spanning(*errors.values())),
             shapes=[straight(0, 0, 1, 0, xref="paper")],
         ),
         height_px=280,

@@ -12,7 +12,7 @@ from dsd_plan.report.figures import axis, layout, token
 from dsd_plan.report.numbers import MINUS, count, number, share
 from dsd_plan.report.profile_figures import log_axis, ones_twos_fives
 from dsd_plan.report.tables import Cell, Number, Table
-from dsd_plan.report.trace_page import band, curve, points
+from dsd_plan.report.trace_page import band, curve, points, spanning
 
 PROMPT, OUTPUT = "pair-1", "pair-2"
 QUANTILES = ("mean", "p5", "p50", "p95", "p99", "most")
@@ -145,6 +145,8 @@ def _tile(joint: Joint, at: int, up: int, requests: int) -> str:
 
 def _log_marks(title: str, edges: tuple[float, ...]) -> dict[str, Any]:
     marks = ones_twos_fives([edges[0], edges[-1]])
+    if len(marks) < 2:
+        marks = [edges[0] + 0.5, edges[-1] - 0.5]
     return axis(
         title,
         tickvals=[log10(mark) for mark in marks],
@@ -181,7 +183,7 @@ def groups_chart(rows: tuple[PromptGroup, ...]) -> Chart:
         ],
         layout=layout(
             _prompts_axis([row.prompt_p50 for row in rows]),
-            axis("median output, tokens", rangemode="tozero"),
+            axis("median output, tokens", range=spanning(row.ends[1] for row in rows)),
         ),
         height_px=280,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dsd_plan.report.blocks import Section
@@ -82,6 +82,14 @@ def band(x: Sequence[float], low: Sequence[float], high: Sequence[float], colour
         "mode": "lines",
         "hoverinfo": "skip",
     }
+
+
+def spanning(*values: Iterable[float]) -> list[float]:
+    """An axis' range that holds 0 and all values with some air; told, because plotly may hunt for its own in vain."""
+    every = [0.0, *(each for some in values for each in some)]
+    low, high = min(every), max(every)
+    air = 0.06 * (high - low) or 1.0
+    return [low - air if low < 0 else 0.0, high + air if high > 0 else 0.0]
 
 
 def curve(

@@ -95,7 +95,7 @@ def _band(frame: Frame, line: Drawn, top: float) -> str:
     there = [_place(frame, x, y, top) for x, y in zip(frame.x, line.high, strict=True)]
     back = [_place(frame, x, y, top) for x, y in zip(frame.x, line.low, strict=True)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*there, *reversed(back)])
-    return f'<polygon style="fill:var(--pair-band)" points="{points}"/>'
+    return f'<polyline style="fill:var(--pair-band)" points="{points}"/>'
 
 
 def _line(frame: Frame, line: Drawn, top: float) -> str:

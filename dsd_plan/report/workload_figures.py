@@ -11,7 +11,7 @@ from dsd_plan.report.figures import axis, layout, straight, token
 from dsd_plan.report.numbers import count, number, share
 from dsd_plan.report.profile_figures import log_axis, ones_twos_fives
 from dsd_plan.report.tables import Number, Table
-from dsd_plan.report.trace_page import band, curve, points
+from dsd_plan.report.trace_page import band, curve, points, spanning
 from dsd_plan.report.trace_words import ends_words, span_words
 
 RECORDED = "pair-1"
@@ -66,7 +66,7 @@ def rates_chart(rates: Rates, mean_per_s: float, made: tuple[float, float] | Non
         ],
         layout=layout(
             axis(f"since the first request, {unit}", range=ends),
-            axis("requests a second", rangemode="tozero"),
+            axis("requests a second", range=spanning(rates.per_s, [high])),
             shapes=[straight(0, mean_per_s, 1, mean_per_s, "dash", xref="paper", layer="above")],
         ),
         height_px=300,
@@ -99,7 +99,7 @@ def hours_chart(hours: Sequence[HourRow], days: int) -> Chart:
         data=data,
         layout=layout(
             axis("hour since the first request, modulo 24", tickvals=list(range(0, 24, 3)), range=[-0.5, 23.5]),
-            axis("requests a second", rangemode="tozero"),
+            axis("requests a second", range=spanning(row.high for row in hours)),
         ),
         height_px=280,
         key=(
@@ -138,7 +138,7 @@ def gaps_chart(gaps: Gaps, cv: float, made: Sequence[tuple[float, float, float]]
         data=data,
         layout=layout(
             log_axis("gap, s", ones_twos_fives([gaps.edges_s[0], gaps.edges_s[-1]])),
-            axis("of all gaps", rangemode="tozero", tickformat=".0%"),
+            axis("of all gaps", range=spanning(gaps.share, gaps.poisson, *made), tickformat=".0%"),
         ),
         height_px=300,
         key=(KeyEntry(RECORDED, "recorded", "line"), *law, CHANCE_KEY),
@@ -164,7 +164,7 @@ def dispersion_chart(rows: Sequence[DispersionRow]) -> Chart:
             points(x, [row.index for row in rows], [row.ends for row in rows], RECORDED, hover),
         ],
         layout=layout(
-            log_axis("stretch of time, s", ones_twos_fives([0.8 * x[0], 1.25 * x[-1]])),
+            stretch_axis(x),
             dispersion_axis([row.ends for row in rows]),
             shapes=[{**straight(0, 1, 1, 1, "dash", xref="paper"), "line": poisson_line()}],
         ),
@@ -203,6 +203,11 @@ def dispersion_words(rows: Sequence[DispersionRow]) -> str:
         return f"Yes, longer than the trace can tell: {told}, and still rising."
     top = next(row for row in rows if 1.25 * row.index >= max(each.index for each in rows))
     return f"Up to about {span_words(top.window_s)}: {told}."
+
+
+def stretch_axis(windows_s: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis of stretches of time, wide enough for a mark."""
+    return log_axis("stretch of time, s", ones_twos_fives([0.5 * windows_s[0], 2.0 * windows_s[-1]]))
 
 
 def dispersion_axis(ends: Sequence[tuple[float, float]]) -> dict[str, Any]:

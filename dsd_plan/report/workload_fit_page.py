@@ -10,13 +10,19 @@ from dsd_plan.report.figures import layout, straight
 from dsd_plan.report.length_figures import law_lengths_chart
 from dsd_plan.report.markup import Html, joined, safe
 from dsd_plan.report.numbers import count, number, share, signed_share
-from dsd_plan.report.profile_figures import log_axis, ones_twos_fives
 from dsd_plan.report.sheet import Sheet
 from dsd_plan.report.tables import Cell, Number, Table
 from dsd_plan.report.trace_page import IDENTITY, Chip, band, curve, first_screen, trace_page_html
 from dsd_plan.report.trace_picture import Drawn, Frame, trace_picture
 from dsd_plan.report.trace_words import span_words
-from dsd_plan.report.workload_figures import RECORDED, dispersion_axis, gaps_chart, poisson_line, rates_chart
+from dsd_plan.report.workload_figures import (
+    RECORDED,
+    dispersion_axis,
+    gaps_chart,
+    poisson_line,
+    rates_chart,
+    stretch_axis,
+)
 from dsd_plan.report.workload_page import trust_chips
 
 LAWS = {
@@ -171,7 +177,7 @@ def dispersion_fit_chart(rows: Sequence[MadeDispersion], streams: int) -> Chart:
             curve(x, [row.recorded for row in rows], RECORDED, f"{hover} recorded"),
         ],
         layout=layout(
-            log_axis("stretch of time, s", ones_twos_fives([0.8 * x[0], 1.25 * x[-1]])),
+            stretch_axis(x),
             dispersion_axis(ends),
             shapes=[{**straight(0, 1, 1, 1, "dash", xref="paper"), "line": poisson_line()}],
         ),
