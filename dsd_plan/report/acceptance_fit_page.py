@@ -15,7 +15,7 @@ from dsd_plan.report.law_figures import (
     likelihood_chart,
     variance_charts,
 )
-from dsd_plan.report.markup import Html, isolated, joined, safe
+from dsd_plan.report.markup import Html, isolated, joined, printable, safe
 from dsd_plan.report.numbers import count, number, share, signed_share
 from dsd_plan.report.sheet import Sheet
 from dsd_plan.report.tables import Number, Table
@@ -169,7 +169,7 @@ def _law(view: AcceptanceFitView) -> Section:
     blocks: list[Block] = []
     if law.evidence.tried:
         blocks.append(positions_beside_law(view))
-    lines = [Html(f"<li>{safe(words)}</li>") for words in (*law_lines(law), *view.warnings)]
+    lines = [Html(f"<li>{safe(printable(words))}</li>") for words in (*law_lines(law), *view.warnings)]
     if law.assumption is not None:
         lines.append(Html(f"<li>assumed: {safe(isolated(law.assumption))}</li>"))
     blocks.append(Html(f'<h3>The law</h3><ul class="lines">{joined(lines)}</ul>'))

@@ -145,7 +145,7 @@ def _windows(view: AcceptanceView) -> Section | None:
     full = next((r.window for r in view.windows if r.tokens_per_round >= 0.95 * last.tokens_per_round), last.window)
     if full < last.window:
         so_what += f"; window {full} already emits 95 % of that"
-    return Section("windows", "By window", "What does each window yield?", f"{so_what}.", tuple(blocks))
+    return Section("by-window", "By window", "What does each window yield?", f"{so_what}.", tuple(blocks))
 
 
 def _positions(view: AcceptanceView) -> Section | None:
@@ -166,7 +166,7 @@ def _positions(view: AcceptanceView) -> Section | None:
             "`dsd-plan trace fit` tells what assuming it would cost."
         )
     title = "Where in the window is acceptance lost?"
-    return Section("positions", "By position", title, so_what, tuple(blocks))
+    return Section("by-position", "By position", title, so_what, tuple(blocks))
 
 
 def _bursts(view: AcceptanceView) -> Section | None:

@@ -204,7 +204,7 @@ def _lengths(fitted: WorkloadFitView) -> Section:
     so_what = "Two log-normal laws stand for these lengths as well as they are known."
     if wrong:
         so_what = f"Draw {' and '.join(wrong)} from the recording, as `trace synth --like` does, not from a law."
-    return Section("lengths", "Lengths", "Would a law of lengths do?", so_what, blocks)
+    return Section("sizes", "Lengths", "Would a law of lengths do?", so_what, blocks)
 
 
 def _figures(fitted: WorkloadFitView) -> Section:

@@ -148,7 +148,7 @@ def rates_section(view: WorkloadView) -> Section | None:
         f"{span_words(view.rates.bin_s)}: plan for the peak, or say how long it may queue."
     )
     title = "How much comes, and when?"
-    return Section("rates", "Over time", title, so_what, tuple(blocks))
+    return Section("over-time", "Over time", title, so_what, tuple(blocks))
 
 
 def bursts_section(view: WorkloadView) -> Section | None:
@@ -183,7 +183,7 @@ def _lengths(view: WorkloadView) -> Section:
             f" and holds its place in the batch as much longer; its prompt tells {_told(told.correlation)} of that"
         )
     title = "How long are prompts and outputs?"
-    return Section("lengths", "Lengths", title, f"{so_what}.", tuple(blocks))
+    return Section("sizes", "Lengths", title, f"{so_what}.", tuple(blocks))
 
 
 def _told(correlation: float | None) -> str:

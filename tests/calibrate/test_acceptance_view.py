@@ -35,7 +35,7 @@ def test_five_rounds_by_hand() -> None:
 
 def test_correlation_of_rounds_by_hand() -> None:
     lag = acceptance_view(TWO_REQUESTS).lags[0]
-    # About the mean of all, 1.4: products −0.84, 0.56 and 0.36 over a variance of 0.64; about 1 and 2: −1, 0, 0 over 0.4.
+    # About the mean of all, 1.4: −0.84, 0.56 and 0.36 over a variance of 0.64. About each own: −1, 0, 0 over 0.4.
     assert (lag.pairs, lag.correlation, lag.within) == (3, pytest.approx(0.08 / 3 / 0.64), pytest.approx(-1 / 3 / 0.4))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import exp, log, sqrt
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_dispersion_of_regular_arrivals_is_nearly_none_and_has_its_interval() ->
         assert row.ends[0] < 1.0 < row.ends[1]
         assert row.ends[1] / row.index == pytest.approx(exp(1.96 * sqrt(2 / row.windows)))
     steps = [row.window_s for row in free.dispersion]
-    assert all(later / earlier == pytest.approx(3.0) for earlier, later in zip(steps, steps[1:], strict=False))
+    assert all(later / earlier == pytest.approx(3.0) for earlier, later in pairwise(steps))
     assert free.dispersion[-1].windows >= 10
 
 
