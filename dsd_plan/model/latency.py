@@ -94,20 +94,21 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
         lag = last_token_lag(slow.mean, jitter, rounds.count.mean)
         ends = Time(lag.mean, 2.0 * demand.round_down.variance + lag.variance)
     first = Time(*moments_of(ttft))
-    decode = product(rounds.count, slow).plus(noise.scaled_sum(rounds.count.mean)).plus(Time(extra)).plus(ends)
-    at_length = (
-        product(rounds.at_length, slow).plus(noise.scaled_sum(rounds.at_length.mean)).plus(Time(extra)).plus(ends)
-    )
-    together = 2.0 * rounds.count.mean * float(solution.live.together[k])
-    e2e = first.plus(decode).plus(Time(0.0, max(together, 0.0)))
-    output = demand.lengths.output
-    if rounds.per_token <= 0.0:
-        return Latency(ttft, None, None, e2e.law(), 0.0)
-    # Per-request division: E[rounds / tokens] is not E[rounds] / E[tokens] where lengths vary.
-    tpot = at_length.scaled(1.0 / (output - 1.0))
-    mean = rounds.per_token * slow.mean + (extra + ends.mean) / (output - 1.0)
+    rest = Time(extra).plus(ends)
+    tpot, e2e = [], []
+    # Rounds are many or few with the length of an answer: each length has its own law.
+    for part in rounds.parts:
+        decode = product(part.count, slow).plus(noise.scaled_sum(part.count.mean)).plus(rest)
+        together_ms2 = 2.0 * part.count.mean * float(solution.live.together[k])
+        if part.count.mean <= 0.0:
+            decode, together_ms2 = Time(), 0.0
+        else:
+            tpot.append(decode.scaled(1.0 / (part.output - 1.0)).law().scaled(part.weight))
+        e2e.append(first.plus(decode).plus(Time(0.0, max(together_ms2, 0.0))).law().scaled(part.weight))
+    if not tpot:
+        return Latency(ttft, None, None, together(e2e), 0.0)
     itl, gaps = _itl(solution, k, moment, state, extra)
-    return Latency(ttft, tpot._replace(mean=mean).law(), itl, e2e.law(), gaps)
+    return Latency(ttft, together(tpot), itl, together(e2e), gaps)
 
 
 def _ttft(solution: PoolSolution, k: int, moment: Moment, request_ms: float) -> Mixture:

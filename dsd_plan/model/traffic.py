@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +46,24 @@ class Lengths:
         return self.prompt + self.output / 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stream's requests of about one length."""
+
+    weight: float
+    output: float
+    count: Time
+    """Cumulants of their rounds (not ms)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rounds:
     """Decode or verify jobs of a request."""
 
     count: Time
     """Cumulants of their number (not ms); lengths of a recorded stream included."""
-    at_length: Time
-    """The same for requests of the mean length."""
-    per_token: float
-    """Mean of rounds / (output_tokens − 1) over requests; 0 where no request has a second token."""
+    parts: tuple[Part, ...]
+    """Requests of like length, which add up to all."""
     accepted: float
     """Accepted share of the tokens proposed; 0 in target_only."""
 
@@ -169,7 +178,7 @@ def _rounds_of_length(acceptance: Acceptance | None, window: int, output: int) -
     """`output` tokens, the first of which comes from the prefill."""
     if acceptance is None:
         count = Time(output - 1.0)
-        return Rounds(count, count, 1.0 if output > 1 else 0.0, 0.0)
+        return Rounds(count, (Part(1.0, output, count),), 0.0)
     if isinstance(acceptance, TokenTrace) and output > 1:
         counts, accepted = rounds_along(acceptance, window, output - 1)
         law = renewal.cumulants(counts, np.full(counts.size, 1.0 / counts.size))
@@ -178,30 +187,64 @@ def _rounds_of_length(acceptance: Acceptance | None, window: int, output: int) -
         law = renewal.count_of(renewal.rounds_pmf(np.concatenate([[0.0], pmf]), output - 1))
         accepted = float(np.dot(np.arange(window + 1), pmf)) / window
     count = Time(law.mean, law.variance, law.third)
-    return Rounds(count, count, law.mean / (output - 1) if output > 1 else 0.0, accepted)
+    return Rounds(count, (Part(1.0, output, count),), accepted)
 
 
 @lru_cache(maxsize=256)
 def _rounds_of_lengths(acceptance: Acceptance | None, window: int, requests: RequestTrace) -> Rounds:
-    """A recording: exact means for each length, spread from the mean length's rounds and from the lengths' own."""
+    """A recording: exact moments for each length, lengths of a like kept together."""
     lengths, times = np.unique(requests.output_tokens, return_counts=True)
     weights = times / times.sum()
     outputs = _recorded_lengths(requests).output_law
-    typical = _rounds_of_length(acceptance, window, max(round(outputs.mean), 1))
+    moments = _moments(acceptance, window, int(lengths[-1]) - 1)[:, lengths - 1]
+    edges = np.searchsorted(np.cumsum(weights), SHARES)
+    parts = tuple(
+        Part(
+            weight=float(weights[a:b].sum()),
+            output=float(np.average(lengths[a:b], weights=weights[a:b])),
+            count=_time_of(np.average(moments[:, a:b], axis=1, weights=weights[a:b])),
+        )
+        for a, b in pairwise([*np.unique([0, *edges]), lengths.size])
+    )
+    typical = _rounds_of_length(acceptance, window, max(round(outputs.mean), 2))
+    return Rounds(_time_of(moments @ weights), parts, typical.accepted)
+
+
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+"""Where a recording's requests are parted by length."""
+
+
+def _moments(acceptance: Acceptance | None, window: int, most: int) -> Array:
+    """E[K], E[K²], E[K³] of the rounds to emit 0 … `most` tokens, shape (3, most + 1)."""
     if acceptance is None:
-        means = lengths - 1.0
-    elif isinstance(acceptance, TokenTrace):
-        means = np.array([_rounds_of_length(acceptance, window, int(n)).count.mean for n in lengths])
-    else:
-        emitted = np.concatenate([[0.0], accepted_pmf(acceptance, window)])
-        means = renewal.expected_rounds(emitted, int(lengths[-1]) - 1)[lengths - 1]
-    spread = renewal.cumulants(np.asarray(means, dtype=np.float64), weights)
-    longer = lengths > 1
-    share = float(weights[longer].sum())
-    per_token = float(np.dot(weights[longer], means[longer] / (lengths[longer] - 1.0))) / share if share > 0 else 0.0
-    count = Time(spread.mean, spread.variance + typical.count.variance, spread.third + typical.count.third)
-    at_length = Time(spread.mean, typical.count.variance, typical.count.third)
-    return Rounds(count, at_length, per_token, typical.accepted)
+        powers: Array = np.arange(most + 1.0) ** np.array([[1.0], [2.0], [3.0]])
+        return powers
+    if isinstance(acceptance, TokenTrace):
+        return _moments_along(acceptance, window, most)
+    return renewal.round_moments(np.concatenate([[0.0], accepted_pmf(acceptance, window)]), most)
+
+
+def _time_of(moments: Array) -> Time:
+    """Cumulants, given three raw moments."""
+    first, second, third = (float(moment) for moment in moments)
+    return Time(first, max(second - first**2, 0.0), third - 3.0 * first * second + 2.0 * first**3)
+
+
+def _moments_along(trace: TokenTrace, window: int, most: int) -> Array:
+    """The same from the start of each recorded request, in one walk: K(n) ≥ r where less than n came before round r."""
+    runs = _runs(trace)
+    place = trace.request_starts().copy()
+    emitted = np.zeros(place.size, dtype=np.int64)
+    found = np.zeros((3, most + 1))
+    turn = 0
+    while (emitted < most).any():
+        turn += 1
+        below = np.cumsum(np.bincount(emitted[emitted < most], minlength=most)) / place.size
+        found[:, 1:] += np.array([[1.0], [2.0 * turn - 1.0], [3.0 * turn**2 - 3.0 * turn + 1.0]]) * below
+        accepted = np.minimum(runs[place], window)
+        emitted += accepted + 1
+        place = (place + accepted + 1) % runs.size
+    return found
 
 
 def rounds_along(trace: TokenTrace, window: int, tokens: int) -> tuple[Array, float]:

@@ -39,14 +39,17 @@ def rounds_pmf(emitted_pmf: Array, tokens: int) -> Array:
     return np.maximum(pmf, 0.0)
 
 
-def expected_rounds(emitted_pmf: Array, most: int) -> Array:
-    """E[K] to emit n = 0 … `most` tokens: m(n) = 1 + Σ_x p_x m(n − x), m(n ≤ 0) = 0."""
-    mean = np.zeros(most + 1)
+def round_moments(emitted_pmf: Array, most: int) -> Array:
+    """E[K], E[K²], E[K³] to emit n = 0 … `most` tokens, shape (3, most + 1): K(n) = 1 + K(n − X), moment by moment."""
+    moments = np.zeros((3, most + 1))
     chances = emitted_pmf[1:]
     for n in range(1, most + 1):
-        before = mean[max(n - chances.size, 0) : n][::-1]
-        mean[n] = 1.0 + float(np.dot(chances[: before.size], before))
-    return mean
+        before = moments[:, max(n - chances.size, 0) : n][:, ::-1]
+        first, second, third = before @ chances[: before.shape[1]]
+        moments[0, n] = 1.0 + first
+        moments[1, n] = 1.0 + 2.0 * first + second
+        moments[2, n] = 1.0 + 3.0 * first + 3.0 * second + third
+    return moments
 
 
 def cumulants(values: Array, weights: Array) -> Count:

@@ -101,3 +101,17 @@ def test_bursts_agree_with_their_replay(mode: Mode) -> None:
     assert model.tpot_ms.p95 == pytest.approx(seen.tpot_ms.p95, rel=0.12)
     assert model.ttft_ms.mean == pytest.approx(seen.ttft_ms.mean, rel=0.12)
     assert model.e2e_ms.mean == pytest.approx(seen.e2e_ms.mean, rel=0.05)
+
+
+@pytest.mark.parametrize("mode", ["target_only", "fused"])
+def test_short_and_long_answers_keep_their_own_times(mode: Mode) -> None:
+    """Four in five answers have 20 tokens, the others 400: half of the users wait half a second, one in twenty nine."""
+    draw = np.random.default_rng(3)
+    at = np.cumsum(draw.exponential(0.5, 6000))
+    outputs = np.where(draw.random(6000) < 0.8, 20, 400)
+    requests = RequestTrace(arrival_s=at, prompt_tokens=draw.integers(20, 400, 6000), output_tokens=outputs)
+    deployed = system(Chat(mode=mode, requests=requests))
+    model = predict(deployed).workloads[0].e2e_ms
+    seen = replay(deployed, requests=6000, replications=1).workloads[0].e2e_ms
+    for statistic in ("mean", "p50", "p95", "p99"):
+        assert getattr(model, statistic) == pytest.approx(getattr(seen, statistic), rel=0.06)

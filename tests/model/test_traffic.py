@@ -66,7 +66,7 @@ def test_a_recording_of_requests_counts_by_its_lengths() -> None:
     assert found.lengths.prompt_square == pytest.approx((1e4 + 4e4 + 9e4) / 3)
     assert found.rounds.count.mean == pytest.approx(40 / 3)
     # Plain decoding takes a round for every token after the first, whatever the length.
-    assert found.rounds.per_token == 1.0
+    assert [(part.output, part.count.mean) for part in found.rounds.parts] == [(1.0, 0.0), (11.0, 10.0), (31.0, 30.0)]
     assert found.lengths.most_kv == 331.0
 
 
@@ -83,9 +83,32 @@ def test_a_cached_prefix_is_kept_in_memory_and_not_prefilled() -> None:
 def test_short_requests_waste_more_of_their_last_round() -> None:
     requests = RequestTrace(np.array([0.0, 1.0]), np.array([10, 10]), np.array([2, 42]))
     mixed = demands(requests=requests, window=4, per_token=1.0)[0].rounds
-    # 1 round for 1 token, 9 rounds for 41: the mean of the ratios, not the ratio of the means.
-    assert mixed.per_token == pytest.approx((1.0 + 9 / 41) / 2)
+    # 1 round for 1 token, 9 rounds for 41: each length has its own ratio of rounds to tokens.
+    assert [(part.weight, part.output, part.count.mean) for part in mixed.parts] == [(0.5, 2.0, 1.0), (0.5, 42.0, 9.0)]
     assert mixed.count.mean == pytest.approx(5.0)
+    assert mixed.count.variance == pytest.approx(16.0)
+
+
+def test_rounds_of_a_recording_by_length_walk_its_matches() -> None:
+    """Matches 11010 011 in a circle, window 2: from 0 the rounds give 3, 2, 1, 2 …; from 5 they give 1, 3, 3 …"""
+    trace = recorded("11010", "011")
+    lengths = np.array([3, 6])
+    requests = RequestTrace(np.array([0.0, 1.0]), np.array([10, 10]), lengths)
+    mixed = demands(requests=requests, window=2, acceptance=trace)[0].rounds
+    for part, tokens in zip(mixed.parts, lengths - 1, strict=True):
+        counts, _ = rounds_along(trace, 2, int(tokens))
+        assert part.count.mean == pytest.approx(counts.mean())
+        assert part.count.variance == pytest.approx(counts.var())
+
+
+def test_many_lengths_are_kept_in_few_parts_that_add_up() -> None:
+    outputs = np.random.default_rng(5).integers(1, 900, 3000)
+    requests = RequestTrace(np.arange(3000.0), np.full(3000, 10), outputs)
+    mixed = demands(requests=requests, window=4, per_token=0.7)[0].rounds
+    assert len(mixed.parts) <= 16
+    assert sum(part.weight for part in mixed.parts) == pytest.approx(1.0)
+    assert sum(part.weight * part.output for part in mixed.parts) == pytest.approx(outputs.mean())
+    assert sum(part.weight * part.count.mean for part in mixed.parts) == pytest.approx(mixed.count.mean)
 
 
 def test_closed_users_and_the_draft_device() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsd_plan.queueing.renewal import count_of, expected_rounds, quantile, rounds_pmf
+from dsd_plan.queueing.renewal import count_of, quantile, round_moments, rounds_pmf
 
 SURVIVALS = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8).map(lambda s: sorted(s, reverse=True))
 
@@ -28,7 +28,9 @@ def test_the_law_sums_to_one_and_has_the_recursions_mean(survival: list[float], 
     law = emitted(survival)
     pmf = rounds_pmf(law, tokens)
     assert pmf.sum() == pytest.approx(1.0)
-    assert count_of(pmf).mean == pytest.approx(expected_rounds(law, tokens)[tokens])
+    values = np.arange(pmf.size, dtype=np.float64)
+    for power, moments in enumerate(round_moments(law, tokens), 1):
+        assert float(pmf @ values**power) == pytest.approx(moments[tokens])
 
 
 @given(SURVIVALS, st.integers(1, 60))
@@ -38,7 +40,7 @@ def test_rounds_lie_between_all_accepted_and_none(survival: list[float], tokens:
     assert likely[0] >= -(-tokens // (len(survival) + 1))
     assert likely[-1] <= tokens
     # The overshoot of the last round is not thrown away: never fewer rounds than n / E[X].
-    assert expected_rounds(law, tokens)[tokens] >= tokens / float(law @ np.arange(law.size)) - 1e-9
+    assert round_moments(law, tokens)[0, tokens] >= tokens / float(law @ np.arange(law.size)) - 1e-9
 
 
 @pytest.mark.parametrize(("survival", "rounds"), [([0.0, 0.0], 10), ([1.0, 1.0], 4)])
