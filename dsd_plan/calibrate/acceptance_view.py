@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,16 +43,26 @@ SHUFFLES = 50
 SPREAD_BINS = 24
 
 
-def acceptance_view(trace: TokenTrace | RoundTrace | AcceptanceCounts, seed: int = 0) -> AcceptanceView:
+def acceptance_view(
+    trace: TokenTrace | RoundTrace | AcceptanceCounts,
+    seed: int = 0,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> AcceptanceView:
     """Arrange a trace, or counters. A token trace is played at windows up to 12, or as many as it has tokens."""
     if isinstance(trace, AcceptanceCounts):
         return _of_counts(trace)
     largest = min(LARGEST_WINDOW, trace.match.size - 1 if isinstance(trace, TokenTrace) else int(trace.proposed.max()))
     window = min(largest, DESCRIBED_WINDOW)
+    tell = on_progress or (lambda done, total, what: None)
+    tell(0, largest + 1, "rounds")
     told = dependence(trace, window, seed)
     table = rounds_of(trace, window)
     whole = table.whole(window)
     rate = float(table.accepted.sum() / max(1.0, table.reached(window).sum()))
+    windows = []
+    for size in range(1, largest + 1):
+        tell(size, largest + 1, f"window {size}")
+        windows.append(_at_window(trace, size, rate, seed))
     return AcceptanceView(
         form=acceptance_form(trace),
         metadata=trace.metadata,
@@ -60,7 +72,7 @@ def acceptance_view(trace: TokenTrace | RoundTrace | AcceptanceCounts, seed: int
         mean_tokens_per_round=None,
         window=window,
         positions=_positions(told, table, rate, seed),
-        windows=tuple(_at_window(trace, size, rate, seed) for size in range(1, largest + 1)),
+        windows=tuple(windows),
         lags=tuple(_lags(whole, seed)),
         full_after_full=told.full_after_full,
         full_after_short=told.full_after_short,

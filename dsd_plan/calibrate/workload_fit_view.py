@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from math import log, sqrt
 from typing import Any
@@ -34,11 +35,17 @@ FEWEST_STREAMS = 5
 FEWEST_REQUESTS = 10
 
 
-def workload_fit_view(trace: RequestTrace, seed: int = 0) -> tuple[WorkloadFit, WorkloadFitView]:
+def workload_fit_view(
+    trace: RequestTrace, seed: int = 0, on_progress: Callable[[int, int, str], None] | None = None
+) -> tuple[WorkloadFit, WorkloadFitView]:
     """Fit laws to a trace, and compare it with streams that they make. Raises ValueError for fewer than 50 requests."""
+    tell = on_progress or (lambda done, total, what: None)
+    tell(0, 3, "laws")
     fit = fit_workload(trace, seed=seed, recorded_lengths=False)
+    tell(1, 3, "streams")
     view = workload_view(trace)
     streams = _streams(fit, trace, seed)
+    tell(2, 3, "how they compare")
     figures = [_figures(each) for each in (trace, *streams)]
     names = [name for name in figures[0] if all(name in each for each in figures)]
     dispersion = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsd_plan.cli.terminal import say, say_json, show_table
+from dsd_plan.cli.terminal import progress, say, say_json, show_table
+from dsd_plan.cli.trace_html import LONG
 from dsd_plan.errors import TraceError
 
 
@@ -28,7 +29,9 @@ def fit_requests(trace: Path, html: Path | None, refused: list[str], seed: int, 
         )
     requests = load_requests(trace)
     try:
-        fit, view = workload_fit_view(requests, seed)
+        with progress("Fitting") as move:
+            long = requests.arrival_s.size >= LONG
+            fit, view = workload_fit_view(requests, seed, on_progress=move if long else None)
     except ValueError as short:
         raise TraceError(str(trace), str(short)) from short
     if html is not None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dsd_plan.cli.terminal import progress
+
 if TYPE_CHECKING:
     from dsd_plan.calibrate.acceptance_fit import AcceptanceFit
     from dsd_plan.domain.acceptance import AcceptanceCounts, RoundTrace, TokenTrace
     from dsd_plan.domain.acceptance_law import FittedLaw
     from dsd_plan.domain.workload import RequestTrace
     from dsd_plan.domain.workload_view import WorkloadFitView
+
+LONG = 200_000
+"""Rows from which the work shows its progress."""
 
 
 def write_acceptance(page: Path, trace: Path, acceptance: TokenTrace | RoundTrace | AcceptanceCounts) -> None:
@@ -19,7 +24,16 @@ def write_acceptance(page: Path, trace: Path, acceptance: TokenTrace | RoundTrac
     from dsd_plan.cli.report import write_page
     from dsd_plan.report.acceptance_page import render_acceptance
 
-    write_page(page, render_acceptance(trace.name, acceptance_view(acceptance)))
+    with progress("Describing") as move:
+        view = acceptance_view(acceptance, on_progress=move if rows_of(acceptance) >= LONG else None)
+    write_page(page, render_acceptance(trace.name, view))
+
+
+def rows_of(acceptance: TokenTrace | RoundTrace | AcceptanceCounts) -> int:
+    """Tokens or rounds; counters have none."""
+    from dsd_plan.domain.acceptance import AcceptanceCounts
+
+    return 0 if isinstance(acceptance, AcceptanceCounts) else int(acceptance.request_id.size)
 
 
 def write_workload(page: Path, trace: Path, requests: RequestTrace) -> None:

@@ -287,15 +287,19 @@ def _dispersion(at_s: Array, rate_per_s: float) -> tuple[DispersionRow, ...]:
 
 def length_curve(tokens: Whole) -> LengthCurve:
     """At most CURVE points, by even steps of the share."""
-    shares = np.linspace(0.0, 1.0, CURVE)
-    at = np.unique(np.quantile(tokens, shares, method="inverted_cdf"))
-    below = np.searchsorted(np.sort(tokens), at, side="right") / tokens.size
+    ordered = np.sort(tokens)
+    ranks = np.ceil(np.linspace(0.0, 1.0, CURVE) * tokens.size).astype(np.int64)
+    at = np.unique(ordered[np.maximum(ranks - 1, 0)]).astype(np.float64)
+    below = np.searchsorted(ordered, at, side="right") / tokens.size
     return LengthCurve(tuple(at.tolist()), tuple(below.tolist()), sqrt(log(2.0 / 0.05) / (2.0 * tokens.size)))
 
 
 def _joint(trace: RequestTrace) -> Joint:
     edges = [_length_edges(values) for values in (trace.prompt_tokens, trace.output_tokens)]
-    counts = np.histogram2d(trace.prompt_tokens, trace.output_tokens, bins=edges)[0].astype(np.int64)
+    rows, columns = edges[0].size - 1, edges[1].size - 1
+    # Edges lie between whole numbers, and hold the least and the most: a bisection finds every part.
+    places = [np.searchsorted(e, v) - 1 for e, v in zip(edges, (trace.prompt_tokens, trace.output_tokens), strict=True)]
+    counts = np.bincount(places[0] * columns + places[1], minlength=rows * columns).reshape(rows, columns)
     return Joint(
         prompt_edges=tuple(edges[0].tolist()),
         output_edges=tuple(edges[1].tolist()),

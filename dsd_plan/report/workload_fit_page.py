@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsd_plan.domain.workload_view import MadeDispersion, MadeRow, WorkloadFitView
-from dsd_plan.report.blocks import Block, Chart, KeyEntry, Section
+from dsd_plan.report.blocks import Block, Chart, KeyEntry, Prose, Section
 from dsd_plan.report.figures import layout, straight
 from dsd_plan.report.length_figures import law_lengths_chart
 from dsd_plan.report.markup import Html, joined, safe
@@ -215,8 +215,21 @@ def _figures(fitted: WorkloadFitView) -> Section:
         so_what = (
             f"The laws miss {len(missed)} of {len(fitted.rows)} figures; {worst.what} by {signed_share(worst.error)}."
         )
-    table = _rows_table(fitted.rows, f"Recorded, and least, middle and most of {fitted.streams} streams made")
-    return Section("figures", "All figures", "How well do the laws fit, figure by figure?", so_what, (table,))
+    table = _rows_table(fitted.rows, "Every figure")
+    return Section(
+        "figures",
+        "All figures",
+        "How well do the laws fit, figure by figure?",
+        so_what,
+        (Prose(_streams_words(fitted)), table),
+    )
+
+
+def _streams_words(fitted: WorkloadFitView) -> str:
+    return (
+        f"Each figure of the recording beside the least, middle and most of {fitted.streams} streams that the laws "
+        "made over the same span."
+    )
 
 
 def _rows_table(rows: Sequence[MadeRow], title: str) -> Table:

@@ -9,7 +9,6 @@ from dsd_plan.report.figures import ticks
 from dsd_plan.report.length_figures import (
     STRONG,
     WEAK,
-    correlation_text,
     groups_chart,
     joint_chart,
     lengths_chart,
@@ -18,7 +17,7 @@ from dsd_plan.report.length_figures import (
 from dsd_plan.report.markup import Html, safe
 from dsd_plan.report.numbers import count, multiple, number, share
 from dsd_plan.report.sheet import Sheet
-from dsd_plan.report.tables import Number, Table, named
+from dsd_plan.report.tables import Cell, Number, Table, named, table_html
 from dsd_plan.report.trace_page import IDENTITY, Chip, facts_html, first_screen, trace_page_html
 from dsd_plan.report.trace_picture import Drawn, Frame, trace_picture
 from dsd_plan.report.trace_words import span_words
@@ -61,7 +60,7 @@ def _first_screen(view: WorkloadView, sheet: Sheet) -> Html:
         verdict=headline(view),
         sentences=sentences,
         table=lengths_table(prompts, outputs),
-        below=_arrival_facts(view),
+        below=table_html(_arrivals_table(view), f"{IDENTITY}-arrivals"),
         picture=rate_picture(view),
         trust=trust_chips(view),
     )
@@ -74,18 +73,18 @@ def _lengths_sentence(prompts: Lengths, outputs: Lengths) -> str:
     )
 
 
-def _arrival_facts(view: WorkloadView) -> Html:
+def _arrivals_table(view: WorkloadView) -> Table:
     told = view.told
-    facts: list[tuple[str, object]] = []
+    rows: list[tuple[Cell, ...]] = []
     if told.gap_cv is not None:
-        facts.append(("Gaps, CV", f"{number(told.gap_cv)} (independent arrivals: 1)"))
-    facts += [
-        (f"Counts over {span_words(row.window_s)}", f"variance {number(row.index)} times the mean")
+        rows.append(("Coefficient of variation of gaps", Number(told.gap_cv), "1"))
+    rows += [
+        (f"Variance of counts over {span_words(row.window_s)}, over their mean", Number(row.index), "1")
         for row in view.dispersion[:: max(1, len(view.dispersion) // 3)]
     ]
     if told.correlation is not None:
-        facts.append(("Prompt and output", f"rank correlation {correlation_text(told.correlation)}"))
-    return Html(f"<h3>Arrivals</h3>{facts_html(facts)}")
+        rows.append(("Rank correlation of prompt and output", Number(round(told.correlation, 2)), "0"))
+    return Table("How arrivals hang together", ("Figure", "Recorded", "Independent"), tuple(rows), file="arrivals")
 
 
 def headline(view: WorkloadView) -> Html:
