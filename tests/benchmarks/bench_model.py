@@ -7,8 +7,10 @@ from time import perf_counter
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.model import predict
+from dsd_plan.model.closed_form import predict_many, stacked, systems_of
 from dsd_plan.replay.run import replay
 from tests.benchmarks.row import Row
+from tests.model.random_systems import random_system
 from tests.model.systems import Chat, system
 
 REQUESTS = 4000
@@ -48,4 +50,16 @@ def run() -> list[Row]:
             lambda deployed=deployed: replay(deployed, requests=REQUESTS, replications=REPLICATIONS)  # type: ignore[misc]
         )
         rows.append(Row(f"predict: {name}", predicted, f"replay, {REPLICATIONS} × {REQUESTS} requests", replayed))
+    return rows + closed_form_rows()
+
+
+def closed_form_rows() -> list[Row]:
+    """The closed form of 20,000 distributed systems of one to three classes, against `predict` of one of them."""
+    rows = []
+    for kind in ("open", "closed"):
+        drawn = [random_system(seed, "distributed", kind) for seed in range(200)]
+        many = stacked([systems_of(deployed) for deployed in drawn] * 100)
+        each = seconds(lambda many=many: predict_many(many)) / many.step.size  # type: ignore[misc]
+        finer = seconds(lambda drawn=drawn: predict(drawn[0]))  # type: ignore[misc]
+        rows.append(Row(f"closed form, {kind} ({1e-3 / each:.0f} k/s)", each, "predict", finer))
     return rows
