@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.calibrate.acceptance_fit import ONE_SIDED, AcceptanceFit, Judged, WindowError
-from dsd_plan.calibrate.dependence import RESAMPLES, SHORT, Dependence, dependence
+from dsd_plan.calibrate.dependence import RESAMPLES, SHORT, Dependence, GroupShare, dependence
 from dsd_plan.calibrate.intervals import ratio_interval, resamples, wilson
 from dsd_plan.calibrate.round_table import RoundTable, rounds_of
 from dsd_plan.domain.acceptance import (
@@ -78,9 +78,7 @@ def acceptance_view(
         full_after_short=told.full_after_short,
         short=min(SHORT, window - 1),
         spread=_spread(whole, told.intra_class, seed),
-        groups=tuple(
-            GroupRow(one.name, one.requests, one.rounds, one.tokens_per_round, one.low, one.high) for one in told.groups
-        ),
+        groups=tuple(_group(one) for one in told.groups),
     )
 
 
@@ -163,6 +161,7 @@ def _at_window(trace: TokenTrace | RoundTrace, window: int, rate: float, seed: i
         ends = float(low), float(high)
     return WindowRow(
         window=window,
+        played=isinstance(trace, TokenTrace) or bool(np.any(trace.proposed == window)),
         rounds=int(rounds.sum()),
         tokens_per_round=float(emitted.sum() / rounds.sum()),
         ends=ends,
@@ -172,6 +171,13 @@ def _at_window(trace: TokenTrace | RoundTrace, window: int, rate: float, seed: i
             float(rounds.sum()) * rate**kept * (1.0 if kept == window else 1.0 - rate) for kept in range(window + 1)
         ),
     )
+
+
+def _group(one: GroupShare) -> GroupRow:
+    if one.name.startswith("task "):
+        return GroupRow("task", one.name[5:], one.requests, one.rounds, one.tokens_per_round, one.low, one.high)
+    name = one.name.removeprefix("context ")
+    return GroupRow("context", name, one.requests, one.rounds, one.tokens_per_round, one.low, one.high)
 
 
 def _lags(whole: RoundTable, seed: int) -> list[LagRow]:

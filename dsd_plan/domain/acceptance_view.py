@@ -45,6 +45,8 @@ class WindowRow:
     """Rounds of one window."""
 
     window: int
+    played: bool
+    """Whether rounds of this window were recorded, or tokens that replay any; else larger ones are cut short."""
     rounds: int
     tokens_per_round: float
     ends: Ends | None
@@ -75,6 +77,8 @@ class LagRow:
 class GroupRow:
     """A part of the rows."""
 
+    of: str
+    """"task" or "context"."""
     name: str
     requests: int
     rounds: int

@@ -6,17 +6,15 @@ from dsd_plan.domain.acceptance_view import AcceptanceView
 from dsd_plan.report.acceptance_figures import (
     ONE_RATE,
     RECORDED,
-    groups_chart,
     histogram_chart,
-    lags_chart,
     positions_chart,
     shown_windows,
-    spread_chart,
     survival_chart,
     tokens_chart,
 )
 from dsd_plan.report.blocks import Block, Prose, Section
-from dsd_plan.report.markup import Html, name
+from dsd_plan.report.dependence_figures import groups_chart, lags_chart, spread_chart
+from dsd_plan.report.markup import Html, isolated
 from dsd_plan.report.numbers import count, given, number, share
 from dsd_plan.report.sheet import Sheet
 from dsd_plan.report.tables import Cell, Number, Table
@@ -52,7 +50,7 @@ def _first_screen(view: AcceptanceView, sheet: Sheet) -> Html:
         sheet,
         tag=view.form.capitalize(),
         made=pair_words(meta),
-        verdict=Html(f"{name(meta.draft)} for {name(meta.target)}{_headline(view)}"),
+        verdict=f"{isolated(meta.draft)} for {isolated(meta.target)}{_headline(view)}",
         sentences=sentences,
         table=_summary(view),
         picture=_picture(view),
@@ -62,7 +60,8 @@ def _first_screen(view: AcceptanceView, sheet: Sheet) -> Html:
 
 def _headline(view: AcceptanceView) -> str:
     if view.windows:
-        row = next((row for row in view.windows if row.window == SHOWN_WINDOW), view.windows[-1])
+        played = [row for row in view.windows if row.played]
+        row = min(played, key=lambda each: abs(each.window - SHOWN_WINDOW))
         return f": {number(row.tokens_per_round)}{ends_words(row.ends)} tokens a round with window {row.window}"
     if view.mean_tokens_per_round is not None:
         return f": {number(view.mean_tokens_per_round)} tokens a round"
@@ -176,6 +175,11 @@ def _bursts(view: AcceptanceView) -> Section | None:
     so_what = "Rounds can be taken as independent of one another."
     if first.ends is None:
         so_what = "Record several requests: one alone cannot tell bursts from its own ups and downs."
+    elif first.ends[0] > 0 and (first.within or 0.0) <= 0:
+        so_what = (
+            "It is requests that differ, not rounds within them: a window for each request gains something, changing "
+            "it within one does not."
+        )
     elif first.ends[0] > 0:
         so_what = (
             "Means stay true, but a request's time spreads more than independent rounds would say; a policy that "
@@ -187,16 +191,18 @@ def _bursts(view: AcceptanceView) -> Section | None:
 
 def _parts(view: AcceptanceView) -> Section | None:
     blocks: list[Block] = []
-    if view.groups:
-        blocks.append(groups_chart(view.groups, view.window))
+    for of in ("task", "context"):
+        rows = [row for row in view.groups if row.of == of]
+        if len(rows) > 1:
+            blocks.append(groups_chart(rows, view.window))
     if view.spread is not None:
         blocks.append(spread_chart(view.spread))
     if not blocks:
         return None
     so_what = "Requests are alike enough to be planned for together."
-    if view.groups:
-        ordered = sorted(view.groups, key=lambda row: row.tokens_per_round)
-        if ordered[-1].low > ordered[0].high:
+    tasks = sorted((row for row in view.groups if row.of == "task"), key=lambda row: row.tokens_per_round)
+    if tasks:
+        if tasks[-1].low > tasks[0].high:
             so_what = "Give each workload the `task` it asks for: planned on the mean of all, both ends get it wrong."
     elif view.spread is not None and view.spread.p95 - view.spread.p5 > view.spread.chance_p95 - view.spread.chance_p5:
         so_what = "Some requests gain far less than the mean: look at percentiles, not at means alone."

@@ -21,8 +21,8 @@ CHANCE_BAND = (
     "if requests came independently of one another at the mean rate; steps outside it are bursts, lulls or the time "
     "of day."
 )
-RISING = 1.25
-"""Times the stretch before: less is level."""
+COARSE = 0.5
+"""Share of gaps of no length from which the recorder's clock is suspected."""
 TIME_UNITS = ((2 * 86_400.0, 86_400.0, "days"), (2 * 3600.0, 3600.0, "hours"), (180.0, 60.0, "minutes"))
 
 
@@ -113,7 +113,9 @@ def gaps_chart(gaps: Gaps, cv: float, made: Sequence[tuple[float, float, float]]
     """How long it is from one request to the next; `made` is least, middle, most of streams made by a law."""
     middles = [(low * high) ** 0.5 for low, high in zip(gaps.edges_s, gaps.edges_s[1:], strict=False)]
     at_once = ""
-    if gaps.at_once >= 0.005:
+    if gaps.at_once >= COARSE:
+        at_once = f"; {share(gaps.at_once)} come together with the one before, as a coarse clock would tell it"
+    elif gaps.at_once >= 0.005:
         at_once = f"; {share(gaps.at_once)} are too short to draw (independent: {share(gaps.at_once_poisson)})"
     verdict = "more regular than" if cv < 0.9 else "much like" if cv <= 1.1 else "burstier than"
     data: list[dict[str, Any]] = []
@@ -199,7 +201,7 @@ def dispersion_words(rows: Sequence[DispersionRow]) -> str:
     over = [row for row in rows if row.ends[0] > 1.0]
     if not over:
         return f"Not that the trace could tell: {told}."
-    if len(rows) > 1 and last.index > RISING * rows[-2].index:
+    if len(rows) > 1 and last.ends[0] > rows[-2].index:
         return f"Yes, longer than the trace can tell: {told}, and still rising."
     top = next(row for row in rows if 1.25 * row.index >= max(each.index for each in rows))
     return f"Up to about {span_words(top.window_s)}: {told}."

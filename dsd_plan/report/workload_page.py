@@ -22,6 +22,7 @@ from dsd_plan.report.trace_page import IDENTITY, Chip, facts_html, first_screen,
 from dsd_plan.report.trace_picture import Drawn, Frame, trace_picture
 from dsd_plan.report.trace_words import span_words
 from dsd_plan.report.workload_figures import (
+    COARSE,
     RECORDED,
     burst_words,
     dispersion_chart,
@@ -83,7 +84,7 @@ def _arrivals_table(view: WorkloadView) -> Table:
         for row in view.dispersion[:: max(1, len(view.dispersion) // 3)]
     ]
     if told.correlation is not None:
-        rows.append(("Rank correlation of prompt and output", Number(round(told.correlation, 2)), "0"))
+        rows.append(("Rank correlation of prompt and output", Number(round(told.correlation, 2), given=True), "0"))
     return Table("How arrivals hang together", ("Figure", "Recorded", "Independent"), tuple(rows), file="arrivals")
 
 
@@ -159,7 +160,9 @@ def bursts_section(view: WorkloadView) -> Section | None:
     if view.dispersion:
         blocks.append(dispersion_chart(view.dispersion))
     last = view.dispersion[-1].index if view.dispersion else 1.0
-    if last >= BURSTY_INDEX:
+    if view.gaps.at_once >= COARSE:
+        so_what = "Trust counts over stretches longer than the clock's step; the gaps themselves tell of the clock."
+    elif last >= BURSTY_INDEX:
         so_what = "Queues will be longer than a Poisson stream of this rate would make them; replay the trace as it is."
     elif told.gap_cv <= STEADY_CV:
         so_what = "A Poisson stream of this rate stands for it well."
@@ -209,7 +212,11 @@ def _who(view: WorkloadView) -> Section | None:
             blocks.append(Table(f"Requests by {title.lower()}", (title, "Requests", "Share"), rows, file=title.lower()))
     if not blocks:
         return None
-    so_what = "What is tagged can be planned apart: a scenario's workload takes the rows of its own name."
-    if talks is not None and told.cached_share is None:
+    so_what = "Users alone change nothing in a plan; cached prefixes would."
+    if told.workloads or told.tasks:
+        so_what = "What is tagged can be planned apart: a scenario's workload takes the rows of its own name."
+    elif told.cached_share is not None:
+        so_what = f"{share(told.cached_share)} of the prompt tokens take memory, but no prefill."
+    elif talks is not None:
         so_what = "Turns share a prefix, but the trace does not tell how much of it was cached."
     return Section("who", "Who asks?", "Who asks, and what is there already?", so_what, tuple(blocks))

@@ -29,6 +29,7 @@ def test_five_rounds_by_hand() -> None:
     assert [row.survival_at_one_rate for row in view.positions] == pytest.approx([7 / 9, 49 / 81])
     assert [row.tokens_per_round for row in view.windows] == pytest.approx([1.8, 2.4])
     assert view.windows[1].histogram == (1, 1, 3)
+    assert [row.played for row in view.windows] == [False, True]
     assert view.windows[1].histogram_at_one_rate == pytest.approx([5 * 2 / 9, 5 * 14 / 81, 5 * 49 / 81])
     assert view.windows[1].at_one_rate == pytest.approx(1 + 7 / 9 + 49 / 81)
 

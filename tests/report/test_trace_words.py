@@ -72,8 +72,8 @@ def test_whether_a_good_round_follows_a_good_one(ends: tuple[float, float] | Non
 
 
 WINDOWS = (
-    WindowRow(1, 1000, 1.7, (1.6, 1.8), 1.6, (300, 700), (400.0, 600.0)),
-    WindowRow(2, 900, 2.2, (2.1, 2.3), 1.96, (270, 180, 450), (360.0, 216.0, 324.0)),
+    WindowRow(1, True, 1000, 1.7, (1.6, 1.8), 1.6, (300, 700), (400.0, 600.0)),
+    WindowRow(2, True, 900, 2.2, (2.1, 2.3), 1.96, (270, 180, 450), (360.0, 216.0, 324.0)),
 )
 
 
@@ -86,6 +86,10 @@ def test_what_windows_yield() -> None:
         "30.0\u202f% of 900 rounds keep nothing and 50.0\u202f% keep all; "
         "at one rate it would be 40.0\u202f% and 36.0\u202f%."
     )
+    assert chart.data[-1]["marker"]["color"] == ["var(--pair-1)"] * 2
+    cut = tokens_chart((replace(WINDOWS[0], played=False), WINDOWS[1]))
+    assert cut.data[-1]["marker"]["color"] == ["var(--paper)", "var(--pair-1)"]
+    assert "Hollow dots cut the recorded rounds short" in cut.how_to_read
     assert shown_windows(WINDOWS) == WINDOWS[1:]
     assert shown_windows(WINDOWS[:1]) == WINDOWS[:1]
 
