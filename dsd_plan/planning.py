@@ -7,7 +7,7 @@ print(study.verdict.sentence)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -191,26 +191,11 @@ def optimize(
 
 def _replayed(deployed: Deployed, seed: int, requests: int, replications: int) -> Observation:
     """All replications together, in parallel threads, and each alone: plans are compared on the same luck."""
-    from dsd_plan.replay.run import Replicate
-    from dsd_plan.replay.run import replay as replay_deployed
-    from dsd_plan.replay.samples import Sample
+    from dsd_plan.replay.run import replayed
 
-    samples: list[Sample] = []
-
-    def in_threads(replicate: Replicate, numbers: Iterable[int]) -> Iterable[Sample]:
-        with ThreadPoolExecutor() as executor:
-            samples.extend(executor.map(replicate, numbers))
-        return samples
-
-    pooled = replay_deployed(deployed, seed=seed, requests=requests, replications=replications, run_all=in_threads)
-
-    def alone(sample: Sample) -> Performance:
-        """What one replication says by itself; it is not run again."""
-        return replay_deployed(
-            deployed, seed=seed, requests=requests, replications=1, run_all=lambda replicate, numbers: [sample]
-        )
-
-    return Observation(pooled, tuple(alone(sample) for sample in samples))
+    with ThreadPoolExecutor() as executor:
+        found = replayed(deployed, seed=seed, requests=requests, replications=replications, run_all=executor.map)
+    return Observation(found.pooled, found.each)
 
 
 def _check(scenario: Scenario) -> None:

@@ -15,11 +15,12 @@ from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
 from dsd_plan.replay.random_numbers import stream_key
-from dsd_plan.replay.recording import Horizon, Mark, Recording
-from dsd_plan.replay.samples import Sample, sample_of
+from dsd_plan.replay.recording import Horizon, Mark
 
 WARM_UP = 0.2
-"""First share of a run that is not measured."""
+"""First share of a run that is never measured."""
+LATER_CUTS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+"""Where measuring may begin instead, if that was not enough."""
 BACKGROUND = 256
 """Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
 FIRST_GROUPS = 1 << 16
@@ -31,10 +32,11 @@ def horizon_of(deployed: Deployed, requests: int) -> Horizon:
     warm = min(max(ceil(WARM_UP * requests), min(2 * users, requests // 2)), requests - 1)
     traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
     if not traces:
-        return Horizon(warm, requests)
+        later = {ceil(share * requests) for share in LATER_CUTS}
+        return Horizon((warm, *sorted(cut for cut in later if warm < cut < requests)), requests)
     origin_s = min(float(trace.arrival_s[0]) for trace in traces)
     end_ms = min((float(trace.arrival_s[-1]) - origin_s) * MS_PER_S for trace in traces)
-    return Horizon(warm, requests, WARM_UP * end_ms, end_ms)
+    return Horizon((warm,), requests, WARM_UP * end_ms, end_ms)
 
 
 def users_of(deployed: Deployed) -> Rows:
@@ -176,32 +178,3 @@ class Run:
             device_ms=devices["busy_ms"] - np.maximum(devices["free_ms"] - at_ms, 0.0),
             work=self.tables["work"].copy(),
         )
-
-
-def record(fixed: Tables, keys: Rows, users: Rows, horizon: Horizon) -> Recording:
-    """Replay once, until every session that started between the marks has its last token."""
-    run = Run(fixed, keys, users, 2 * (horizon.requests + users.size) + BACKGROUND)
-    run.mark_at(horizon.warm_ms, horizon.warm)
-    run.advance()
-    opened = run.mark()
-    run.mark_at(horizon.end_ms, horizon.requests)
-    run.advance()
-    closed = run.mark()
-    run.mark_at(inf, NONE)
-    run.watch(opened.started, closed.started)
-    run.advance()
-    return Recording(
-        sessions=run.tables["sessions"][: int(run.worlds["started"][0])],
-        groups=run.tables["groups"][: int(run.worlds["logged"][0])],
-        replicas=run.tables["replicas"],
-        devices=run.tables["devices"],
-        opened=opened,
-        closed=closed,
-        refused=int(run.worlds["refused"][0]),
-    )
-
-
-def replicate(deployed: Deployed, fixed: Tables, users: Rows, requests: int, seed: int, replication: int) -> Sample:
-    """One replication, cut down to what statistics need."""
-    recording = record(fixed, keys_of(deployed, seed, replication), users, horizon_of(deployed, requests))
-    return sample_of(deployed, recording)

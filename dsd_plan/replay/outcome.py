@@ -93,8 +93,10 @@ def _unknown(name: str) -> WorkloadPerformance:
     )
 
 
-def measured_performance(deployed: Deployed, samples: Sequence[Sample], uses: Sequence[DeviceUse]) -> Performance:
-    """The whole answer of replications that have settled."""
+def measured_performance(
+    deployed: Deployed, samples: Sequence[Sample], uses: Sequence[DeviceUse], notes: Sequence[str] = ()
+) -> Performance:
+    """The whole answer of replications that have settled; `notes` come before those that follow from them."""
     devices = tuple(use.performance for use in uses)
     mean_batch = {device.name: device.mean_batch for device in devices}
     seconds = sum(sample.span_ms for sample in samples) / MS_PER_S
@@ -107,7 +109,7 @@ def measured_performance(deployed: Deployed, samples: Sequence[Sample], uses: Se
         workloads=workloads,
         devices=devices,
         fleet=_fleet(deployed, workloads, devices),
-        notes=tuple(_notes(deployed, samples, workloads)),
+        notes=(*notes, *_notes(deployed, samples, workloads)),
     )
 
 

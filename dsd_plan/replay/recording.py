@@ -13,9 +13,10 @@ from dsd_plan.replay.layout import Rows
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """When measuring begins and ends: by count of requests started, or by time where a recording ends."""
+    """When measuring may begin and when it ends: by count of requests started, or by time where a recording ends."""
 
-    warm: int
+    warm: tuple[int, ...]
+    """Candidates, in order."""
     requests: int
     warm_ms: float = inf
     end_ms: float = inf
@@ -38,14 +39,12 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recording:
-    """What one replication leaves: every session, every group of tokens, and sums at the two marks."""
+class Ran:
+    """One replication at its end: sums at the marks, and what came too late."""
 
-    sessions: Rows
-    groups: Rows
-    replicas: Rows
-    devices: Rows
-    opened: Mark
-    closed: Mark
+    marks: tuple[Mark, ...]
+    """The last one ends the measuring; at each of the others it may begin."""
     refused: int
     """Requests that came after the most that a run may start: arrivals did not go on to its end."""
+    memory_waits: NDArray[np.int64]
+    """By replica, over the whole run."""

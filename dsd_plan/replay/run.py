@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
@@ -11,29 +13,51 @@ from dsd_plan.replay.devices import device_uses, saturations, unmeasured
 from dsd_plan.replay.inputs import refuse_unsupported, tables_of
 from dsd_plan.replay.load import open_rate_per_s
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
-from dsd_plan.replay.samples import Sample
+from dsd_plan.replay.recording import Mark
+from dsd_plan.replay.samples import Sample, common_cut, sample_of
+from dsd_plan.replay.warm_up import Cut
 
-Replicate = Callable[[int], Sample]
-RunAll = Callable[[Replicate, Iterable[int]], Iterable[Sample]]
+if TYPE_CHECKING:
+    from dsd_plan.replay.replication import OnChunk, Watch
+
+RunAll = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
 """Like `map`, and in its order; an executor's `map` runs the replications in parallel, for the kernel needs no GIL."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """What the replications say together, and what each of them says alone."""
+
+    pooled: Performance
+    each: tuple[Performance, ...]
+    """With the same beginning left out; empty where nothing was replayed."""
+
+
 def replay(
+    deployed: Deployed, *, seed: int = 0, requests: int = 4000, replications: int = 8, run_all: RunAll = map
+) -> Performance:
+    """`replayed`, all replications together."""
+    return replayed(deployed, seed=seed, requests=requests, replications=replications, run_all=run_all).pooled
+
+
+def replayed(
     deployed: Deployed,
     *,
     seed: int = 0,
     requests: int = 4000,
     replications: int = 8,
-    on_progress: Callable[[int, int, str], None] | None = None,
     run_all: RunAll = map,
-) -> Performance:
+    watch: Watch | None = None,
+    on_chunk: OnChunk | None = None,
+    keep_rounds: bool = False,
+) -> Replayed:
     """Replay a plan event by event.
 
     `requests` start in each replication before measuring ends (a recorded stream may end sooner); the first
     share of them is warm-up. The same seed gives the same result, whatever order replications run in.
     An open stream that offers more than a device can do, or a run that has not settled, gives
-    `steady = False` and nulls. Raises ScenarioError or PlanError for what cannot be replayed yet, ValueError
-    for fewer than 2 requests or no replication.
+    `steady = False` and nulls. `run_all` may give fewer replications than it was asked for. Raises ScenarioError or
+    PlanError for what cannot be replayed yet, ValueError for fewer than 2 requests or no replication.
     """
     if requests < 2 or replications < 1:
         raise ValueError(f"{requests} requests in {replications} replications; at least 2 in 1 are needed")
@@ -45,30 +69,33 @@ def replay(
             f"{name}: requests offer {saturation:.2f} of what it can do at full batches; there is no steady state"
             for name, saturation in full.items()
         )
-        return nothing_measured(deployed, unmeasured(deployed, offered), notes)
-    samples = _samples(deployed, seed, requests, replications, on_progress, run_all)
+        return Replayed(nothing_measured(deployed, unmeasured(deployed, offered), notes), ())
+    # The compiled kernel is loaded here, so that importing this room costs nothing.
+    from dsd_plan.replay.engine import users_of
+    from dsd_plan.replay.replication import Task, replicate
+
+    task = Task(deployed, tables_of(deployed), users_of(deployed), seed, requests, keep_rounds, on_chunk, watch)
+    ran = list(run_all(partial(replicate, task), range(replications)))
+    cut = common_cut(ran)
+    samples = [sample_of(one, cut.place) for one in ran]
+    notes = (warm_up_note(cut, ran[0].ran.marks, requests),) if cut.place > 0 else ()
+    return Replayed(
+        _performance(deployed, samples, notes), tuple(_performance(deployed, [sample], notes) for sample in samples)
+    )
+
+
+def warm_up_note(cut: Cut, marks: Sequence[Mark], requests: int) -> str:
+    """What was left out besides the usual, and why."""
+    usual, now = (marks[index].started / requests for index in (0, cut.place))
+    return (
+        f"the first {now:.0%} of each replication was left out instead of {usual:.0%}: until then {cut.series} "
+        f"lay {abs(cut.excess):.1%} {'above' if cut.excess > 0 else 'below'} what followed (MSER-5)"
+    )
+
+
+def _performance(deployed: Deployed, samples: Sequence[Sample], notes: Sequence[str]) -> Performance:
     reasons = unsettled(deployed, samples)
     uses = device_uses(deployed, samples)
     if reasons:
-        return nothing_measured(deployed, tuple(use.performance for use in uses), reasons)
-    return measured_performance(deployed, samples, uses)
-
-
-def _samples(
-    deployed: Deployed,
-    seed: int,
-    requests: int,
-    replications: int,
-    on_progress: Callable[[int, int, str], None] | None,
-    run_all: RunAll,
-) -> Sequence[Sample]:
-    # The compiled kernel is loaded here, so that importing this room costs nothing.
-    from dsd_plan.replay.engine import replicate, users_of
-
-    once = partial(replicate, deployed, tables_of(deployed), users_of(deployed), requests, seed)
-    samples = []
-    for sample in run_all(once, range(replications)):
-        samples.append(sample)
-        if on_progress is not None:
-            on_progress(len(samples), replications, "replications")
-    return samples
+        return nothing_measured(deployed, tuple(use.performance for use in uses), (*notes, *reasons))
+    return measured_performance(deployed, samples, uses, notes)

@@ -6,20 +6,19 @@ from collections.abc import Callable, Sequence
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsd_plan.domain.performance import Quantiles
+from dsd_plan.replay.values import Values
 
-Array = NDArray[np.float64]
-Statistic = Callable[[Array], float]
+Statistic = Callable[[Values], float]
 
 LEVEL = 0.95
 
 STATISTICS: dict[str, Statistic] = {
-    "mean": lambda values: float(values.mean()),
-    "p50": lambda values: float(np.quantile(values, 0.50)),
-    "p95": lambda values: float(np.quantile(values, 0.95)),
-    "p99": lambda values: float(np.quantile(values, 0.99)),
+    "mean": lambda values: values.mean(),
+    "p50": lambda values: values.quantile(0.50),
+    "p95": lambda values: values.quantile(0.95),
+    "p99": lambda values: values.quantile(0.99),
 }
 
 MATERIAL_TREND = 0.1
@@ -29,13 +28,12 @@ FEW = 4
 """With fewer replications than this their spread says too little about chance."""
 
 
-def quantiles(samples: Sequence[Array]) -> Quantiles:
+def quantiles(samples: Sequence[Values]) -> Quantiles:
     """Of all replications' values together; nulls where there is none."""
-    pooled = np.concatenate([np.zeros(0), *samples])
-    if pooled.size == 0:
-        return Quantiles()
-    p50, p95, p99 = np.quantile(pooled, (0.50, 0.95, 0.99))
-    return Quantiles(mean=float(pooled.mean()), p50=float(p50), p95=float(p95), p99=float(p99))
+    pooled = Values.pooled(samples)
+    return (
+        Quantiles(**{name: estimate(pooled) for name, estimate in STATISTICS.items()}) if pooled.size else Quantiles()
+    )
 
 
 def interval(point: float | None, estimates: Sequence[float]) -> tuple[float, float] | None:
@@ -64,14 +62,14 @@ def trend(first: float, second: float) -> float:
     return (second - first) / middle if middle > 0 else 0.0
 
 
-def drifts(trends: Sequence[float], requests: int) -> bool:
+def drifts(trends: Sequence[float], requests: int, material: float = MATERIAL_TREND, chance: float = CHANCE) -> bool:
     """Whether a trend over the run is material and no chance.
 
     `trends` has one value a replication, `requests` is how many stand behind a half of one. With few
-    replications chance is judged by that number instead of by their spread.
+    replications chance is judged by that number instead of by their spread, and a trend under 10 % is never seen.
     """
     change = abs(float(np.mean(trends)))
     if len(trends) < FEW:
         return change > MATERIAL_TREND + 4.0 / sqrt(max(len(trends) * requests, 1))
     error = float(np.std(trends, ddof=1)) / sqrt(len(trends))
-    return change > MATERIAL_TREND and change > student_t(1.0 - CHANCE / 2.0, len(trends) - 1) * error
+    return change > material and change > student_t(1.0 - chance / 2.0, len(trends) - 1) * error

@@ -15,11 +15,10 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.fleet import Link
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.profile import StepLaw
-from dsd_plan.replay.engine import Run, horizon_of, keys_of, record, users_of
-from dsd_plan.replay.inputs import tables_of
+from dsd_plan.replay.engine import Run, horizon_of, users_of
 from dsd_plan.replay.layout import NONE
 from tests.replay.builder import closed, poisson, recorded, system
-from tests.replay.runs import kernel_run
+from tests.replay.runs import kernel_run, record
 from tests.replay.twin import Twin
 
 
@@ -127,7 +126,7 @@ def test_idle_replicas_start_in_the_order_of_their_index() -> None:
 def test_littles_law() -> None:
     """Invariant 8: mean live sessions = rate × mean E2E; of closed users, N = X·(E2E + think)."""
     deployed = system(poisson(8.0, 100, 40), devices=4, acceptance=AcceptanceLaw(per_token=0.8))
-    recording = record(tables_of(deployed), keys_of(deployed, 1, 0), users_of(deployed), horizon_of(deployed, 6000))
+    recording = record(deployed, 1, 0, 6000)
     start_ms, end_ms = recording.opened.at_ms, recording.closed.at_ms
     sessions = recording.sessions
     last_ms = np.where(sessions["done"] == 1, sessions["last_ms"], np.inf)
@@ -138,7 +137,7 @@ def test_littles_law() -> None:
     assert live == pytest.approx(rate * (measured["last_ms"] - measured["started_ms"]).mean(), rel=0.01)
 
     deployed = system(closed(30, 0.5, 100, 40), devices=30)
-    recording = record(tables_of(deployed), keys_of(deployed, 1, 0), users_of(deployed), horizon_of(deployed, 3000))
+    recording = record(deployed, 1, 0, 3000)
     sessions = recording.sessions[recording.opened.started : recording.closed.started]
     rate = sessions.size / (recording.closed.at_ms - recording.opened.at_ms)
     assert pytest.approx(rate * ((sessions["last_ms"] - sessions["started_ms"]).mean() + 500.0), rel=0.02) == 30
@@ -197,7 +196,7 @@ def test_lost_messages_cost_what_the_mean_says() -> None:
 def test_marks_count_work_in_progress_for_the_part_that_is_done(mode: str) -> None:
     """Busy time between the marks is the twin's iterations and jobs clipped to them."""
     deployed = system(poisson(12.0, 100, 30), mode=mode, replicas=2, devices=2, cap=4)  # type: ignore[arg-type]
-    recording = record(tables_of(deployed), keys_of(deployed, 6, 1), users_of(deployed), horizon_of(deployed, 80))
+    recording = record(deployed, 6, 1, 80)
     start_ms, end_ms = recording.opened.at_ms, recording.closed.at_ms
     twin = Twin(deployed, 6, 1, [], 400).run()
 
@@ -217,7 +216,7 @@ def test_marks_count_work_in_progress_for_the_part_that_is_done(mode: str) -> No
 def test_measured_requests_finish_while_others_still_arrive() -> None:
     """Invariant 10: what is measured is not relieved by the end of the run."""
     deployed = system(poisson(12.0, 100, 60), devices=8, replicas=2)
-    recording = record(tables_of(deployed), keys_of(deployed, 0, 0), users_of(deployed), horizon_of(deployed, 500))
+    recording = record(deployed, 0, 0, 500)
     measured = recording.sessions[recording.opened.started : recording.closed.started]
     assert (recording.opened.started, recording.closed.started, measured.size) == (100, 500, 400)
     assert (measured["done"] == 1).all()
@@ -248,9 +247,9 @@ def test_closed_users_start_staggered_over_one_cycle() -> None:
 
 
 def test_horizon_waits_for_every_closed_user_to_have_asked() -> None:
-    assert horizon_of(system(poisson(1.0)), 1000).warm == 200
-    assert horizon_of(system(closed(150)), 1000).warm == 300
-    assert horizon_of(system(closed(900)), 1000).warm == 500
+    assert horizon_of(system(poisson(1.0)), 1000).warm[0] == 200
+    assert horizon_of(system(closed(150)), 1000).warm[0] == 300
+    assert horizon_of(system(closed(900)), 1000).warm == (500,)
     trace = system(recorded([5.0, 6.0, 15.0], [1] * 3, [1] * 3), mode="target_only")
     horizon = horizon_of(trace, 1000)
     assert (horizon.warm_ms, horizon.end_ms) == (2000.0, 10000.0)

@@ -9,6 +9,7 @@ from dsd_plan.domain.performance import Quantiles
 from dsd_plan.replay.compiled import described
 from dsd_plan.replay.random_numbers import GOLDEN, MASK, mix, stream_key
 from dsd_plan.replay.statistics import drifts, interval, quantiles, student_t, trend
+from dsd_plan.replay.values import Values
 
 
 def test_student_t_and_the_interval_of_a_known_sample() -> None:
@@ -35,8 +36,9 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 
 
 def test_quantiles_pool_replications() -> None:
-    assert quantiles([np.array([1.0, 2.0]), np.array([3.0])]) == Quantiles(mean=2.0, p50=2.0, p95=2.9, p99=2.98)
-    assert quantiles([np.zeros(0)]) == Quantiles()
+    one, other = Values(np.array([1.0, 2.0])), Values(np.array([3.0]))
+    assert quantiles([one, other]) == Quantiles(mean=2.0, p50=2.0, p95=2.9, p99=2.98)
+    assert quantiles([Values()]) == Quantiles()
 
 
 def test_a_trend_must_be_material_and_no_chance() -> None:

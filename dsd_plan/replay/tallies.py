@@ -1,0 +1,251 @@
+"""What the chunks of one run add up to, by workload and by stretch between marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import TOKEN_ID_BYTES, Deployed
+from dsd_plan.domain.workload import METRICS, RequestTrace, Workload
+from dsd_plan.replay.layout import DISTRIBUTED, MODES, MS_PER_S, Rows
+from dsd_plan.replay.series import (
+    END_MS,
+    ENDS,
+    FIRSTS,
+    START_MS,
+    STARTS,
+    TOKENS,
+    TPOT_MS,
+    TPOTS,
+    TTFT_MS,
+    BatchMeans,
+    TimeBins,
+)
+from dsd_plan.replay.values import Values
+
+if TYPE_CHECKING:
+    from dsd_plan.replay.collecting import Chunk
+
+Array = NDArray[np.float64]
+Which = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+PARTS = ("draft_ms", "up_ms", "wait_ms", "verify_ms", "down_ms")
+
+OF_REQUESTS = (
+    *("requests", "met", "tokens", "payload_bytes", "rounds"),
+    # of those that speculate
+    *("speculative_requests", "speculative_rounds", "speculative_tokens", "accepted", "proposed"),
+    *(f"sum_{part}" for part in PARTS),
+)
+"""Sums over the requests that start in a stretch."""
+OF_TIME = ("finished", "good", "arrived_tokens")
+"""Requests whose last token arrives in a stretch, those that kept every budget, tokens that arrive in it."""
+
+
+class Tallies:
+    """Sums, latencies and series of one run. Stretch 0 lies before the first mark, the last one after the last."""
+
+    def __init__(self, deployed: Deployed, marks: int) -> None:
+        names = [workload.name for workload in deployed.scenario.workloads]
+        self.workloads = [name for name in names if any(s.workload.name == name for s in deployed.streams)]
+        self.stretches = marks + 1
+        shape = (len(self.workloads), self.stretches)
+        self.of_requests = {name: np.zeros(shape) for name in OF_REQUESTS}
+        self.of_time = {name: np.zeros(shape) for name in OF_TIME}
+        self.finished = np.zeros((len(deployed.streams), self.stretches))
+        """By stream, as in `of_time`."""
+        self.latency = {metric: [[Values() for _ in range(shape[1])] for _ in range(shape[0])] for metric in METRICS}
+        """By workload and stretch: "ttft", "tpot", "e2e" by request, "itl" by gap."""
+        self.e2e = [BatchMeans() for _ in self.workloads]
+        self.e2e_counts = np.zeros(shape, dtype=np.int64)
+        self.bins = TimeBins(len(self.workloads))
+        self.prompts: Indices = np.zeros(sum(pool.replicas for pool in deployed.targets), dtype=np.int64)
+        """Requests that each replica was given."""
+        self._deployed = deployed
+        self._of_stream = np.array([self.workloads.index(s.workload.name) for s in deployed.streams], dtype=np.int64)
+        self._budgets = [_workload(deployed, name) for name in self.workloads]
+        self._speculative = np.array([s.window > 0 for s in deployed.streams])
+        self._end_ms = _recording_ends_ms(deployed)
+        self._late: int | None = None
+        self._marks: list[tuple[int, float]] = []
+
+    def mark(self, started: int, at_ms: float) -> None:
+        """The next stretch begins with session number `started`, at this time."""
+        self._marks.append((started, at_ms))
+
+    def measured(self, chunk: Chunk, first: int) -> Which:
+        """Sessions of the chunk that ended and count, if the first `first` do not."""
+        numbers = chunk.sessions["number"]
+        measured: Which = (chunk.sessions["done"] == 1) & (numbers >= first)
+        return measured & (self._stretch(chunk) < self.stretches - 1)
+
+    def take(self, chunk: Chunk) -> None:
+        """Add a chunk up. It must hold no time after a mark that is still to come."""
+        sessions = chunk.sessions
+        stretch = self._stretch(chunk)
+        workload = self._of_stream[sessions["stream"]]
+        place = workload * self.stretches + stretch
+        kept = keeps_budgets(self._budgets, workload, chunk)
+        ended = sessions["done"] == 1
+        self.prompts += np.bincount(sessions["replica"], minlength=self.prompts.size)
+        self._add_requests(sessions[ended], place[ended], kept[ended])
+        self._add_times(chunk, workload, ended, kept)
+        self._add_latencies(chunk, place, ended)
+        self._add_series(sessions[ended], workload[ended], stretch[ended])
+        self.bins.add(STARTS, workload, sessions["started_ms"])
+        self.bins.add(START_MS, workload, sessions["started_ms"], sessions["started_ms"])
+
+    def _stretch(self, chunk: Chunk) -> Indices:
+        """Of each session, by its number. After a recorded stream's end the load falls: who saw that is left out."""
+        numbers = chunk.sessions["number"]
+        stretch = np.searchsorted([started for started, _ in self._marks], numbers, side="right")
+        if self._end_ms is not None and self._late is None:
+            inside = (stretch > 0) & (stretch < self.stretches - 1)
+            late = inside & (chunk.sessions["last_ms"] > self._end_ms)
+            if late.any():
+                self._late = int(numbers[late][0])
+        if self._late is not None:
+            stretch[numbers >= self._late] = self.stretches - 1
+        return stretch
+
+    def _add_requests(self, sessions: Rows, place: Indices, kept: Which) -> None:
+        drafted = self._speculative[sessions["stream"]]
+        weights: dict[str, Array | None] = {
+            "requests": None,
+            "met": kept.astype(float),
+            "tokens": sessions["output"],
+            "payload_bytes": payload_bytes(self._deployed, sessions),
+            "rounds": sessions["rounds"],
+            "speculative_requests": drafted.astype(float),
+            "speculative_rounds": sessions["rounds"] * drafted,
+            "speculative_tokens": (sessions["output"] - 1) * drafted,
+            "accepted": sessions["accepted"] * drafted,
+            "proposed": sessions["proposed"] * drafted,
+        }
+        for name, total in self.of_requests.items():
+            weight = sessions[name] if name.startswith("sum_") else weights[name]
+            total += np.bincount(place, weight, minlength=total.size).reshape(total.shape)
+
+    def _add_times(self, chunk: Chunk, workload: Indices, ended: Which, kept: Which) -> None:
+        at_ms = [at_ms for _, at_ms in self._marks]
+        sessions, groups = chunk.sessions[ended], chunk.groups
+        stretch = np.searchsorted(at_ms, sessions["last_ms"], side="right")
+        own = workload[groups["session"] - chunk.first]
+        arrived = own * self.stretches + np.searchsorted(at_ms, groups["arrival_ms"], side="right")
+        place = workload[ended] * self.stretches + stretch
+        for name, places, weights in (
+            ("finished", place, None),
+            ("good", place, kept[ended].astype(float)),
+            ("arrived_tokens", arrived, groups["tokens"]),
+        ):
+            total = self.of_time[name]
+            total += np.bincount(places, weights, minlength=total.size).reshape(total.shape)
+        places = sessions["stream"] * self.stretches + stretch
+        self.finished += np.bincount(places, minlength=self.finished.size).reshape(self.finished.shape)
+        self.bins.add(TOKENS, own, groups["arrival_ms"], groups["tokens"])
+
+    def _add_latencies(self, chunk: Chunk, place: Indices, ended: Which) -> None:
+        sessions, places = chunk.sessions[ended], place[ended]
+        longer = sessions["output"] > 1
+        self._scatter("ttft", places, sessions["first_ms"] - sessions["started_ms"])
+        self._scatter("e2e", places, sessions["last_ms"] - sessions["started_ms"])
+        self._scatter("tpot", places[longer], tpot_ms(sessions[longer]))
+        gaps = chunk.groups[chunk.groups["gap_ms"] > 0]
+        own = gaps["session"] - chunk.first
+        whole = ended[own]
+        self._scatter("itl", place[own[whole]], gaps["gap_ms"][whole])
+
+    def _scatter(self, metric: str, places: Indices, values: Array) -> None:
+        present = np.flatnonzero(np.bincount(places))
+        for place in present:
+            mine = values if present.size == 1 else values[places == place]
+            # A copy: a view would keep the whole chunk in memory.
+            self.latency[metric][place // self.stretches][place % self.stretches].add(mine.astype(np.float64))
+
+    def _add_series(self, sessions: Rows, workload: Indices, stretch: Indices) -> None:
+        counted = stretch < self.stretches - 1
+        e2e_ms = sessions["last_ms"] - sessions["started_ms"]
+        for index, means in enumerate(self.e2e):
+            mine = counted & (workload == index)
+            means.add(e2e_ms[mine])
+            self.e2e_counts[index] += np.bincount(stretch[mine], minlength=self.stretches)
+        longer = sessions["output"] > 1
+        self.bins.add(ENDS, workload, sessions["last_ms"])
+        self.bins.add(END_MS, workload, sessions["last_ms"], sessions["last_ms"])
+        self.bins.add(TPOTS, workload[longer], sessions["last_ms"][longer])
+        self.bins.add(TPOT_MS, workload[longer], sessions["last_ms"][longer], tpot_ms(sessions[longer]))
+        self.bins.add(FIRSTS, workload, sessions["first_ms"])
+        self.bins.add(TTFT_MS, workload, sessions["first_ms"], sessions["first_ms"] - sessions["started_ms"])
+
+
+def _workload(deployed: Deployed, name: str) -> Workload:
+    return next(workload for workload in deployed.scenario.workloads if workload.name == name)
+
+
+def _recording_ends_ms(deployed: Deployed) -> float | None:
+    """When the first of the recorded streams has no more requests; None where there is no recording."""
+    traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
+    if not traces:
+        return None
+    first_s = min(float(trace.arrival_s[0]) for trace in traces)
+    return (min(float(trace.arrival_s[-1]) for trace in traces) - first_s) * MS_PER_S
+
+
+def tpot_ms(sessions: Rows) -> Array:
+    """(last − first) / (output_tokens − 1), of sessions of more than one token."""
+    tpot: Array = (sessions["last_ms"] - sessions["first_ms"]) / (sessions["output"] - 1)
+    return tpot
+
+
+def payload_bytes(deployed: Deployed, sessions: Rows) -> Array:
+    """What each request sent up and down."""
+    up, down = bytes_up_and_down(deployed, sessions)
+    return up + down
+
+
+def bytes_up_and_down(deployed: Deployed, sessions: Rows) -> tuple[Array, Array]:
+    """What each request sent up to the target and what came down to its site."""
+
+    def of_stream(read: Callable[[int], float]) -> Array:
+        read_all: Array = np.array([read(index) for index in range(len(deployed.streams))])[sessions["stream"]]
+        return read_all
+
+    messages = [stream.messages for stream in deployed.streams]
+    verified = of_stream(lambda i: float(MODES[deployed.streams[i].mode] == DISTRIBUTED))
+    answers = np.where(verified > 0, sessions["rounds"], sessions["output"] - 1)
+    up: Array = TOKEN_ID_BYTES * sessions["prompt"] + sessions["rounds"] * verified * of_stream(
+        lambda i: messages[i].round_up
+    )
+    down: Array = of_stream(lambda i: messages[i].first_down) + answers * of_stream(lambda i: messages[i].round_down)
+    return up, down
+
+
+def keeps_budgets(workloads: Sequence[Workload], workload: Indices, chunk: Chunk) -> Which:
+    """Which of the chunk's sessions have ended and keep every latency budget themselves.
+
+    A limit on TTFT, TPOT or E2E is compared with the request's own; a limit on ITL must hold for the share of
+    its gaps that the statistic names (p95: 95 %).
+    """
+    sessions = chunk.sessions
+    keeps: Which = sessions["done"] == 1
+    own_ms = {
+        "ttft": sessions["first_ms"] - sessions["started_ms"],
+        "tpot": (sessions["last_ms"] - sessions["first_ms"]) / np.maximum(sessions["output"] - 1, 1),
+        "e2e": sessions["last_ms"] - sessions["started_ms"],
+    }
+    for index, one in enumerate(workloads):
+        for metric, statistic, limit_ms in one.budgets.limits():
+            if metric == "itl":
+                gaps = chunk.groups[chunk.groups["gap_ms"] > 0]
+                own = gaps["session"] - chunk.first
+                share = int(statistic.removeprefix("p")) / 100.0
+                kept = np.bincount(own[gaps["gap_ms"] <= limit_ms], minlength=sessions.size)
+                within = kept >= share * np.bincount(own, minlength=sessions.size)
+            else:
+                within = own_ms[metric] <= limit_ms
+            keeps &= within | (workload != index)
+    return keeps
