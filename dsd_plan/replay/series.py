@@ -53,7 +53,7 @@ class TimeBins:
     def live(self, width_ms: float) -> Array:
         """Mean number of live sessions by stretch of this width, which is a multiple of the bins'."""
         spent = self.live_ms().sum(axis=0)[:: int(width_ms / self.width_ms)]
-        return np.diff(spent) / width_ms
+        return np.asarray(np.diff(spent) / width_ms)
 
     def mean_live(self, start_ms: float, end_ms: float) -> float:
         """Mean number of live sessions in a stretch; within a bin as if spread evenly."""
