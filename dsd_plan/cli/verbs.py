@@ -71,7 +71,7 @@ VERBS: tuple[Entry, ...] = (
             ),
             Verb("score", "Learn a draft's acceptance from completions that were logged.", "dsd_plan.cli.trace_score"),
             Verb("import", "Convert the traces and logs of other tools.", "dsd_plan.cli.trace_import"),
-            Verb("fit", "Fit an acceptance law to a trace.", "dsd_plan.cli.trace_fit"),
+            Verb("fit", "Fit laws to an acceptance or workload trace.", "dsd_plan.cli.trace_fit"),
             Verb("synth", "Make a workload trace from laws, or more like a recorded one.", "dsd_plan.cli.trace_synth"),
         ),
     ),

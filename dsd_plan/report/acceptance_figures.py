@@ -200,8 +200,8 @@ def _hollow_where_cut(rows: Sequence[WindowRow], line: dict[str, Any]) -> dict[s
 
 
 def shown_windows(rows: Sequence[WindowRow]) -> tuple[WindowRow, ...]:
-    """Windows whose rounds are drawn: 2, 4 and 8, or the largest where it is smaller."""
-    picked = [row for row in rows if row.window in SHOWN_WINDOWS]
+    """Windows whose rounds are drawn: 2, 4 and 8 as far as they were played, or the largest where it is smaller."""
+    picked = [row for row in rows if row.window in SHOWN_WINDOWS and row.played]
     return tuple(picked) if rows[-1] in picked or len(picked) == len(SHOWN_WINDOWS) else (*picked, rows[-1])
 
 

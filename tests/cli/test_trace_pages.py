@@ -93,3 +93,10 @@ def test_a_page_that_cannot_be_written_is_told(files: dict[str, Path], capsys: T
     for verb in ("describe", "fit"):
         assert main(["trace", verb, str(files["rounds"]), "--html", str(blocked / "page.html")]) == 1
         assert "cannot be written" in capsys.readouterr().err
+
+
+def test_shipped_traces_can_be_looked_at(tmp_path: Path) -> None:
+    shipped = sorted((Path(__file__).parents[2] / "traces").glob("*.parquet"))
+    assert shipped
+    for trace in shipped:
+        assert main(["trace", "describe", str(trace), "--html", str(tmp_path / "page.html")]) == 0

@@ -18,11 +18,12 @@ NAMES = sorted(pages())
 QUESTIONS = {
     "acceptance": (
         "How many tokens does a round emit?",
-        "What does a round of window 4 keep?",
+        "What does a round of window 5 keep?",
         "Does acceptance fall with position?",
         "How far does a round get?",
         "Does a good round follow a good one?",
         "Does acceptance depend on what is asked, at window 5?",
+        "Does acceptance depend on the tokens of context, at window 5?",
         "Do requests differ?",
     ),
     "fit": (

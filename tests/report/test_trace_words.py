@@ -91,6 +91,9 @@ def test_what_windows_yield() -> None:
     assert cut.data[-1]["marker"]["color"] == ["var(--paper)", "var(--pair-1)"]
     assert "Hollow dots cut the recorded rounds short" in cut.how_to_read
     assert shown_windows(WINDOWS) == WINDOWS[1:]
+    longer = (*WINDOWS, replace(WINDOWS[1], window=3))
+    assert shown_windows(longer) == longer[1:]
+    assert shown_windows((WINDOWS[0], replace(WINDOWS[1], played=False), longer[2])) == longer[2:]
     assert shown_windows(WINDOWS[:1]) == WINDOWS[:1]
 
 
