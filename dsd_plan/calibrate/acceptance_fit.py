@@ -111,6 +111,10 @@ class _Observed:
     emitted_tokens: int
     told_rounds: tuple[bool, ...]
     """Whether the trace was played at this window, so that its rounds in a request are known."""
+    played_windows: tuple[int, ...]
+    """The window that decided how far a round went, and thus how many a request took."""
+    goals: tuple[Array, ...]
+    """By window: each request takes whole rounds until it has emitted so many tokens."""
 
 
 def fit_acceptance(
@@ -166,7 +170,7 @@ def fit_acceptance(
         judged=judged,
         chosen=chosen.candidate.name,
         passes=passes,
-        law=_law(chosen, judged, table, trace.metadata, window, task, passes, seed),
+        law=_law(chosen, judged, observed, table, trace.metadata, window, task, passes, seed),
     )
 
 
@@ -184,7 +188,24 @@ def _observe(trace: TokenTrace | RoundTrace, window: int, table: RoundTable, see
         tokens.append((float(emitted.sum() / rounds.sum()), float(low), float(high)))
     same = bool(np.all((table.proposed == window) | (np.diff(table.request, append=-1) != 0)))
     told = tuple(played or (w == window and same) for w in range(1, window + 1))
-    return _Observed(tables, tuple(tokens), max(1, int(np.quantile(lengths, 0.1)) - window), told)
+    windows = tuple(w if played else window for w in range(1, window + 1))
+    if isinstance(trace, TokenTrace):
+        said = np.diff(np.append(trace.request_starts(), trace.match.size))
+        goals = tuple(np.maximum(said - w + 1, 0) for w in windows)
+    else:
+        goals = (_goals(table, window),) * window
+    emitted_tokens = max(1, int(np.quantile(lengths, 0.1)) - window)
+    return _Observed(tables, tuple(tokens), emitted_tokens, told, windows, goals)
+
+
+def _goals(table: RoundTable, window: int) -> Array:
+    """Tokens until which recorded requests took whole rounds: a last round cut short tells where the request ended."""
+    emitted = table.accepted + 1
+    total = np.bincount(table.request, weights=emitted)
+    last = np.flatnonzero(np.diff(table.request, append=-1))
+    cut = table.proposed[last] < window
+    ends = total - emitted[last] + table.proposed[last]
+    return np.asarray(np.maximum(np.where(cut, ends - window + 1, total), 0))
 
 
 def _judge(candidates: Sequence[Candidate], observed: _Observed, table: RoundTable, window: int) -> tuple[Judged, ...]:
@@ -217,13 +238,14 @@ def _error(one: Candidate, observed: _Observed, window: int) -> WindowError:
     whole = table.whole(window)
     told = observed.told_rounds[window - 1]
     needed = rounds_to_emit(table, observed.emitted_tokens) if told else np.zeros(0)
+    shares = one.chain.shares(observed.played_windows[window - 1], observed.goals[window - 1])
     return WindowError(
         window=window,
-        tokens_per_round=one.chain.tokens_per_round(window),
+        tokens_per_round=one.chain.tokens_per_round(window, shares),
         observed=tokens,
         low=low,
         high=high,
-        variance=one.chain.accepted_variance(window),
+        variance=one.chain.accepted_variance(window, shares),
         observed_variance=float(whole.accepted.var()),
         rounds_variance=one.chain.rounds_moments(window, observed.emitted_tokens)[1] if told else None,
         observed_rounds_variance=float(needed.var(ddof=1)) if needed.size > 1 else None,
@@ -247,6 +269,7 @@ def _choices(errors: tuple[WindowError, ...]) -> tuple[WindowChoice, ...]:
 def _law(
     chosen: Judged,
     judged: Sequence[Judged],
+    observed: _Observed,
     table: RoundTable,
     metadata: TraceMetadata,
     window: int,
@@ -256,7 +279,7 @@ def _law(
 ) -> FittedLaw:
     one = chosen.candidate
     kind: LawKind = one.kind  # type: ignore[assignment]
-    pmf = one.chain.accepted_pmf(window)
+    pmf = one.chain.accepted_pmf(window, one.chain.shares(window, observed.goals[-1]))
     mean = np.clip(np.cumsum(pmf[::-1])[::-1][1:], 0.0, 1.0)
     hidden = kind == "markov"
     return FittedLaw(

@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 
 BETA_STATES = 200
 """Requests' rates are stood for by the middles of so many equally likely parts of their Beta law."""
+EXACT_TOKENS = 4000
+"""Tokens of a request whose rounds are counted one by one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +32,16 @@ class Chain:
         curve = np.hstack([np.ones((size, 1)), self.survival[:, :window], np.zeros((size, 1))])
         return curve[:, :-1] - curve[:, 1:]
 
-    def shares(self, window: int) -> Array:
-        """Share of all rounds that each state has, over many long requests of like length.
+    def shares(self, window: int, tokens: Array | None = None) -> Array:
+        """Share of all rounds that each state has: of requests that take rounds until `tokens` (requests,) are
+        emitted, counted from the first round; without them, over many long requests of like length.
 
         States that never change take rounds in inverse proportion to the tokens that a round of them emits.
         """
+        if tokens is not None and np.any(tokens > 0):
+            begun = self.rounds_begun(window, int(tokens.max()))
+            rounds = begun[np.maximum(tokens, 0).astype(np.int64)].sum(axis=0)
+            return np.asarray(rounds / rounds.sum())
         if np.array_equal(self.transition, np.eye(self.start.size)):
             weights = self.start / (1.0 + self.survival[:, :window].sum(axis=1))
             return np.asarray(weights / weights.sum())
@@ -43,17 +50,38 @@ class Chain:
         solved, *_ = np.linalg.lstsq(system, np.append(np.zeros(size), 1.0), rcond=None)
         return np.asarray(np.clip(solved, 0.0, None) / np.clip(solved, 0.0, None).sum())
 
-    def accepted_pmf(self, window: int) -> Array:
-        """P(accepted = j) of a round picked from all, shape (window + 1,)."""
-        return np.asarray(self.shares(window) @ self.pmfs(window))
+    def rounds_begun(self, window: int, most: int) -> Array:
+        """Expected rounds in each state that a request takes to emit n = 0 … `most` tokens, shape (most + 1, states).
 
-    def tokens_per_round(self, window: int) -> float:
-        """Tokens over rounds: 1 + E[accepted]."""
-        return float(1.0 + np.arange(window + 1) @ self.accepted_pmf(window))
+        Exact up to 4,000 tokens (forward equations over tokens emitted and state: a round is taken at every place below
+        n that is passed); from there on each state keeps the rate at which it was taken over the last quarter.
+        """
+        pmfs, size = self.pmfs(window), self.start.size
+        last = min(most, EXACT_TOKENS)
+        stays = np.array_equal(self.transition, np.eye(size))
+        back = pmfs.T[::-1]  # row i: a round of `window + 1 - i` tokens
+        # Row n + window + 1: P(a round begins with n tokens emitted, in this state).
+        at = np.zeros((last + window + 1, size))
+        for n in range(last):
+            before = (at[n : n + window + 1] * back).sum(axis=0)
+            at[n + window + 1] = self.start if n == 0 else before if stays else before @ self.transition
+        begun = np.vstack([np.zeros(size), np.cumsum(at[window + 1 :], axis=0)])
+        if most == last:
+            return begun
+        rate = (begun[last] - begun[last - last // 4]) / (last // 4)
+        return np.vstack([begun, begun[last] + np.arange(1.0, most - last + 1)[:, None] * rate])
 
-    def accepted_variance(self, window: int) -> float:
+    def accepted_pmf(self, window: int, shares: Array | None = None) -> Array:
+        """P(accepted = j) of a round picked from all, shape (window + 1,); `shares` of another way to pick."""
+        return np.asarray((self.shares(window) if shares is None else shares) @ self.pmfs(window))
+
+    def tokens_per_round(self, window: int, shares: Array | None = None) -> float:
+        """Tokens over rounds: 1 + E[accepted]; a request's surplus over its length counts (Wald)."""
+        return float(1.0 + np.arange(window + 1) @ self.accepted_pmf(window, shares))
+
+    def accepted_variance(self, window: int, shares: Array | None = None) -> float:
         """Var[accepted] of a round picked from all."""
-        pmf, values = self.accepted_pmf(window), np.arange(window + 1)
+        pmf, values = self.accepted_pmf(window, shares), np.arange(window + 1)
         return float(values**2 @ pmf - (values @ pmf) ** 2)
 
     def rounds_moments(self, window: int, tokens: int) -> tuple[float, float]:

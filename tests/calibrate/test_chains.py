@@ -41,6 +41,52 @@ def test_states_take_the_share_that_balances() -> None:
     assert FEW.tokens_per_round(2) == pytest.approx(4 / 7 * 1.7 + 3 / 7 * 2.7)
 
 
+def test_rounds_begun_by_hand() -> None:
+    # Window 1. A (0.5 kept) stays or passes to B (all kept) evenly; B stays. All begin in A.
+    found = Chain(np.array([[0.5], [1.0]]), np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([1.0, 0.0]))
+    # A round begins at 0 in A. At 1: after one token from A, 1/2, halved: A 1/4, B 1/4. At 2: from 0 by two tokens
+    # A 1/4, B 1/4; from 1 in A by one, A 1/16, B 1/16; B never emits one.
+    expected = [[0, 0], [1, 0], [1.25, 0.25], [1.5625, 0.5625]]
+    assert found.rounds_begun(1, 3) == pytest.approx(np.array(expected))
+    assert found.shares(1, np.array([3])) == pytest.approx([1.5625 / 2.125, 0.5625 / 2.125])
+    assert found.shares(1) == pytest.approx([0, 1])
+    assert found.tokens_per_round(1, found.shares(1, np.array([3]))) == pytest.approx(
+        (1.5625 * 1.5 + 0.5625 * 2) / 2.125
+    )
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 60])
+def test_states_begun_make_up_the_rounds(tokens: int) -> None:
+    assert FEW.rounds_begun(2, tokens)[-1].sum() == pytest.approx(FEW.rounds_moments(2, tokens)[0])
+
+
+def test_long_requests_take_the_long_run_shares() -> None:
+    assert FEW.shares(2, np.array([9000.0])) == pytest.approx(FEW.shares(2), abs=1e-3)
+    one_rate = independent_chain(0.8, 3)
+    assert one_rate.rounds_begun(3, 8000)[-1] == pytest.approx(one_rate.rounds_moments(3, 8000)[0], rel=1e-9)
+
+
+def test_states_that_hardly_change_are_counted_from_the_start() -> None:
+    lasting = Chain(
+        np.array([[0.5, 0.2], [0.95, 0.9]]), np.array([[0.995, 0.005], [0.001, 0.999]]), np.array([0.9, 0.1])
+    )
+    rng = np.random.default_rng(4)
+    drawn = np.zeros(2)
+    requests, goal = 4000, 60
+    state = (rng.random(requests) > lasting.start[0]).astype(np.int64)
+    emitted = np.zeros(requests, dtype=np.int64)
+    while (going := emitted < goal).any():
+        drawn += np.bincount(state[going], minlength=2)
+        kept = (rng.random(requests)[:, None] < lasting.survival[state]).sum(axis=1) + 1
+        emitted += np.where(going, kept, 0)
+        state = np.where(rng.random(requests) < lasting.transition[state, 0], 0, 1)
+    sum_tokens = int(emitted.sum())
+    shares = lasting.shares(2, np.full(requests, goal))
+    assert shares == pytest.approx(drawn / drawn.sum(), abs=0.02)
+    assert lasting.tokens_per_round(2, shares) == pytest.approx(sum_tokens / drawn.sum(), rel=0.01)
+    assert lasting.tokens_per_round(2) > 1.3 * lasting.tokens_per_round(2, shares)
+
+
 @pytest.mark.parametrize("tokens", [1, 2, 4])
 def test_rounds_of_a_request_are_enumerated(tokens: int) -> None:
     pmfs = FEW.pmfs(2)
