@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 from dsd_plan.domain.acceptance import AcceptanceLaw, TraceMetadata
+from dsd_plan.domain.acceptance_laws import BetaLaw, DependentLaw, MarkovLaw
 from dsd_plan.domain.records import Count, Finite, Flag, Name, Natural, NonNegative, Positive, Probability, record
 from dsd_plan.errors import Problem
 
@@ -90,6 +91,26 @@ def scenario_law(law: FittedLaw) -> AcceptanceLaw | None:
         return None
     extrapolated = law.largest_window > law.measured_window
     return AcceptanceLaw(survival=law.survival, measured_window=law.measured_window if extrapolated else None)
+
+
+def dependent_law(fitted: FittedLaw) -> DependentLaw | None:
+    """The law of a fit whose rounds depend on one another; None where they do not."""
+    if fitted.kind == "beta" and fitted.beta_a is not None and fitted.beta_b is not None:
+        return BetaLaw(
+            a=fitted.beta_a,
+            b=fitted.beta_b,
+            largest_window=fitted.largest_window,
+            measured_window=fitted.measured_window,
+        )
+    if fitted.kind == "markov":
+        return MarkovLaw(
+            states=fitted.states,
+            transition=fitted.transition,
+            start=fitted.start,
+            largest_window=fitted.largest_window,
+            measured_window=fitted.measured_window,
+        )
+    return None
 
 
 def law_problems(law: FittedLaw) -> tuple[Problem, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.acceptance import Acceptance, TokenTrace, accepted_pmf
+from dsd_plan.domain.acceptance_laws import BetaLaw, DependentLaw, MarkovLaw, round_moments
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.step_time import decode_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
@@ -174,11 +175,16 @@ def rounds_of(stream: Stream) -> Rounds:
 
 
 @lru_cache(maxsize=4096)
-def _rounds_of_length(acceptance: Acceptance | None, window: int, output: int) -> Rounds:
+def _rounds_of_length(acceptance: Acceptance | DependentLaw | None, window: int, output: int) -> Rounds:
     """`output` tokens, the first of which comes from the prefill."""
     if acceptance is None:
         count = Time(output - 1.0)
         return Rounds(count, (Part(1.0, output, count),), 0.0)
+    if isinstance(acceptance, BetaLaw | MarkovLaw):
+        most = max(output - 1, 0)
+        told = round_moments(acceptance, window, most)
+        count = _time_of(told.rounds[:, most])
+        return Rounds(count, (Part(1.0, output, count),), float(told.accepted[most] / max(count.mean, 1.0)) / window)
     if isinstance(acceptance, TokenTrace) and output > 1:
         counts, accepted = rounds_along(acceptance, window, output - 1)
         law = renewal.cumulants(counts, np.full(counts.size, 1.0 / counts.size))
@@ -191,7 +197,7 @@ def _rounds_of_length(acceptance: Acceptance | None, window: int, output: int) -
 
 
 @lru_cache(maxsize=256)
-def _rounds_of_lengths(acceptance: Acceptance | None, window: int, requests: RequestTrace) -> Rounds:
+def _rounds_of_lengths(acceptance: Acceptance | DependentLaw | None, window: int, requests: RequestTrace) -> Rounds:
     """A recording: exact moments for each length, lengths of a like kept together."""
     lengths, times = np.unique(requests.output_tokens, return_counts=True)
     weights = times / times.sum()
@@ -214,13 +220,15 @@ SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0
 """Where a recording's requests are parted by length."""
 
 
-def _moments(acceptance: Acceptance | None, window: int, most: int) -> Array:
+def _moments(acceptance: Acceptance | DependentLaw | None, window: int, most: int) -> Array:
     """E[K], E[K²], E[K³] of the rounds to emit 0 … `most` tokens, shape (3, most + 1)."""
     if acceptance is None:
         powers: Array = np.arange(most + 1.0) ** np.array([[1.0], [2.0], [3.0]])
         return powers
     if isinstance(acceptance, TokenTrace):
         return _moments_along(acceptance, window, most)
+    if isinstance(acceptance, BetaLaw | MarkovLaw):
+        return round_moments(acceptance, window, most).rounds
     return renewal.round_moments(np.concatenate([[0.0], accepted_pmf(acceptance, window)]), most)
 
 

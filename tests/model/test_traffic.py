@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dsd_plan.domain.acceptance import AcceptanceLaw, RoundTrace, TokenTrace, TraceMetadata
+from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, rounds_pmf
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.model.moments import Time, message_ms, product
@@ -52,6 +53,33 @@ def test_rounds_of_a_round_trace_follow_its_survival() -> None:
     by_law = rounds_of(demands(acceptance=AcceptanceLaw(survival=(0.75, 0.25)), window=2)[0].stream)
     assert by_trace.count.mean == pytest.approx(by_law.count.mean)
     assert by_trace.accepted == pytest.approx(0.5)
+
+
+def test_rounds_of_states_that_last() -> None:
+    # As in the domain's tests by hand: 3 tokens after the first take 2 rounds (7/8) or 3.
+    law = MarkovLaw(
+        states=((0.5,), (1.0,)),
+        transition=((0.5, 0.5), (0.0, 1.0)),
+        start=(1.0, 0.0),
+        largest_window=1,
+        measured_window=1,
+    )
+    stream = demands(per_token=0.5, window=1, output=4)[0].stream
+    rounds = rounds_of(replace(stream, acceptance=law))
+    assert rounds.count == pytest.approx((17 / 8, 7 / 64, 7 / 8 * 1 / 8 * 6 / 8))
+    assert rounds.accepted == pytest.approx(1.34375 / 2.125)
+
+
+def test_rates_that_last_a_request_spread_its_rounds() -> None:
+    requests = RequestTrace(np.array([0.0, 1.0]), np.array([10, 10]), np.array([2, 42]))
+    stream = demands(requests=requests, window=4, per_token=0.7)[0].stream
+    law = BetaLaw(a=7.0, b=3.0, largest_window=4, measured_window=4)
+    mixed, alike = rounds_of(replace(stream, acceptance=law)), rounds_of(stream)
+    pmf = rounds_pmf(law, 4, 41)
+    assert [part.count.mean for part in mixed.parts] == pytest.approx([1.0, pmf @ np.arange(pmf.size)])
+    assert mixed.parts[1].count.variance > 2 * alike.parts[1].count.variance
+    nearly_one_rate = BetaLaw(a=7e5, b=3e5, largest_window=4, measured_window=4)
+    assert rounds_of(replace(stream, acceptance=nearly_one_rate)).count == pytest.approx(alike.count, rel=1e-4)
 
 
 def demands(**chat: object) -> tuple:
