@@ -125,3 +125,36 @@ def test_smaller_windows_are_judged_on_whole_rounds_alone() -> None:
     table = rounds_of(trace, 4)
     assert table.whole(4).accepted.tolist() == [1, 4]
     assert table.whole(2).accepted.tolist() == [2, 0, 1, 2]
+
+
+def test_states_that_outlast_requests_are_judged_over_requests() -> None:
+    # All begin where little is kept, and pass for good to where much is: in the long run only that would count.
+    rng = np.random.default_rng(2)
+    left = rng.geometric(0.04, 80)
+    state = (np.arange(60) >= left[:, None]).astype(np.int64)
+    recorded = rounds(TWO_STATES, state, 3)
+    # Requests stop at 90 tokens, not after so many rounds.
+    emitted = (recorded.accepted + 1).reshape(80, 60)
+    keep = (np.cumsum(emitted, axis=1) - emitted < 90).ravel()
+    cut = RoundTrace(METADATA, recorded.request_id[keep], recorded.proposed[keep], recorded.accepted[keep])
+    fit = fit_acceptance(cut, 4)
+    found = fit.of("markov-2")
+    assert not found.score.rejected
+    assert all(abs(each.error) < 0.02 for each in found.windows)
+    assert found.candidate.chain.tokens_per_round(4) > 1.15 * found.windows[-1].observed
+
+
+def test_contexts_are_told_in_thirds() -> None:
+    context = np.tile(np.array([100, 200, 300]), 10)
+    accepted = np.tile(np.array([2, 1, 0]), 10)
+    trace = RoundTrace(
+        METADATA, np.repeat(np.arange(10), 3), np.full(30, 2), accepted, context_tokens=context.astype(np.int64)
+    )
+    groups = dependence(trace, 2).groups
+    assert [(g.name, g.requests, g.rounds) for g in groups] == [
+        ("context to 167", 10, 10),
+        ("to 233", 10, 10),
+        ("longer", 10, 10),
+    ]
+    assert [g.tokens_per_round for g in groups] == [3.0, 2.0, 1.0]
+    assert [(g.low, g.high) for g in groups] == [(3.0, 3.0), (2.0, 2.0), (1.0, 1.0)]

@@ -170,6 +170,21 @@ def test_totals_become_one_rate_only_when_told() -> None:
         assume_independent(AcceptanceCounts(metadata=METADATA, tokens_per_round=2.5))
 
 
+def test_totals_with_a_window_alone() -> None:
+    # As EAGLE writes them: rounds and what they accepted, with the depth of its drafts from elsewhere.
+    mean = 1 + 0.5 + 0.25 + 0.125
+    for told in ({"rounds": 800, "accepted": 700}, {"tokens_per_round": mean}):
+        law = assume_independent(AcceptanceCounts(metadata=METADATA, window=3, **told))  # type: ignore[arg-type]
+        assert law.per_token == pytest.approx(0.5)
+        assert law.survival == pytest.approx((0.5, 0.25, 0.125))
+        assert (law.measured_window, law.largest_window) == (3, 3)
+        assert not law.evidence.accepted_by_test
+    wider = extrapolated(law, 5)
+    assert (wider.measured_window, wider.survival[4]) == (3, pytest.approx(1 / 32))
+    with pytest.raises(ValueError, match="5 tokens a round cannot come from a window of 3"):
+        assume_independent(AcceptanceCounts(metadata=METADATA, window=3, tokens_per_round=5.0))
+
+
 def test_windows_past_those_measured() -> None:
     even = AcceptanceCounts(metadata=METADATA, reached=(1000, 1000), kept=(700, 490))
     wider = extrapolated(fit_counts(even), 4)
