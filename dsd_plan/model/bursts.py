@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.model.moments import Time
 from dsd_plan.model.traffic import MS_PER_S
 
 Array = NDArray[np.float64]
@@ -95,6 +97,13 @@ def _follow(
     return np.array(means), np.array(squares)
 
 
+class Rounds(NamedTuple):
+    """A session's own mean round, in ms: how it differs between sessions as m(t) moves, and varies around m(t)."""
+
+    moving: Time
+    around: float
+
+
 def points(path: Path) -> tuple[Array, Array]:
     """(numbers of others, their weights), shape (3, steps) and (3, 1)."""
     spread = np.sqrt(path.variance)
@@ -114,26 +123,27 @@ def law_of(others: Array, weights: Array, unit: float, states: int) -> Array:
     return total
 
 
-def session_spread(
-    path: Path, others: Array, values: Array, stay: Array, unit: float, stream: int | None
-) -> tuple[float, float]:
-    """(variance of a value's average over a session's life as m(t) moves, mean variance around m(t)).
+def rounds_on(path: Path, others: Array, round_ms: Array, rounds: float, unit: float, row: int | None) -> Rounds:
+    """Mean rounds of the sessions that begin along a path; `round_ms[j]` when unit·j others are live.
 
-    `values[j]` when unit·j others are live; `stay` likewise the length of the life.
+    A session that begins at s ends where ∫ dt / C(m(t)) from s on has come to its number of rounds.
     """
-    grid = unit * np.arange(values.size)
-    at = np.interp(others, grid, values)
+    lengths = np.interp(others, unit * np.arange(round_ms.size), round_ms)
     weights = np.array(WEIGHTS)
-    along = weights @ at
-    around = weights @ (at - along) ** 2
-    life = np.maximum((weights @ np.interp(others, grid, stay)) / path.step_ms, 1.0)
-    total = np.concatenate([[0.0], np.cumsum(along)])
-    begins = np.arange(along.size)
-    ends = np.minimum(begins + life, along.size)
-    average = (np.interp(ends, np.arange(total.size), total) - total[begins]) / np.maximum(ends - begins, 1e-9)
-    came = np.ones(along.size) if stream is None else path.arrivals[stream]
-    mean = float(came @ average / came.sum())
-    return float(came @ (average - mean) ** 2 / came.sum()), float(came @ around / came.sum())
+    speed = weights @ (1.0 / lengths)
+    around = weights @ (lengths - weights @ lengths) ** 2
+    done = np.concatenate([[0.0], np.cumsum(speed) * path.step_ms])
+    at_ms = path.step_ms * np.arange(done.size)
+    begun = (done[:-1] + done[1:]) / 2.0
+    wanted = begun + max(rounds, 1.0)
+    ended_ms = np.interp(wanted, done, at_ms) + np.maximum(wanted - done[-1], 0.0) / speed[-1]
+    mean = (ended_ms - (at_ms[:-1] + at_ms[1:]) / 2.0) / max(rounds, 1.0)
+    came = np.ones(mean.size) if row is None else path.arrivals[row]
+    share = came / came.sum()
+    typical = float(share @ mean)
+    return Rounds(
+        Time(typical, float(share @ (mean - typical) ** 2), float(share @ (mean - typical) ** 3)), float(share @ around)
+    )
 
 
 SAMPLED = 4_000

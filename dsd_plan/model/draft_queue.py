@@ -10,15 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.model.bursts import Rounds, law_of, path_of, points, rounds_on
 from dsd_plan.model.moments import Time
 from dsd_plan.queueing.finite_source import fifo_cycle
-from dsd_plan.queueing.population import averaging, finite_chain, poisson_chain, relaxation, shared
+from dsd_plan.queueing.population import averaging, finite_chain, log_factorials, poisson_chain, relaxation, shared
 
 Array = NDArray[np.float64]
 
 MOST_PEERS = 400
 NEVER = 1e-12
 MOST_STRETCHES = 40
+MOST_CROWD = 240
+"""Numbers of live sessions at which a recording's crowd is known."""
+MOST_UNIT = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,19 @@ class Peers:
         return finite_chain(self.users, here, max((1.0 - live) + stretch * (live - here), NEVER))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowd:
+    """Who uses a pool of draft devices, where some of it is recorded."""
+
+    arrivals: tuple[Array, ...]
+    """Of each recorded stream, in ms."""
+    others: float
+    """Poisson requests of the rest, per ms."""
+    row: int | None
+    """Which of the recorded streams is the session's own; None: a Poisson one."""
+    devices: int
+
+
 @dataclass(frozen=True, slots=True)
 class Drafting:
     """A stream's sessions on one of its draft devices. Times in ms, rates per ms."""
@@ -60,6 +77,8 @@ class Drafting:
     peers: tuple[Peers, ...]
     even: bool
     """Sessions are spread over devices as evenly as can be, rather than at random."""
+    crowd: Crowd | None = None
+    """Recorded arrivals at the pool, whose bursts the number of peers follows; None: they are Poisson."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +119,83 @@ def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     prefill, cycle = drafting.prefill, drafting.cycle
     left = prefill**2 / (2.0 * cycle) if prefill < cycle else prefill - cycle / 2.0
     at_prefills = drafting.rate * (cycle + waits) * left
+    if drafting.crowd is not None:
+        at_prefills = _at_prefills_of(drafting, waits, left)
     cycles = cycle + waits + at_prefills
     requests = drafting.rounds * cycles + drafting.rest
-    seen = _peers(drafting, requests)
+    if drafting.crowd is None:
+        seen = _peers(drafting, requests)
+        mean, own = float(seen @ cycles), None
+    else:
+        seen, own = _along(drafting, drafting.crowd, cycles, requests)
+        mean = own.moving.mean
     if seen[-1] > 1e-4 and most < MOST_PEERS:
         return draft_wait(drafting, most * 3)
-    behind, at_prefill = float(seen @ waits), float(seen @ at_prefills)
+    met = float(seen @ cycles)
+    # A request's own mean round counts, where busy times bring more requests than rounds.
+    scale = (mean - cycle) / (met - cycle) if met - cycle > NEVER else 1.0
+    behind, at_prefill = scale * float(seen @ waits), scale * float(seen @ at_prefills)
     busy = min(max(float(seen @ loads), NEVER), 0.9)
     caught = min(at_prefill / max(prefill / 2.0, prefill - cycle / 2.0, NEVER), 0.9 * (1.0 - busy))
     kept = averaging(requests[0] * relaxation(seen, requests))
-    off = cycles - float(seen @ cycles)
+    off = cycles - met
     momentary = Time(0.0, float(seen @ off**2), float(seen @ off**3))
     slow = Time(0.0, momentary.variance * kept, momentary.third * kept**1.5)
+    if own is not None:
+        slow = Time(0.0, own.moving.variance + own.around * kept, own.moving.third)
     return DraftWait(behind, busy, at_prefill, max(caught, NEVER), momentary, slow)
+
+
+def _at_prefills_of(drafting: Drafting, waits: Array, left: float) -> Array:
+    """Wait behind the prefills of n others: in a burst they come faster than on average, each session one a life.
+
+    Never less than what the device's own speed demands: n + 1 sessions' prefills and windows in one session's life.
+    """
+    n = np.arange(waits.size)
+    rounds = max(drafting.rounds, 1.0)
+    work = (n + 1) * (rounds * drafting.job + drafting.prefill)
+    found = np.zeros(waits.size)
+    for _ in range(MOST_STRETCHES):
+        cycles = drafting.cycle + waits + found
+        requests = rounds * cycles + drafting.rest
+        least = np.maximum(work - requests, 0.0) / rounds
+        wanted = np.maximum(n / requests * (drafting.cycle + waits) * left, found + least)
+        if np.abs(wanted - found).max() < 1e-3 * drafting.cycle:
+            break
+        found = (found + wanted) / 2.0
+    return found
+
+
+def _along(drafting: Drafting, crowd: Crowd, cycles: Array, requests: Array) -> tuple[Array, Rounds]:
+    """(law of the number of others on its device that a session meets in its rounds, its own mean round)."""
+    unit, states = 1.0, MOST_CROWD
+    while True:
+        live = unit * np.arange(states)
+        found = _on_device(live / crowd.devices, cycles.size, drafting.even)
+        path = path_of(crowd.arrivals, crowd.others, 1.0, found @ requests, unit)
+        if float(path.mean.max()) < live[-1] or unit > MOST_UNIT:
+            break
+        unit *= 4.0
+    others, weights = points(path)
+    length = found @ cycles
+    turning = weights * path.mean / np.interp(others, live, length)
+    law = law_of(others, turning, unit, states)
+    own = rounds_on(path, others, length, drafting.rounds, unit, crowd.row)
+    around = float(law @ np.maximum(found @ cycles**2 - length**2, 0.0))
+    return law @ found, Rounds(own.moving, own.around + around)
+
+
+def _on_device(mean: Array, size: int, even: bool) -> Array:
+    """P(n others on the device), n < size (the rest counted in the last), by their mean number; (means, size)."""
+    n = np.arange(size)
+    if even:
+        at = np.minimum(mean, size - 1.0)[:, None]
+        found: Array = np.maximum(1.0 - np.abs(n - at), 0.0)
+        return found
+    logs = n * np.log(np.maximum(mean, 1e-12))[:, None] - mean[:, None] - log_factorials(max(size, 1024))[:size]
+    found = np.exp(logs)
+    found[:, -1] += np.maximum(1.0 - found.sum(axis=-1), 0.0)
+    return found
 
 
 def _peers(drafting: Drafting, requests: Array) -> Array:

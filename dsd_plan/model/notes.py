@@ -64,8 +64,14 @@ def _about(demand: Demand, solution: Solution) -> Iterator[str]:
     if isinstance(demand.stream.requests, RequestTrace):
         yield (
             f"{name}: the recorded arrivals count as they came (index of dispersion "
-            f"{_dispersion(demand.stream.requests):.1f}, Poisson 1); draft devices see them as Poisson"
+            f"{_dispersion(demand.stream.requests):.1f}, Poisson 1)"
         )
+        wait = solution.states[demand.index].wait
+        if wait is not None and wait.mean > solution.states[demand.index].round / 2.0:
+            yield (
+                f"{name}: recorded bursts fill its draft devices, and waiting there is more than half of a round; "
+                "that is predicted to a half at best: replay it"
+            )
     if demand.users > 1:
         state = solution.states[demand.index]
         if demand.think < SHORT_THINK * (demand.away + state.request):

@@ -7,13 +7,13 @@ live (queueing/population.py). Means and spreads of rounds are then averages ove
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.model.batches import Classes
-from dsd_plan.model.bursts import Path, law_of, points, session_spread
+from dsd_plan.model.bursts import Path, law_of, points, rounds_on
 from dsd_plan.model.cycles import Cycles
 from dsd_plan.model.moments import Time
 from dsd_plan.queueing.population import (
@@ -249,21 +249,27 @@ def live_along(table: ByOthers, classes: Classes, path: Path, recorded: Sequence
     The law is the share of time that so many are live.
     """
     states = table.request.shape[0]
-    mix = classes.rates / classes.rates.sum()
-    request = table.request @ mix
+    grid = table.unit * np.arange(states)
+    request = table.request @ (classes.rates / classes.rates.sum())
     others, weights = points(path)
     law = law_of(others, weights, table.unit, states)
-    alive = law_of(others, weights * path.mean, table.unit, states)
     forgetting = relaxation(law, request[: states - 1])
-    met, kept = [], []
+    seen, met, rounds = [], [], []
     for k, row in enumerate(recorded):
+        # Rounds go by at m(t) over their length.
+        turning = weights * path.mean / np.interp(others, grid, table.round[:, k])
+        seen.append(law_of(others, turning, table.unit, states))
         met.append(law if row is None else law_of(others, weights * path.arrivals[row], table.unit, states))
-        moving, around = session_spread(path, others, table.round[:, k], table.request[:, k], table.unit, row)
-        mean = _mean_round(table, k, alive)
-        variance = float(alive @ (table.round[:, k] - mean) ** 2)
-        left = moving + around * averaging(classes.rounds[k] * mean * forgetting)
-        kept.append(min(left / variance, 1.0) if variance > 0.0 else 1.0)
-    return _averages(table, classes, law, [alive] * len(met), met, kept)
+        own = rounds_on(path, others, table.round[:, k], classes.rounds[k], table.unit, row)
+        left = own.around * averaging(classes.rounds[k] * own.moving.mean * forgetting)
+        rounds.append(own.moving.plus(Time(0.0, left)))
+    kept = [min(own.variance / max(_variance(table, k, seen[k]), 1e-12), 1.0) for k, own in enumerate(rounds)]
+    return replace(_averages(table, classes, law, seen, met, kept), round=tuple(rounds))
+
+
+def _variance(table: ByOthers, k: int, chance: Array) -> float:
+    values = table.round[: chance.size, k]
+    return float(chance @ values**2) - float(chance @ values) ** 2
 
 
 def _mean_round(table: ByOthers, k: int, chance: Array) -> float:

@@ -13,7 +13,7 @@ from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.model.batches import Classes, mean_iteration
 from dsd_plan.model.bursts import path_of
 from dsd_plan.model.cycles import Away, Cycles, cycles
-from dsd_plan.model.draft_queue import Drafting, DraftWait, Peers, delay_nodes, draft_wait
+from dsd_plan.model.draft_queue import Crowd, Drafting, DraftWait, Peers, delay_nodes, draft_wait
 from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_added_ms
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
@@ -286,10 +286,25 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
                     rest=state.request - demand.rounds.count.mean * state.round,
                     peers=peers,
                     even=demand.stream.assignment.draft_routing in ("jsq", "round_robin"),
+                    crowd=_crowd(mine, demand, draft.count),
                 )
             )
             state.wait = _between(state.wait, new) if damped and state.wait is not None else new
             state.start = _late_start(demand, state)
+
+
+def _crowd(mine: list[Demand], own: Demand, devices: int) -> Crowd | None:
+    """The recorded streams of a pool of draft devices, if there are any and nobody is a closed user."""
+    recorded = [demand for demand in mine if isinstance(demand.stream.requests, RequestTrace)]
+    if not recorded or any(demand.users > 0 for demand in mine):
+        return None
+    traces = [demand.stream.requests for demand in recorded]
+    return Crowd(
+        arrivals=tuple(trace.arrival_s * MS_PER_S for trace in traces if isinstance(trace, RequestTrace)),
+        others=sum(demand.rate for demand in mine if demand not in recorded),
+        row=recorded.index(own) if own in recorded else None,
+        devices=devices,
+    )
 
 
 def _peers(demand: Demand, state: StreamState, own: bool, devices: int) -> Peers:
