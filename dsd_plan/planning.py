@@ -8,9 +8,9 @@ print(study.verdict.sentence)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
@@ -24,9 +24,14 @@ from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import InputHash, Provenance, Study
 from dsd_plan.errors import PlanError, ScenarioError, UnstableError
-from dsd_plan.files import load_plan, load_scenario
+from dsd_plan.files import check_table_path, load_plan, load_scenario, table_parts, write_table
 from dsd_plan.optimize.confirm import Observation
 from dsd_plan.optimize.run import OnProgress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsd_plan.replay.collecting import Chunk
 
 __all__ = ["crosscheck", "load_plan", "load_scenario", "optimize", "predict", "replay"]
 
@@ -108,6 +113,14 @@ def _break_even(
     return BreakEven(mine.workload, mode, rtt_ms, against.tpot_ms.mean)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a replay: what the replications say that had ended, and their tables are written."""
+
+    def __init__(self, performance: Performance) -> None:
+        super().__init__("interrupted")
+        self.performance = performance
+
+
 def replay(
     scenario: Scenario,
     plan: Plan,
@@ -115,12 +128,63 @@ def replay(
     seed: int = 0,
     requests: int = REQUESTS,
     replications: int = REPLICATIONS,
+    requests_out: str | Path | None = None,
+    rounds_out: str | Path | None = None,
+    series_out: str | Path | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Performance:
     """Replay a plan event by event; same seed, same result. Intervals need two replications or more.
 
-    A run that is saturated or does not settle has `steady` false and no latencies. Raises ScenarioError, PlanError.
+    `requests_out`, `rounds_out` and `series_out` name tables to write (Parquet, CSV or JSONL by their endings): a row a
+    request, a round, a stretch of time. They are written while the replay runs, so memory follows the sessions that are
+    live at once. `on_progress(done, total, text)` is called every now and then, in requests.
+    A run that is saturated or does not settle has `steady` false and no latencies. Raises ScenarioError, PlanError,
+    InputError where a table cannot be written, Interrupted where Ctrl-C came when a replication had ended.
     """
-    return _replayed(_deployed(scenario, plan), seed, requests, replications).pooled
+    from dsd_plan.replay.listing import request_columns, round_columns
+    from dsd_plan.replay.run import replayed
+    from dsd_plan.replay.threads import Threads
+
+    deployed = _deployed(scenario, plan)
+    threads = Threads(requests, on_progress)
+    if series_out is not None:
+        check_table_path(series_out)
+    with ExitStack() as stack:
+        of_requests = None if requests_out is None else stack.enter_context(table_parts(requests_out))
+        of_rounds = None if rounds_out is None else stack.enter_context(table_parts(rounds_out))
+
+        def keep(replication: int, chunk: Chunk) -> None:
+            if of_requests is not None:
+                of_requests.add(replication, request_columns(deployed, replication, chunk))
+            if of_rounds is not None:
+                of_rounds.add(replication, round_columns(replication, chunk))
+
+        found = replayed(
+            deployed,
+            seed=seed,
+            requests=requests,
+            replications=replications,
+            run_all=threads.run_all,
+            watch=threads.watch,
+            on_chunk=None if of_requests is None and of_rounds is None else keep,
+            keep_rounds=of_rounds is not None,
+        )
+        if found.measured:
+            if of_requests is not None:
+                of_requests.finish(found.measured)
+            if of_rounds is not None:
+                of_rounds.finish(found.measured)
+            if series_out is not None:
+                write_table(series_out, found.series)
+    asked = [str(path) for path in (requests_out, rounds_out, series_out) if path is not None]
+    performance = found.pooled
+    if asked and not found.measured:
+        performance = replace(
+            performance, notes=(*performance.notes, f"nothing was replayed: {', '.join(asked)} not written")
+        )
+    if threads.interrupted:
+        raise Interrupted(performance)
+    return performance
 
 
 def crosscheck(
@@ -192,9 +256,19 @@ def optimize(
 def _replayed(deployed: Deployed, seed: int, requests: int, replications: int) -> Observation:
     """All replications together, in parallel threads, and each alone: plans are compared on the same luck."""
     from dsd_plan.replay.run import replayed
+    from dsd_plan.replay.threads import Threads
 
-    with ThreadPoolExecutor() as executor:
-        found = replayed(deployed, seed=seed, requests=requests, replications=replications, run_all=executor.map)
+    threads = Threads(requests)
+    found = replayed(
+        deployed,
+        seed=seed,
+        requests=requests,
+        replications=replications,
+        run_all=threads.run_all,
+        watch=threads.watch,
+    )
+    if threads.interrupted:
+        raise KeyboardInterrupt
     return Observation(found.pooled, found.each)
 
 

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dsd_plan.cli.exit_codes import ExitCode
 from dsd_plan.cli.inputs import plan_of
 from dsd_plan.cli.options import AsJson, PlanPath, Replications, Requests, ScenarioPath, Seed
-from dsd_plan.cli.terminal import say_json
+from dsd_plan.cli.terminal import progress, say_json, warn
+
+TABLE = "a table: Parquet, CSV or JSONL by the name's ending"
+RequestsOut = Annotated[
+    Path | None, typer.Option("--requests-out", metavar="FILE", help=f"Write every request, {TABLE}.")
+]
+RoundsOut = Annotated[
+    Path | None, typer.Option("--rounds-out", metavar="FILE", help=f"Write every round of every request, {TABLE}.")
+]
+SeriesOut = Annotated[
+    Path | None,
+    typer.Option("--series-out", metavar="FILE", help=f"Write live sessions, rates and latency over time, {TABLE}."),
+]
 
 
 def run(
@@ -13,16 +31,40 @@ def run(
     seed: Seed = 0,
     requests: Requests = 4000,
     replications: Replications = 8,
+    requests_out: RequestsOut = None,
+    rounds_out: RoundsOut = None,
+    series_out: SeriesOut = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every request, message and iteration is an event; nothing is shared with the analytic model."""
+    """Every request, message and iteration is an event; nothing is shared with the analytic model.
+
+    Ctrl-C ends the replay with what the replications say that have ended.
+    """
     from dsd_plan.cli.performance_table import show_performance
     from dsd_plan.files import load_scenario
-    from dsd_plan.planning import replay
+    from dsd_plan.planning import Interrupted, replay
 
     given = load_scenario(scenario)
-    performance = replay(given, plan_of(plan), seed=seed, requests=requests, replications=replications)
+    interrupted = False
+    with progress("replay") as on_progress:
+        try:
+            performance = replay(
+                given,
+                plan_of(plan),
+                seed=seed,
+                requests=requests,
+                replications=replications,
+                requests_out=requests_out,
+                rounds_out=rounds_out,
+                series_out=series_out,
+                on_progress=on_progress,
+            )
+        except Interrupted as stop:
+            performance, interrupted = stop.performance, True
     if as_json:
         say_json(performance.to_dict())
     else:
         show_performance(performance, {workload.name: workload.budgets for workload in given.workloads})
+    if interrupted:
+        warn(performance.notes[0])
+        raise typer.Exit(ExitCode.INTERRUPTED)

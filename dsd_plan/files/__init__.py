@@ -7,12 +7,14 @@ from dsd_plan.files.example import copy_example, example_names
 from dsd_plan.files.link import load_link, write_link, write_rtt_trace
 from dsd_plan.files.plan import load_plan, write_plan
 from dsd_plan.files.profile import load_profile, write_profile
+from dsd_plan.files.replayed import check_table_path, table_parts, write_table
 from dsd_plan.files.requests import load_requests, load_rtt_trace, stream_requests, write_requests
 from dsd_plan.files.scenario import load_scenario
 from dsd_plan.files.study import load_study, write_performance, write_study
 from dsd_plan.files.writing import json_text, write_json
 
 __all__ = [
+    "check_table_path",
     "copy_example",
     "example_names",
     "json_text",
@@ -27,6 +29,7 @@ __all__ = [
     "load_scenario",
     "load_study",
     "stream_requests",
+    "table_parts",
     "write_acceptance",
     "write_acceptance_counts",
     "write_acceptance_law",
@@ -38,4 +41,5 @@ __all__ = [
     "write_requests",
     "write_rtt_trace",
     "write_study",
+    "write_table",
 ]

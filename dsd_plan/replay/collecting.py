@@ -34,9 +34,9 @@ class Collector:
     chunk, and memory grows with the live sessions and not with the length of the run.
     """
 
-    def __init__(self, take: Callable[[Chunk], None], chunk: int = CHUNK) -> None:
+    def __init__(self, take: Callable[[Chunk], None]) -> None:
         self._take = take
-        self._chunk = self._enough = chunk
+        self._enough = CHUNK
         self._first = 0
         self._sessions: list[Rows] = []
         self._groups: list[Rows] = []
@@ -50,7 +50,7 @@ class Collector:
             run.grow(status)
         if self._held >= self._enough:
             self._hand_on(run, self._complete(run))
-            self._enough = max(self._chunk, 2 * self._held)
+            self._enough = max(CHUNK, 2 * self._held)
 
     def finish(self, run: Run) -> None:
         """Hand on everything that is left, sessions that have not ended too."""

@@ -27,6 +27,7 @@ OnChunk = Callable[[int, Chunk], None]
 class Replication:
     """One replication: what it added up to, between its marks and over time."""
 
+    number: int
     ran: Ran
     tallies: Tallies
 
@@ -62,7 +63,9 @@ def replicate(task: Task, replication: int) -> Replication:
     keys = keys_of(task.deployed, task.seed, replication)
     most = most_sessions(horizon, task.users)
     run = Run(task.fixed, keys, task.users, most, slots=SLOTS, keep_rounds=task.keep_rounds)
-    return Replication(play(run, horizon, take, lambda mark: tallies.mark(mark.started, mark.at_ms), watch), tallies)
+    watch(run)
+    ran = play(run, horizon, take, lambda mark: tallies.mark(mark.started, mark.at_ms), watch)
+    return Replication(replication, ran, tallies)
 
 
 def most_sessions(horizon: Horizon, users: Rows) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.replay.devices import device_uses, saturations, unmeasured
 from dsd_plan.replay.inputs import refuse_unsupported, tables_of
+from dsd_plan.replay.listing import Columns, series_columns
 from dsd_plan.replay.load import open_rate_per_s
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
 from dsd_plan.replay.recording import Mark
@@ -31,6 +32,10 @@ class Replayed:
     pooled: Performance
     each: tuple[Performance, ...]
     """With the same beginning left out; empty where nothing was replayed."""
+    measured: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """By replication that has ended: its requests first … end − 1 are measured."""
+    series: tuple[Columns, ...] = ()
+    """By replication, over time: see `listing.series_columns`."""
 
 
 def replay(
@@ -79,8 +84,17 @@ def replayed(
     cut = common_cut(ran)
     samples = [sample_of(one, cut.place) for one in ran]
     notes = (warm_up_note(cut, ran[0].ran.marks, requests),) if cut.place > 0 else ()
+    if len(ran) < replications:
+        notes = (f"interrupted: {len(ran)} of {replications} replications stand behind the numbers", *notes)
+    opened = [one.ran.marks[cut.place] for one in ran]
     return Replayed(
-        _performance(deployed, samples, notes), tuple(_performance(deployed, [sample], notes) for sample in samples)
+        _performance(deployed, samples, notes),
+        tuple(_performance(deployed, [sample], notes) for sample in samples),
+        {one.number: (first.started, one.tallies.measured_end) for first, one in zip(opened, ran, strict=True)},
+        tuple(
+            series_columns(one.number, one.tallies, first.at_ms, one.ran.marks[-1].at_ms)
+            for first, one in zip(opened, ran, strict=True)
+        ),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import TOKEN_ID_BYTES, Deployed
-from dsd_plan.domain.workload import METRICS, RequestTrace, Workload
+from dsd_plan.domain.workload import METRICS, RequestTrace
 from dsd_plan.replay.layout import DISTRIBUTED, MODES, MS_PER_S, Rows
 from dsd_plan.replay.series import (
     END_MS,
@@ -67,7 +67,6 @@ class Tallies:
         """Requests that each replica was given."""
         self._deployed = deployed
         self._of_stream = np.array([self.workloads.index(s.workload.name) for s in deployed.streams], dtype=np.int64)
-        self._budgets = [_workload(deployed, name) for name in self.workloads]
         self._speculative = np.array([s.window > 0 for s in deployed.streams])
         self._end_ms = _recording_ends_ms(deployed)
         self._late: int | None = None
@@ -77,11 +76,11 @@ class Tallies:
         """The next stretch begins with session number `started`, at this time."""
         self._marks.append((started, at_ms))
 
-    def measured(self, chunk: Chunk, first: int) -> Which:
-        """Sessions of the chunk that ended and count, if the first `first` do not."""
-        numbers = chunk.sessions["number"]
-        measured: Which = (chunk.sessions["done"] == 1) & (numbers >= first)
-        return measured & (self._stretch(chunk) < self.stretches - 1)
+    @property
+    def measured_end(self) -> int:
+        """The first session that is not measured any more."""
+        end = self._marks[-1][0]
+        return end if self._late is None else min(end, self._late)
 
     def take(self, chunk: Chunk) -> None:
         """Add a chunk up. It must hold no time after a mark that is still to come."""
@@ -89,7 +88,7 @@ class Tallies:
         stretch = self._stretch(chunk)
         workload = self._of_stream[sessions["stream"]]
         place = workload * self.stretches + stretch
-        kept = keeps_budgets(self._budgets, workload, chunk)
+        kept = kept_budgets(self._deployed, chunk)
         ended = sessions["done"] == 1
         self.prompts += np.bincount(sessions["replica"], minlength=self.prompts.size)
         self._add_requests(sessions[ended], place[ended], kept[ended])
@@ -182,10 +181,6 @@ class Tallies:
         self.bins.add(TTFT_MS, workload, sessions["first_ms"], sessions["first_ms"] - sessions["started_ms"])
 
 
-def _workload(deployed: Deployed, name: str) -> Workload:
-    return next(workload for workload in deployed.scenario.workloads if workload.name == name)
-
-
 def _recording_ends_ms(deployed: Deployed) -> float | None:
     """When the first of the recorded streams has no more requests; None where there is no recording."""
     traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
@@ -224,7 +219,7 @@ def bytes_up_and_down(deployed: Deployed, sessions: Rows) -> tuple[Array, Array]
     return up, down
 
 
-def keeps_budgets(workloads: Sequence[Workload], workload: Indices, chunk: Chunk) -> Which:
+def kept_budgets(deployed: Deployed, chunk: Chunk) -> Which:
     """Which of the chunk's sessions have ended and keep every latency budget themselves.
 
     A limit on TTFT, TPOT or E2E is compared with the request's own; a limit on ITL must hold for the share of
@@ -237,7 +232,8 @@ def keeps_budgets(workloads: Sequence[Workload], workload: Indices, chunk: Chunk
         "tpot": (sessions["last_ms"] - sessions["first_ms"]) / np.maximum(sessions["output"] - 1, 1),
         "e2e": sessions["last_ms"] - sessions["started_ms"],
     }
-    for index, one in enumerate(workloads):
+    for one in {stream.workload.name: stream.workload for stream in deployed.streams}.values():
+        others = np.array([stream.workload.name != one.name for stream in deployed.streams])[sessions["stream"]]
         for metric, statistic, limit_ms in one.budgets.limits():
             if metric == "itl":
                 gaps = chunk.groups[chunk.groups["gap_ms"] > 0]
@@ -247,5 +243,5 @@ def keeps_budgets(workloads: Sequence[Workload], workload: Indices, chunk: Chunk
                 within = kept >= share * np.bincount(own, minlength=sessions.size)
             else:
                 within = own_ms[metric] <= limit_ms
-            keeps &= within | (workload != index)
+            keeps &= within | others
     return keeps
