@@ -135,11 +135,28 @@ def test_replay_passes_its_options_and_says_when_nothing_settled(
         return drifting
 
     monkeypatch.setattr(planning, "replay", replayed)
-    assert main(["replay", *files, "--seed", "7", "--requests", "100", "--replications", "2"]) == 0
+    assert main(["replay", *files, "--seed", "7", "--requests", "100", "--replications", "2", "--rounds-out", "r"]) == 0
     said = capsys.readouterr()
-    assert asked == {"seed": 7, "requests": 100, "replications": 2}
+    assert callable(asked.pop("on_progress"))
+    tables = {"requests_out": None, "rounds_out": Path("r"), "series_out": None}
+    assert asked == {"seed": 7, "requests": 100, "replications": 2, **tables}
     assert "no steady state" in said.err
     assert "✓ 50.0 ms" not in said.out, "what is not known is not within its budget"
+
+
+def test_an_interrupted_replay_answers_with_what_has_ended(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    note = "interrupted: 3 of 8 replications stand behind the numbers"
+
+    def replayed(*_: object, **__: object) -> Performance:
+        raise planning.Interrupted(replace(PERFORMANCE, notes=(note,)))
+
+    monkeypatch.setattr(planning, "replay", replayed)
+    assert main(["replay", *files, "--json"]) == 130
+    said = capsys.readouterr()
+    assert json.loads(said.out)["notes"] == [note]
+    assert said.err == f"warning: {note}\n"
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("agrees", 0), ("undecided", 0), ("disagrees", 4)])
