@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -145,14 +144,23 @@ def test_an_interrupt_before_any_end_is_one(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_progress_is_told_in_requests_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "PATIENCE", 0)
-    monkeypatch.setattr(threads, "LOOK_S", 0.0)
     seen: list[tuple[int, int, str]] = []
-    report: Callable[[int, int, str], None] = lambda *step: seen.append(step)  # noqa: E731
-    replay(SCENARIO, PLAN, requests=400, replications=3, on_progress=report)
+    waited, calls = threads.wait, iter([0, 1] * 2)
+
+    def wait(futures: Any, timeout: float | None = None) -> Any:
+        """Of the kernel's loading, then of the replications: nothing at first, then all."""
+        return (set(), futures) if next(calls) == 0 else waited(futures)
+
+    monkeypatch.setattr(threads, "PATIENCE", 1)
+    monkeypatch.setattr(threads, "wait", wait)
+
+    def keep(done: int, total: int, text: str) -> None:
+        seen.append((done, total, text))
+
+    replay(SCENARIO, PLAN, requests=400, replications=3, on_progress=keep)
     assert seen[0] == (0, 1200, COMPILING)
-    assert {total for _, total, _ in seen} == {1200}
-    assert seen[-1][2] in {f"{ended} of 3 replications" for ended in range(3)}
+    assert seen[1][1:] == (1200, "0 of 3 replications")
+    assert len(seen) == 2
 
 
 def test_an_error_in_a_replication_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
