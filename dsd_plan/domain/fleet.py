@@ -24,6 +24,33 @@ class RttTrace:
 
     at_s: tuple[NonNegative, ...]
     rtt_ms: tuple[NonNegative, ...]
+    """Each holds until the next."""
+
+    @property
+    def length_s(self) -> float:
+        """After which a longer run begins it again: the last row holds as long as a row does on average."""
+        last_s = self.at_s[-1]
+        return last_s + last_s / max(len(self.at_s) - 1, 1)
+
+    @property
+    def mean_ms(self) -> float:
+        """Mean over time."""
+        return self._mean(self.rtt_ms)
+
+    @property
+    def cv(self) -> float:
+        """Standard deviation over time, over the mean."""
+        mean_ms = self.mean_ms
+        variance = self._mean(tuple((rtt_ms - mean_ms) ** 2 for rtt_ms in self.rtt_ms))
+        return float(variance**0.5) / mean_ms if mean_ms > 0 else 0.0
+
+    def _mean(self, values: tuple[float, ...]) -> float:
+        length_s = self.length_s
+        if length_s <= 0.0:
+            return values[-1]
+        ends_s = (*self.at_s[1:], length_s)
+        held = zip(values, self.at_s, ends_s, strict=True)
+        return sum(value * (end_s - at_s) for value, at_s, end_s in held) / length_s
 
 
 @record
@@ -49,6 +76,8 @@ class Link:
     @property
     def one_way_ms(self) -> tuple[float, float]:
         """Mean delay (first → second site, second → first site). The file check guarantees that it is known."""
+        if self.trace is not None:
+            return self.trace.mean_ms / 2, self.trace.mean_ms / 2
         if self.rtt_ms is not None:
             return self.rtt_ms / 2, self.rtt_ms / 2
         if self.up_ms is not None and self.down_ms is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from dsd_plan.domain.fleet import RttTrace
 from dsd_plan.domain.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ class Hop(NamedTuple):
     loss: float
     rtt_ms: float
     """Mean round trip of this link: what a lost message costs."""
+    link: int = 0
+    """Index into the scenario's links; `outward`: crossed from its first to its second site."""
+    outward: bool = True
+    trace: RttTrace | None = None
+    """A measured round trip over time: the mean and jitter above are then its mean and spread."""
 
 
 def route(scenario: Scenario, start: str, end: str) -> tuple[tuple[Hop, ...], tuple[Hop, ...]] | None:
@@ -70,10 +76,13 @@ def _hop(scenario: Scenario, index: int, start: str) -> Hop:
     mbps = link.uplink_mbps if outward else link.downlink_mbps
     return Hop(
         mean_ms=forward if outward else back,
-        jitter_cv=link.jitter_cv,
+        jitter_cv=link.jitter_cv if link.trace is None else min(link.trace.cv, 1.0),
         mbps=float("inf") if mbps is None else mbps,
         loss=link.loss,
         rtt_ms=forward + back,
+        link=index,
+        outward=outward,
+        trace=link.trace,
     )
 
 

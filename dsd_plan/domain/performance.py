@@ -84,6 +84,19 @@ class DevicePerformance:
 
 
 @record
+class LinkPerformance:
+    """One link with a limited bandwidth, over all its copies."""
+
+    name: str
+    """Its two sites; `up` leads from the first to the second."""
+    up_busy: float
+    """Share of the time in which it sends."""
+    down_busy: float
+    up_bytes_per_s: float
+    down_bytes_per_s: float
+
+
+@record
 class FleetPerformance:
     """Sums over the fleet."""
 
@@ -104,6 +117,8 @@ class Performance:
     devices: tuple[DevicePerformance, ...]
     fleet: FleetPerformance
     steady: bool = True
+    links: tuple[LinkPerformance, ...] = ()
+    """From the replay: links whose bandwidth is limited and that the plan uses."""
     notes: tuple[str, ...] = ()
     """What a reader must know before trusting a number: limits reached, extrapolations, assumptions."""
 

@@ -6,11 +6,9 @@ from dsd_plan.control import policy
 from dsd_plan.control.policy import Observation, Policy, PolicyState, decide
 from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import DEVICE, DRAFT, JOB_ARRIVES, SESSION, STREAM, WORK, Row, World
+from dsd_plan.replay.links import send_up
 from dsd_plan.replay.memory import row
-from dsd_plan.replay.messages import delay_ms
-from dsd_plan.replay.random_numbers import UP_JITTER
 from dsd_plan.replay.surfaces import surface_at
 
 compiled(policy.static)
@@ -27,12 +25,8 @@ def verdict_arrives(world: World, r: int) -> None:
     surface = surface_at(world, row(world.drafts, DRAFT, stream.draft).surface)
     job_ms = session.window * decode_ms(surface, 1.0, 1.0, float(context))
     drafted_ms = occupy(world, int(session.device), int(session.stream), job_ms)
-    turn = int(session.rounds) + 1
-    up_ms = delay_ms(world, stream.up, stream.up_end, stream.round_up, session.key, turn, UP_JITTER)
-    session.network_ms = up_ms
     session.sum_draft_ms += drafted_ms - world.now_ms
-    session.sum_up_ms += up_ms
-    push(world, drafted_ms + up_ms, JOB_ARRIVES, r)
+    send_up(world, r, drafted_ms, stream.round_up, int(session.rounds) + 1, JOB_ARRIVES)
 
 
 @compiled

@@ -1,6 +1,6 @@
 """The event loop, compiled. Its rules: docs/invariants.md.
 
-Six kinds of event drive everything. What lies between them (a draft device's queue, a message's way) is
+A few kinds of event drive everything. What lies between them (a draft device's queue, a message's way where links are wide) is
 arithmetic, because its end is known when it begins. All state lies in tables, so the loop can stop between two
 events and be entered again.
 """
@@ -15,24 +15,27 @@ from dsd_plan.replay.compiled import fingerprint
 from dsd_plan.replay.drafting import verdict_arrives
 from dsd_plan.replay.heap import drop_first
 from dsd_plan.replay.layout import (
+    DOWN_REACHES,
     EVENT,
     ITERATION_ENDS,
     JOB_ARRIVES,
     OPEN_REQUEST,
     PROMPT_ARRIVES,
     REPLICA,
+    UP_REACHES,
     USER_REQUEST,
     VERDICT_ARRIVES,
     Rows,
 )
+from dsd_plan.replay.links import go_up
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.replica import join, prompt_arrives, start_woken
 from dsd_plan.replay.requests import begin, open_request, user_request
-from dsd_plan.replay.rounds import iteration_ends
+from dsd_plan.replay.rounds import down_reaches, iteration_ends
 
-FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL = range(4)
+FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL, FLIGHTS_FULL = range(5)
 """Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log
-tokens; no room for the request that is about to start."""
+tokens; no room for the request that is about to start; none for messages on their way down."""
 
 
 def _made(version: int) -> Callable[[Rows], int]:
@@ -53,7 +56,13 @@ def _made(version: int) -> Callable[[Rows], int]:
             kind = event.kind
             index = event.index
             if kind == ITERATION_ENDS:
-                if world.logged + row(world.replicas, REPLICA, index).batch > world.most_groups:
+                batch = row(world.replicas, REPLICA, index).batch
+                if world.logged + batch > world.most_groups:
+                    return LOG_FULL
+                if world.most_flights > 0 and world.flying + batch > world.most_flights:
+                    return FLIGHTS_FULL
+            elif kind == DOWN_REACHES:
+                if world.logged == world.most_groups:
                     return LOG_FULL
             elif kind <= USER_REQUEST:
                 if world.started == world.mark_start or time_ms >= world.mark_ms:
@@ -72,8 +81,12 @@ def _made(version: int) -> Callable[[Rows], int]:
                 prompt_arrives(world, index)
             elif kind == OPEN_REQUEST:
                 open_request(world, index)
-            else:
+            elif kind == USER_REQUEST:
                 user_request(world, index)
+            elif kind == UP_REACHES:
+                go_up(world, index, time_ms, False)
+            else:
+                down_reaches(world, index)
 
     return advance  # type: ignore[no-any-return]
 

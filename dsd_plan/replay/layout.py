@@ -25,8 +25,12 @@ ROUTINGS = {"jsq": JSQ, "round_robin": ROUND_ROBIN, "random": RANDOM}
 
 POISSON, CLOSED, TRACE = range(3)
 
-OPEN_REQUEST, USER_REQUEST, PROMPT_ARRIVES, JOB_ARRIVES, VERDICT_ARRIVES, ITERATION_ENDS = range(6)
-"""Kinds of event; `index` is a stream, a user, a session, a session, a session, a replica."""
+(
+    *(OPEN_REQUEST, USER_REQUEST, PROMPT_ARRIVES, JOB_ARRIVES, VERDICT_ARRIVES, ITERATION_ENDS),
+    *(UP_REACHES, DOWN_REACHES),
+) = range(8)
+"""Kinds of event; `index` is a stream, a user, a session, a session, a session, a replica; a message reaches a thin
+link: up, of a session; down, of a flight."""
 
 NONE = -1
 """No session, no device, no user, no row."""
@@ -48,13 +52,29 @@ STREAM = _row(
     " up up_end down down_end"
     # lengths of its requests, unless a trace brings them: `row_count` rows of requests from `row` on
     " prompt output row row_count"
+    # 1: time matters on its way (thin links, traces); copies of its site, draft devices in each
+    " timed copies per_copy"
     # acceptance: window + 1 rows of the cdf from `cdf` on; or, where matches > 0, so many recorded matches from
     # `match` on, walked from one of the `recorded` starts that begin at `start`
     " cdf match matches start recorded",
     # mean time between Poisson requests; mean think time; bytes of each message
     "gap_ms think_ms first_down round_up round_down",
 )
-HOP = _row("", "mean_ms jitter_cv mbps loss rtt_ms")
+HOP = _row(
+    # where bandwidth is limited: the first of its copies' lanes; where there is a trace: its rows
+    "lane copies trace trace_end",
+    "mean_ms jitter_cv mbps loss rtt_ms trace_ms",
+)
+LANE = _row("", "free_ms busy_ms bytes")
+"""One direction of a link of limited bandwidth, at one copy of its site: sends one message after the other."""
+ROUND_TRIP = _row("", "at_ms rtt_ms")
+"""A row of a link's trace; it begins again after its hop's `trace_ms`."""
+TRAVEL = _row("copy hop kind turn", "payload sent_ms")
+"""What a session sends up, where time matters on the way; `copy`: which copy of its site it belongs to."""
+FLIGHT = _row("session hop turn tokens last next", "payload sent_ms")
+"""A message on its way down that has not reached its last thin link."""
+REACHED = _row("", "at_ms")
+"""By session and hop: when its last message came there; none overtakes another of its session."""
 REQUEST = _row("prompt prefill output", "at_ms")
 """A recorded request."""
 CUMULATIVE = _row("", "p")
@@ -143,6 +163,12 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "sessions": SESSION,
     "groups": GROUP,
     "rounds": ROUND,
+    "lanes": LANE,
+    "round_trips": ROUND_TRIP,
+    "travels": TRAVEL,
+    "flights": FLIGHT,
+    "flight_rounds": ROUND,
+    "reached": REACHED,
     "ended": SLOT,
     "vacant": SLOT,
 }
@@ -153,6 +179,8 @@ WORLD = _row(
     # slots never used begin at `fresh`; `vacancies` were used and left, `endings` have ended and are not yet read
     " slots fresh vacancies endings"
     " begun events scheduled started refused logged waking"
+    # hops on the longest way down; flights: room, never used from `fresh_flight` on, left ones from `free_flight` on
+    " stages most_flights flying fresh_flight free_flight"
     # stop for a mark before session number `mark_start` begins
     " mark_start"
     # the sessions watched[first] ≤ i < watched_end must finish; `unfinished` of them are left, negative: none watched

@@ -20,6 +20,8 @@ SECOND = 0x94D049BB133111EB
 GAP, THINK, ROUTE, DRAFT_ROUTE, TRACE_START, ACCEPT, FIRST_HOP = range(7)
 UP_JITTER, UP_LOSS, DOWN_JITTER, DOWN_LOSS, LANES = range(5)
 PURPOSE_BITS = 16
+SITE_COPY = (1 << PURPOSE_BITS) - 2
+"""Behind the hops of any route."""
 
 USER_BITS = 32
 """The n-th request of closed user i is request number (i << USER_BITS) + n of its stream."""

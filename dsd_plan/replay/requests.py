@@ -31,12 +31,11 @@ from dsd_plan.replay.layout import (
     WORK,
     World,
 )
+from dsd_plan.replay.links import place, send_up
 from dsd_plan.replay.memory import row
-from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import (
     GAP,
     TRACE_START,
-    UP_JITTER,
     USER_BITS,
     request_key,
     uniform,
@@ -139,5 +138,6 @@ def start_session(world: World, s: int, number: int, prompt: int, prefill: int, 
         session.device = chosen_device(world, draft, stream.draft_routing, key)
         row(world.devices, DEVICE, session.device).live += 1
         occupy(world, int(session.device), s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prefill)))
-    up_ms = delay_ms(world, stream.up, stream.up_end, float(TOKEN_ID_BYTES * prompt), key, 0, UP_JITTER)
-    push(world, world.now_ms + up_ms, PROMPT_ARRIVES, r)
+    if stream.timed == 1:
+        place(world, r, session, stream)
+    send_up(world, r, world.now_ms, float(TOKEN_ID_BYTES * prompt), 0, PROMPT_ARRIVES)

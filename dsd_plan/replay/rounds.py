@@ -10,6 +10,7 @@ from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DEVICE,
     DISTRIBUTED,
+    FLIGHT,
     FUSED,
     GROUP,
     NONE,
@@ -24,6 +25,7 @@ from dsd_plan.replay.layout import (
     Row,
     World,
 )
+from dsd_plan.replay.links import await_hop, go_down, leave_flight, take_flight
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, THINK, uniform
@@ -60,17 +62,73 @@ def emit(world: World, r: int, replica: Row) -> None:
             if session.mode == FUSED:
                 payload *= tokens
     turn = int(session.rounds)
-    down_ms = delay_ms(world, stream.down, stream.down_end, payload, session.key, turn, DOWN_JITTER)
     session.emitted += tokens
-    if world.keep_rounds == 1:
-        keep_round(world, session, replica, prefilled)
+    last = session.emitted == session.output
+    if not prefilled:
+        keep_times(session, replica)
+    if stream.timed == 0:
+        if world.keep_rounds == 1:
+            keep_round(row(world.rounds, ROUND, world.logged), world.now_ms, session, replica, prefilled)
+        down_ms = delay_ms(world, stream.down, stream.down_end, payload, session.key, turn, DOWN_JITTER)
+        deliver(world, r, tokens, turn, last, world.now_ms + down_ms, down_ms)
+    else:
+        send_down(world, r, replica, payload, turn, tokens, last)
+    if last:
+        end_service(world, session)
+    elif session.mode != DISTRIBUTED:
+        join(world, r)
 
-    arrival_ms = world.now_ms + down_ms
+
+@compiled
+def send_down(world: World, r: int, replica: Row, payload: float, turn: int, tokens: int, last: bool) -> None:
+    """Tokens leave the target on a way on which time matters."""
+    session = row(world.sessions, SESSION, r)
+    stream = row(world.streams, STREAM, session.stream)
+    hop, at_ms = go_down(world, r, int(stream.down), payload, turn)
+    kept = row(world.rounds, ROUND, world.logged)
+    if hop < stream.down_end:
+        f = take_flight(world)
+        flight = row(world.flights, FLIGHT, f)
+        flight.session = r
+        flight.turn = turn
+        flight.tokens = tokens
+        flight.last = last
+        flight.payload = payload
+        flight.sent_ms = world.now_ms
+        kept = row(world.flight_rounds, ROUND, f)
+        await_hop(world, f, hop, at_ms)
+    if world.keep_rounds == 1:
+        keep_round(kept, world.now_ms, session, replica, turn == 0)
+    if hop == stream.down_end:
+        deliver(world, r, tokens, turn, last, at_ms, at_ms - world.now_ms)
+
+
+@compiled
+def down_reaches(world: World, f: int) -> None:
+    """A message on its way down has come to a thin link."""
+    flight = row(world.flights, FLIGHT, f)
+    r = int(flight.session)
+    hop, at_ms = go_down(world, r, int(flight.hop), flight.payload, int(flight.turn))
+    if hop < row(world.streams, STREAM, row(world.sessions, SESSION, r).stream).down_end:
+        await_hop(world, f, hop, at_ms)
+        return
+    if world.keep_rounds == 1:
+        copy_round(row(world.flight_rounds, ROUND, f), row(world.rounds, ROUND, world.logged))
+    leave_flight(world, f)
+    deliver(world, r, int(flight.tokens), int(flight.turn), flight.last == 1, at_ms, at_ms - flight.sent_ms)
+
+
+@compiled
+def deliver(world: World, r: int, tokens: int, turn: int, last: bool, arrival_ms: float, down_ms: float) -> None:
+    """When tokens arrive is known: log them, and see to what follows there."""
+    session = row(world.sessions, SESSION, r)
     gap_ms = nan
-    if prefilled:
+    if turn == 0:
         session.first_ms = arrival_ms
     else:
-        keep_times(session, replica, down_ms)
+        if session.mode == DISTRIBUTED:
+            session.network_ms += down_ms
+            session.sum_down_ms += down_ms
         # A stream stays in order; a verdict is answered before the next can follow.
         arrival_ms = max(arrival_ms, session.last_ms)
         gap_ms = arrival_ms - session.last_ms
@@ -81,17 +139,14 @@ def emit(world: World, r: int, replica: Row) -> None:
     group.tokens = tokens
     group.arrival_ms = arrival_ms
     group.gap_ms = gap_ms
-
-    if session.emitted == session.output:
+    if last:
         finish(world, r, session)
     elif session.mode == DISTRIBUTED:
         push(world, arrival_ms, VERDICT_ARRIVES, r)
-    else:
-        join(world, r)
 
 
 @compiled
-def keep_times(session: Row, replica: Row, down_ms: float) -> None:
+def keep_times(session: Row, replica: Row) -> None:
     """Where this round's time went. A stream pays no way down a round: it is one offset of all its tokens."""
     session.iteration_ms = replica.batch_draft_ms + replica.batch_step_ms
     session.batch = replica.batch
@@ -101,23 +156,19 @@ def keep_times(session: Row, replica: Row, down_ms: float) -> None:
         session.sum_verify_ms += replica.batch_step_ms
     else:
         session.sum_verify_ms += session.iteration_ms
-    if session.mode == DISTRIBUTED:
-        session.network_ms += down_ms
-        session.sum_down_ms += down_ms
 
 
 @compiled
-def keep_round(world: World, session: Row, replica: Row, prefilled: bool) -> None:
-    """Log how the tokens came about, before the session forgets when it heard last."""
-    kept = row(world.rounds, ROUND, world.logged)
+def keep_round(kept: Row, now_ms: float, session: Row, replica: Row, prefilled: bool) -> None:
+    """Note how the tokens came about, before the session forgets when it heard last."""
     kept.session = session.number
     kept.round = session.rounds
     kept.replica = session.replica
     kept.device = session.device
     kept.batch = replica.batch
     kept.joined_ms = session.joined_ms
-    kept.ended_ms = world.now_ms
-    kept.drafted_ms = world.now_ms - replica.batch_step_ms
+    kept.ended_ms = now_ms
+    kept.drafted_ms = now_ms - replica.batch_step_ms
     kept.began_ms = kept.drafted_ms - replica.batch_draft_ms
     kept.window = 0
     kept.accepted = 0
@@ -131,16 +182,39 @@ def keep_round(world: World, session: Row, replica: Row, prefilled: bool) -> Non
 
 
 @compiled
+def copy_round(a: Row, b: Row) -> None:
+    """Copy what made a group of tokens over `b`."""
+    b.session = a.session
+    b.round = a.round
+    b.replica = a.replica
+    b.device = a.device
+    b.window = a.window
+    b.accepted = a.accepted
+    b.batch = a.batch
+    b.asked_ms = a.asked_ms
+    b.sent_ms = a.sent_ms
+    b.joined_ms = a.joined_ms
+    b.began_ms = a.began_ms
+    b.drafted_ms = a.drafted_ms
+    b.ended_ms = a.ended_ms
+
+
+@compiled
+def end_service(world: World, session: Row) -> None:
+    """The target has produced the last token: free what the session held."""
+    if session.device != NONE:
+        row(world.devices, DEVICE, session.device).live -= 1
+    release(world, session)
+
+
+@compiled
 def finish(world: World, r: int, session: Row) -> None:
-    """The target has produced the last token: free what the session held; its user reads, thinks and asks again."""
+    """When the last token arrives is known: the session has ended; its user reads, thinks and asks again."""
     session.done = 1
     if world.watched <= session.number < world.watched_end:
         world.unfinished -= 1
     row(world.ended, SLOT, world.endings).slot = r
     world.endings += 1
-    if session.device != NONE:
-        row(world.devices, DEVICE, session.device).live -= 1
     if session.user != NONE:
         think_ms = -log(uniform(session.key, 0, THINK)) * row(world.streams, STREAM, session.stream).think_ms
         push(world, session.last_ms + think_ms, USER_REQUEST, int(session.user))
-    release(world, session)
