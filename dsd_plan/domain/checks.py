@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -106,6 +107,10 @@ def _rtt_trace(place: str, link: Link) -> Iterator[Problem]:
     trace = link.trace
     if trace is not None and (not trace.at_s or len(trace.at_s) != len(trace.rtt_ms)):
         yield Problem(place, f"{len(trace.at_s)} times for {len(trace.rtt_ms)} round trips; give one of each, and some")
+    elif trace is not None and (trace.at_s[0] != 0 or any(b <= a for a, b in pairwise(trace.at_s))):
+        yield Problem(
+            place, f"the times begin at {trace.at_s[0]:g} s; they must begin at 0 and rise: take the first off them all"
+        )
     if link.jitter_cv:
         yield Problem(f"{place.removesuffix('trace')}jitter_cv", "a trace brings its own jitter; leave jitter_cv out")
 

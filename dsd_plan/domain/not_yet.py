@@ -60,12 +60,6 @@ SEARCH_MODES = NotYet(
 
 SCENARIO: tuple[NotYet, ...] = (
     NotYet(
-        "links[].trace",
-        only(None),
-        "a round trip that changes over time",
-        "give its mean as rtt_ms and its spread as jitter_cv",
-    ),
-    NotYet(
         "devices[].token_cap",
         only(None),
         "chunking a prefill to a cap on the new tokens of an iteration",

@@ -55,6 +55,13 @@ def _notes(
     for pool in solution.pools:
         if pool is not None:
             yield from _about_pool(pool)
+    traces = {hop.link: hop.trace for s in deployed.streams for hop in s.up if hop.trace is not None}
+    for link, trace in traces.items():
+        yield (
+            f"{' – '.join(deployed.scenario.links[link].between)}: predicted from its trace's mean of "
+            f"{trace.mean_ms:.4g} ms and its spread, as if that were new for every message; a slow drift is not: "
+            "replay it"
+        )
     if not solution.settled:
         yield "the fixed point did not settle: users and draft queues may be a few per cent off; replay to be sure"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsd_plan.replay.engine import Run
-from dsd_plan.replay.kernel import SLOTS_FULL
+from dsd_plan.replay.kernel import FLIGHTS_FULL, SLOTS_FULL
 from dsd_plan.replay.layout import Rows
 
 CHUNK = 1 << 18
@@ -46,7 +46,7 @@ class Collector:
     def make_room(self, run: Run, status: int) -> None:
         """Empty the run's tables; more slots where most sessions are live."""
         ended = self._read(run)
-        if status == SLOTS_FULL and 2 * ended < run.tables["sessions"].size:
+        if status == FLIGHTS_FULL or (status == SLOTS_FULL and 2 * ended < run.tables["sessions"].size):
             run.grow(status)
         if self._held >= self._enough:
             self._hand_on(run, self._complete(run))

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.fleet import Device
-from dsd_plan.domain.performance import DevicePerformance
+from dsd_plan.domain.performance import DevicePerformance, LinkPerformance
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.step_time import AFFINE
 from dsd_plan.replay.layout import MS_PER_S
-from dsd_plan.replay.load import draft_saturation, open_rate_per_s, target_saturation
+from dsd_plan.replay.load import draft_saturation, lanes_of, link_name, open_rate_per_s, target_saturation
 from dsd_plan.replay.samples import Sample
 
 Array = NDArray[np.float64]
@@ -45,6 +45,35 @@ def saturations(deployed: Deployed, rates: Sequence[float]) -> dict[str, float]:
     targets = {pool.device.name: target_saturation(deployed, i, rates) for i, pool in enumerate(deployed.targets)}
     drafts = {pool.device.name: draft_saturation(deployed, i, rates) for i, pool in enumerate(deployed.drafts)}
     return targets | drafts
+
+
+def link_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[LinkPerformance, ...]:
+    """Links of limited bandwidth: how long each direction sends, and how much."""
+    lanes = lanes_of(deployed)
+    span_ms = sum(sample.span_ms for sample in samples)
+
+    def way(link: int, outward: bool) -> tuple[float, float]:
+        if (link, outward) not in lanes or span_ms <= 0:
+            return 0.0, 0.0
+        first, copies = lanes[link, outward]
+        mine = slice(first, first + copies)
+        busy_ms = sum(float(sample.sent_ms[mine].sum()) for sample in samples)
+        sent_bytes = sum(float(sample.sent_bytes[mine].sum()) for sample in samples)
+        return busy_ms / (span_ms * copies), sent_bytes / (span_ms / MS_PER_S)
+
+    rows = []
+    for link in dict.fromkeys(link for link, _ in lanes):
+        (up_busy, up_bytes), (down_busy, down_bytes) = way(link, True), way(link, False)
+        rows.append(
+            LinkPerformance(
+                name=link_name(deployed, link),
+                up_busy=up_busy,
+                down_busy=down_busy,
+                up_bytes_per_s=up_bytes,
+                down_bytes_per_s=down_bytes,
+            )
+        )
+    return tuple(rows)
 
 
 def unmeasured(deployed: Deployed, saturation: dict[str, float]) -> tuple[DevicePerformance, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.replay.inputs import Tables
-from dsd_plan.replay.kernel import AT_MARK, FINISHED, LOG_FULL, advance
+from dsd_plan.replay.kernel import AT_MARK, FINISHED, FLIGHTS_FULL, LOG_FULL, advance
 from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
@@ -24,6 +24,7 @@ LATER_CUTS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 BACKGROUND = 256
 """Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
 FIRST_GROUPS = 1 << 16
+FIRST_FLIGHTS = 1 << 10
 
 
 def horizon_of(deployed: Deployed, requests: int) -> Horizon:
@@ -101,9 +102,12 @@ class Run:
             "rounds": groups if keep_rounds else 1,
             "ended": slots,
             "vacant": slots,
+            **_ways(streams, fixed.get("hops"), slots),
         }
+        sizes["heap"] += sizes["flights"]
         made = {name: np.zeros(size, dtype=TABLES[name]) for name, size in sizes.items()}
         own = {"targets": targets, "drafts": drafts, "replicas": replicas, "users": users.copy(), "keys": keys}
+        own["lanes"] = fixed["lanes"].copy() if "lanes" in fixed else np.zeros(0, TABLES["lanes"])
         self.tables: dict[str, Rows] = {**fixed, **own, **made}
         self.worlds = np.zeros(1, dtype=WORLD)
         for name, table in self.tables.items():
@@ -111,7 +115,8 @@ class Run:
         self.worlds["stream_count"], self.worlds["user_count"] = streams.size, users.size
         self.worlds["most_sessions"], self.worlds["most_groups"] = most_sessions, groups
         self.worlds["slots"], self.worlds["keep_rounds"] = slots, keep_rounds
-        self.worlds["unfinished"] = NONE
+        self.worlds["stages"], self.worlds["most_flights"] = made["reached"].size // slots, made["flights"].size
+        self.worlds["unfinished"] = self.worlds["free_flight"] = NONE
         self.mark_at(inf, NONE)
 
     def mark_at(self, at_ms: float, started: int) -> None:
@@ -140,13 +145,16 @@ class Run:
             make(self, status)
 
     def grow(self, status: int) -> None:
-        """Double what is full: the log (LOG_FULL) or the sessions' slots (SLOTS_FULL)."""
+        """Double what is full: the log (LOG_FULL), messages on their way (FLIGHTS_FULL), slots (SLOTS_FULL)."""
         world = self.worlds
         if status == LOG_FULL:
             names = ["groups", "rounds"] if world["keep_rounds"][0] else ["groups"]
             world["most_groups"] *= 2
+        elif status == FLIGHTS_FULL:
+            names = ["flights", "flight_rounds", "heap"]
+            world["most_flights"] *= 2
         else:
-            names = ["sessions", "ended", "vacant", "heap"]
+            names = ["sessions", "ended", "vacant", "heap", "travels", "reached"]
             world["slots"] *= 2
         for name in names:
             table = self.tables[name]
@@ -183,4 +191,22 @@ class Run:
             jobs=replicas["jobs"].copy(),
             device_ms=devices["busy_ms"] - np.maximum(devices["free_ms"] - at_ms, 0.0),
             work=self.tables["work"].copy(),
+            sent_ms=self.tables["lanes"]["busy_ms"] - np.maximum(self.tables["lanes"]["free_ms"] - at_ms, 0.0),
+            sent_bytes=self.tables["lanes"]["bytes"].copy(),
         )
+
+
+def _ways(streams: Rows, hops: Rows | None, slots: int) -> dict[str, int]:
+    """Sizes of what is kept of messages: nothing where time does not matter on any way."""
+    timed = streams[streams["timed"] == 1]
+    # Only past its first hop can a message down come to a thin link that others have come to since.
+    inner = [hops["lane"][s["down"] + 1 : s["down_end"]] for s in timed] if hops is not None else []
+    flies = any((lanes != NONE).any() for lanes in inner)
+    stages = int((timed["down_end"] - timed["down"]).max(initial=0)) if flies else 0
+    flights = FIRST_FLIGHTS if flies else 0
+    return {
+        "travels": slots if timed.size else 0,
+        "reached": stages * slots,
+        "flights": flights,
+        "flight_rounds": flights,
+    }

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from dsd_plan.control.policy import KINDS
 from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
 from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.network import Hop
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
+from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.step_time import StepSurface
 from dsd_plan.domain.workload import PoissonRequests, RequestTrace
 from dsd_plan.errors import PlanError, Problem, ScenarioError
@@ -26,6 +28,7 @@ from dsd_plan.replay.layout import (
     TRACE,
     Rows,
 )
+from dsd_plan.replay.load import Lanes, lanes_of
 
 Tables = Mapping[str, Rows]
 """By the names of layout.TABLES; read only."""
@@ -58,8 +61,11 @@ def tables_of(deployed: Deployed) -> Tables:
     made = _Tables()
     traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
     origin_s = min((float(trace.arrival_s[0]) for trace in traces), default=0.0)
+    lanes = lanes_of(deployed)
+    made.add("lanes", [{}] * sum(of_link.copies for of_link in lanes.values()))
     for stream in deployed.streams:
-        made.add("streams", [_stream(stream, made, origin_s)])
+        devices_there = 0 if stream.draft is None else deployed.drafts[stream.draft].count
+        made.add("streams", [_stream(stream, deployed.scenario, devices_there, made, lanes, origin_s)])
     replicas = devices = 0
     for target in deployed.targets:
         pool = {
@@ -131,11 +137,36 @@ def _surface(surface: StepSurface, made: _Tables) -> int:
     return made.add("surfaces", [row])
 
 
-def _stream(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:
+def _hop(hop: Hop, made: _Tables, lanes: Mapping[tuple[int, bool], Lanes]) -> dict[str, Any]:
+    row: dict[str, Any] = {"mean_ms": hop.mean_ms, "jitter_cv": hop.jitter_cv, "mbps": hop.mbps}
+    row |= {"loss": hop.loss, "rtt_ms": hop.rtt_ms, "lane": NONE, "trace": NONE}
+    if hop.trace is not None:
+        row |= {"mean_ms": 0.0, "jitter_cv": 0.0}
+    if np.isfinite(hop.mbps):
+        row |= {"lane": lanes[hop.link, hop.outward].first, "copies": lanes[hop.link, hop.outward].copies}
+    if hop.trace is not None:
+        at_ms = np.array(hop.trace.at_s) * MS_PER_S
+        first = made.add_columns("round_trips", at_ms=at_ms, rtt_ms=np.array(hop.trace.rtt_ms))
+        row |= {"trace": first, "trace_end": first + at_ms.size, "trace_ms": hop.trace.length_s * MS_PER_S}
+    return row
+
+
+def is_timed(hop: Hop) -> bool:
+    """Whether it matters when a message comes to this hop."""
+    return bool(np.isfinite(hop.mbps)) or hop.trace is not None
+
+
+def _stream(
+    stream: Stream, scenario: Scenario, draft_devices: int, made: _Tables, lanes: Any, origin_s: float
+) -> dict[str, Any]:
     assignment, messages = stream.assignment, stream.messages
-    up = made.add("hops", [hop._asdict() for hop in stream.up])
-    down = made.add("hops", [hop._asdict() for hop in stream.down])
+    up = made.add("hops", [_hop(hop, made, lanes) for hop in stream.up])
+    down = made.add("hops", [_hop(hop, made, lanes) for hop in stream.down])
+    copies = scenario.site(stream.workload.site).count
     return {
+        "timed": any(map(is_timed, (*stream.up, *stream.down))),
+        "copies": copies,
+        "per_copy": 0 if stream.draft is None else draft_devices // copies,
         "mode": MODES[stream.mode],
         "policy": KINDS[assignment.policy.kind],
         "window": stream.window,

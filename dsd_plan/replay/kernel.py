@@ -1,8 +1,8 @@
 """The event loop, compiled. Its rules: docs/invariants.md.
 
-A few kinds of event drive everything. What lies between them (a draft device's queue, a message's way where links are wide) is
-arithmetic, because its end is known when it begins. All state lies in tables, so the loop can stop between two
-events and be entered again.
+A few kinds of event drive everything. What lies between them (a draft device's queue, a message's way over links
+without a limit) is arithmetic, because its end is known when it begins. All state lies in tables, so the loop can
+stop between two events and be entered again.
 """
 
 from __future__ import annotations

@@ -25,10 +25,8 @@ ROUTINGS = {"jsq": JSQ, "round_robin": ROUND_ROBIN, "random": RANDOM}
 
 POISSON, CLOSED, TRACE = range(3)
 
-(
-    *(OPEN_REQUEST, USER_REQUEST, PROMPT_ARRIVES, JOB_ARRIVES, VERDICT_ARRIVES, ITERATION_ENDS),
-    *(UP_REACHES, DOWN_REACHES),
-) = range(8)
+OPEN_REQUEST, USER_REQUEST, PROMPT_ARRIVES, JOB_ARRIVES, VERDICT_ARRIVES, ITERATION_ENDS = range(6)
+UP_REACHES, DOWN_REACHES = range(6, 8)
 """Kinds of event; `index` is a stream, a user, a session, a session, a session, a replica; a message reaches a thin
 link: up, of a session; down, of a flight."""
 

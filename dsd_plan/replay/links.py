@@ -7,7 +7,7 @@ link, an event there.
 
 from __future__ import annotations
 
-from math import floor, log
+from math import floor
 
 import numpy as np
 
@@ -33,8 +33,10 @@ from dsd_plan.replay.layout import (
     World,
 )
 from dsd_plan.replay.memory import row
-from dsd_plan.replay.messages import delay_ms
+from dsd_plan.replay.messages import delay_ms, hop_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, FIRST_HOP, LANES, SITE_COPY, UP_JITTER, uniform
+
+compiled(serialisation_ms)
 
 
 @compiled
@@ -78,14 +80,10 @@ def walk(
             server.busy_ms += sends_ms
             server.bytes += payload
         waits = True
-        purpose = FIRST_HOP + LANES * (h - first) + lane
-        way_ms = hop.mean_ms
+        # A trace takes the place of mean and jitter: its hop's mean is 0.
+        way_ms = hop_ms(hop, key, turn, FIRST_HOP + LANES * (h - first) + lane)
         if hop.trace != NONE:
-            way_ms = round_trip_ms(world, hop, at_ms) / 2.0
-        elif hop.jitter_cv > 0.0:
-            way_ms *= 1.0 + hop.jitter_cv * (-log(uniform(key, turn, purpose)) - 1.0)
-        if hop.loss > 0.0:
-            way_ms += hop.rtt_ms * floor(log(uniform(key, turn, purpose + 1)) / log(hop.loss))
+            way_ms += round_trip_ms(world, hop, at_ms) / 2.0
         at_ms += way_ms
         h += 1
     return h, at_ms
@@ -113,7 +111,7 @@ def send_up(world: World, r: int, leaves_ms: float, payload: float, turn: int, k
     session = row(world.sessions, SESSION, r)
     stream = row(world.streams, STREAM, session.stream)
     if stream.timed == 0:
-        up_ms = delay_ms(world, stream.up, stream.up_end, payload, session.key, turn, UP_JITTER)
+        up_ms = delay_ms(world, stream.up, stream.up_end, session.key, turn, UP_JITTER)
         came_up(session, kind, up_ms)
         push(world, leaves_ms + up_ms, kind, r)
         return

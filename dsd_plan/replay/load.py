@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +115,62 @@ def _drafting(fused: Mapping[int, tuple[int, float]], jobs: float) -> tuple[floa
         steps += (window - below) * chance
         there, below = max(there, chance), window
     return steps, max(there, 1e-12)
+
+
+class Lanes(NamedTuple):
+    """One direction of a thin link: `copies` servers from number `first` of all lanes on."""
+
+    first: int
+    copies: int
+
+
+def lanes_of(deployed: Deployed) -> dict[tuple[int, bool], Lanes]:
+    """By (link, outward), of every link of limited bandwidth that a stream crosses; one a copy of its busier site."""
+    found: dict[tuple[int, bool], Lanes] = {}
+    first = 0
+    for hop in (hop for stream in deployed.streams for hop in (*stream.up, *stream.down)):
+        if isfinite(hop.mbps) and (hop.link, hop.outward) not in found:
+            sites = (deployed.scenario.site(name) for name in deployed.scenario.links[hop.link].between)
+            copies = max(site.count for site in sites)
+            found[hop.link, hop.outward] = Lanes(first, copies)
+            first += copies
+    return found
+
+
+def link_name(deployed: Deployed, link: int) -> str:
+    """A link as results name it."""
+    return " – ".join(deployed.scenario.links[link].between)
+
+
+def link_saturations(deployed: Deployed, rates_per_s: Sequence[float]) -> dict[str, float]:
+    """By link of limited bandwidth: offered bits a second over those it can send, in its busier direction."""
+    found: dict[str, float] = {}
+    lanes = lanes_of(deployed)
+    offered_mbps = dict.fromkeys(lanes, 0.0)
+    limits_mbps = dict.fromkeys(lanes, inf)
+    for stream, rate_per_s in zip(deployed.streams, rates_per_s, strict=True):
+        up_bytes, down_bytes = request_bytes(stream)
+        for hops, payload in ((stream.up, up_bytes), (stream.down, down_bytes)):
+            for hop in hops:
+                if isfinite(hop.mbps):
+                    offered_mbps[hop.link, hop.outward] += rate_per_s * payload * 8.0 / 1e6
+                    limits_mbps[hop.link, hop.outward] = hop.mbps
+    for (link, outward), (_, copies) in lanes.items():
+        share = offered_mbps[link, outward] / (limits_mbps[link, outward] * copies)
+        name = link_name(deployed, link)
+        found[name] = max(found.get(name, 0.0), share)
+    return found
+
+
+def request_bytes(stream: Stream) -> tuple[float, float]:
+    """Mean payload (up, down) of a whole request."""
+    mean, messages = means(stream), stream.messages
+    if stream.draft is not None:
+        return (
+            messages.prompt_up + mean.rounds * messages.round_up,
+            messages.first_down + mean.rounds * messages.round_down,
+        )
+    return messages.prompt_up, messages.first_down + (mean.output - 1.0) * messages.round_down
 
 
 def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:

@@ -16,8 +16,9 @@ from dsd_plan.domain.performance import (
     WorkloadPerformance,
 )
 from dsd_plan.domain.workload import METRICS, RequestTrace
-from dsd_plan.replay.devices import DeviceUse
+from dsd_plan.replay.devices import DeviceUse, link_uses
 from dsd_plan.replay.layout import MS_PER_S
+from dsd_plan.replay.load import link_name
 from dsd_plan.replay.origin import origins
 from dsd_plan.replay.samples import Sample, WorkloadSample
 from dsd_plan.replay.statistics import STATISTICS, drifts, interval, quantiles
@@ -109,6 +110,7 @@ def measured_performance(
         workloads=workloads,
         devices=devices,
         fleet=_fleet(deployed, workloads, devices),
+        links=link_uses(deployed, samples),
         notes=(*notes, *_notes(deployed, samples, workloads)),
     )
 
@@ -240,6 +242,7 @@ def _notes(deployed: Deployed, samples: Sequence[Sample], workloads: Sequence[Wo
             f"{name}: requests are a recording: numbers are averages over it, not of a steady state, and intervals "
             "do not cover the chance in its arrivals"
         )
+    yield from _repeated_traces(deployed, max(sample.end_ms for sample in samples) / MS_PER_S)
     first = 0
     for pool in deployed.targets:
         mine = slice(first, first + pool.replicas)
@@ -248,3 +251,13 @@ def _notes(deployed: Deployed, samples: Sequence[Sample], workloads: Sequence[Wo
         if waits > 0:
             prompts = sum(int(sample.prompts[mine].sum()) for sample in samples)
             yield f"{pool.device.name}: {waits / prompts:.0%} of requests waited for KV memory"
+
+
+def _repeated_traces(deployed: Deployed, run_s: float) -> Iterator[str]:
+    traces = {hop.link: hop.trace for s in deployed.streams for hop in (*s.up, *s.down) if hop.trace is not None}
+    for link, trace in traces.items():
+        if len(trace.at_s) > 1 and run_s > trace.length_s:
+            yield (
+                f"{link_name(deployed, link)}: its trace of {trace.length_s:.4g} s was played "
+                f"{run_s / trace.length_s:.1f} times in a run of {run_s:.4g} s"
+            )

@@ -36,6 +36,9 @@ class Mark:
     device_ms: NDArray[np.float64]
     """By draft device."""
     work: Rows
+    sent_ms: NDArray[np.float64]
+    """By lane of a thin link, how long it has sent; `sent_bytes` counts a message when it begins to wait for it."""
+    sent_bytes: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -69,7 +69,7 @@ def emit(world: World, r: int, replica: Row) -> None:
     if stream.timed == 0:
         if world.keep_rounds == 1:
             keep_round(row(world.rounds, ROUND, world.logged), world.now_ms, session, replica, prefilled)
-        down_ms = delay_ms(world, stream.down, stream.down_end, payload, session.key, turn, DOWN_JITTER)
+        down_ms = delay_ms(world, stream.down, stream.down_end, session.key, turn, DOWN_JITTER)
         deliver(world, r, tokens, turn, last, world.now_ms + down_ms, down_ms)
     else:
         send_down(world, r, replica, payload, turn, tokens, last)

@@ -12,7 +12,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.replay.devices import device_uses, saturations, unmeasured
 from dsd_plan.replay.inputs import refuse_unsupported, tables_of
 from dsd_plan.replay.listing import Columns, series_columns
-from dsd_plan.replay.load import open_rate_per_s
+from dsd_plan.replay.load import link_saturations, open_rate_per_s
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
 from dsd_plan.replay.recording import Mark
 from dsd_plan.replay.samples import Sample, common_cut, sample_of
@@ -67,13 +67,10 @@ def replayed(
     if requests < 2 or replications < 1:
         raise ValueError(f"{requests} requests in {replications} replications; at least 2 in 1 are needed")
     refuse_unsupported(deployed)
-    offered = saturations(deployed, [open_rate_per_s(stream) or 0.0 for stream in deployed.streams])
-    full = {name: saturation for name, saturation in offered.items() if saturation >= 1.0}
-    if full:
-        notes = tuple(
-            f"{name}: requests offer {saturation:.2f} of what it can do at full batches; there is no steady state"
-            for name, saturation in full.items()
-        )
+    rates = [open_rate_per_s(stream) or 0.0 for stream in deployed.streams]
+    offered, sent = saturations(deployed, rates), link_saturations(deployed, rates)
+    notes = (*_overfull(offered, "can do at full batches"), *_overfull(sent, "can carry"))
+    if notes:
         return Replayed(nothing_measured(deployed, unmeasured(deployed, offered), notes), ())
     # The compiled kernel is loaded here, so that importing this room costs nothing.
     from dsd_plan.replay.engine import users_of
@@ -95,6 +92,14 @@ def replayed(
             series_columns(one.number, one.tallies, first.at_ms, one.ran.marks[-1].at_ms)
             for first, one in zip(opened, ran, strict=True)
         ),
+    )
+
+
+def _overfull(offered: Mapping[str, float], most: str) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: requests offer {saturation:.2f} of what it {most}; there is no steady state"
+        for name, saturation in offered.items()
+        if saturation >= 1.0
     )
 
 

@@ -58,6 +58,8 @@ class Sample:
     workloads: dict[str, WorkloadSample]
     span_ms: float
     """Between the marks; the sums of work below are over it."""
+    end_ms: float
+    """The last mark."""
     step_ms: Array
     """By replica; `draft_ms` likewise."""
     draft_ms: Array
@@ -67,6 +69,9 @@ class Sample:
     """By draft device."""
     work: dict[str, Array]
     """By field of layout.WORK, by stream."""
+    sent_ms: Array
+    """By lane of a thin link, in the order of `inputs.lanes_of`; `sent_bytes` likewise."""
+    sent_bytes: Array
     finished: NDArray[np.int64]
     """By stream."""
     live_trend: float
@@ -111,12 +116,15 @@ def sample_of(replication: Replication, cut: int) -> Sample:
     return Sample(
         workloads={name: _workload(tallies, index, inside) for index, name in enumerate(tallies.workloads)},
         span_ms=closed.at_ms - opened.at_ms,
+        end_ms=closed.at_ms,
         step_ms=closed.step_ms - opened.step_ms,
         draft_ms=closed.draft_ms - opened.draft_ms,
         iterations=closed.iterations - opened.iterations,
         jobs=closed.jobs - opened.jobs,
         device_ms=closed.device_ms - opened.device_ms,
         work={field: (closed.work[field] - opened.work[field]).astype(float) for field in WORK.names or ()},
+        sent_ms=closed.sent_ms - opened.sent_ms,
+        sent_bytes=closed.sent_bytes - opened.sent_bytes,
         finished=tallies.finished[:, inside].sum(axis=1).astype(np.int64),
         live_trend=trend(live(opened.at_ms, middle_ms), live(middle_ms, closed.at_ms)),
         refused=ran.refused,

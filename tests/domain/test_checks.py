@@ -55,6 +55,12 @@ SPOILT: list[tuple[str, Scenario, str]] = [
     ("links[0].up_ms", with_link(rtt_ms=None, down_ms=1.0), "missing beside down_ms"),
     ("links[0].loss", with_link(loss=1.0), "less than 1"),
     ("links[0].trace", with_link(rtt_ms=None, trace=RttTrace(at_s=(), rtt_ms=())), "give one of each"),
+    ("links[0].trace", with_link(rtt_ms=None, trace=RttTrace(at_s=(1.0,), rtt_ms=(5.0,))), "begin at 0 and rise"),
+    (
+        "links[0].trace",
+        with_link(rtt_ms=None, trace=RttTrace(at_s=(0.0, 2.0, 1.0), rtt_ms=(5.0, 5.0, 5.0))),
+        "begin at 0 and rise",
+    ),
     (
         "links[0].jitter_cv",
         with_link(rtt_ms=None, trace=RttTrace(at_s=(0.0,), rtt_ms=(1.0,)), jitter_cv=0.1),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dsd_plan.domain.checks import scenario_problems
-from dsd_plan.domain.fleet import FaultWindow, RttTrace
+from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
 from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
 from dsd_plan.domain.plan import Plan, Policy
@@ -35,7 +35,6 @@ def sustained(*rows: tuple[float, float]) -> Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "links[0].trace": replace(S, links=part(S.links, rtt_ms=None, trace=RttTrace(at_s=(0.0,), rtt_ms=(1.0,)))),
     "devices[1].token_cap": device(token_cap=8192),
     "devices[1].available": device(available=0.9),
     "devices[1].max_sequences": device(max_sequences=64),

@@ -107,6 +107,8 @@ def system(
     fused: StepLaw | LatencyProfile = FUSED,
     acceptance: Acceptance = SEVEN_OF_TEN,
     link: Link | None = None,
+    further: Link | None = None,
+    copies: int = 1,
     replicas: int = 1,
     devices: int = 1,
     cap: int = 64,
@@ -118,14 +120,17 @@ def system(
     idle_w: float | None = None,
     cost_per_hour: float = 0.0,
 ) -> Deployed:
-    """One edge site, one region. Give `requests`, `mode` and `window` by workload name for several workloads."""
+    """One edge site, one region; a hub between them with a `further` link.
+
+    Give `requests`, `mode` and `window` by workload name for several workloads.
+    """
     streams = requests if isinstance(requests, dict) else {"chat": requests}
     modes = {name: mode[name] if isinstance(mode, dict) else mode for name in streams}
     windows = {name: window[name] if isinstance(window, dict) else window for name in streams}
     scenario = Scenario(
         name="test",
-        sites=(Site(name="edge"), Site(name="region")),
-        links=(link or Link(between=("edge", "region"), rtt_ms=20.0),),
+        sites=(Site(name="edge", count=copies), Site(name="hub"), Site(name="region")),
+        links=(link or Link(between=("edge", "region"), rtt_ms=20.0), *((further,) if further else ())),
         models=(
             ModelSpec(name="draft", weights_gib=0.0),
             ModelSpec(name="target", weights_gib=0.0, kv_mib_per_token=kv_mib),

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
 from dsd_plan.domain.deployed import Deployed
-from dsd_plan.domain.fleet import Link
+from dsd_plan.domain.fleet import Link, RttTrace
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.workload import Requests
 from dsd_plan.replay.engine import users_of
+from dsd_plan.replay.load import lanes_of
 from tests.replay.builder import closed, points, poisson, recorded, round_trace, system, token_trace
 from tests.replay.runs import kernel_run
 from tests.replay.twin import Twin
+from tests.replay.twin.parts import Lane
 
 SESSIONS = 60
 
@@ -47,6 +49,13 @@ def assert_identical(deployed: Deployed, seed: int = 5, replication: int = 2, mo
         assert table[at].tolist() == sums
     devices = [device for pool in twin.drafts for device in pool]
     assert run.tables["devices"]["busy_ms"].tolist() == [device.busy_ms for device in devices]
+    lanes = [
+        twin.lanes.get((link, outward, copy), Lane())
+        for (link, outward), (_, copies) in lanes_of(deployed).items()
+        for copy in range(copies)
+    ]
+    assert run.tables["lanes"]["busy_ms"].tolist() == [lane.busy_ms for lane in lanes]
+    assert run.tables["lanes"]["bytes"].tolist() == [lane.bytes for lane in lanes]
     return twin
 
 
@@ -76,11 +85,32 @@ ACCEPTANCES: dict[str, Acceptance] = {
 }
 
 
+RTT_TRACES = (
+    RttTrace(at_s=(0.0,), rtt_ms=(12.0,)),
+    RttTrace(at_s=(0.0, 0.1, 0.25, 1.0), rtt_ms=(10.0, 80.0, 0.0, 25.0)),
+)
+
+
+@st.composite
+def links(draw: st.DrawFn, start: str, end: str) -> Link:
+    trace = draw(st.sampled_from([None, None, *RTT_TRACES]))
+    return Link(
+        between=(start, end),
+        up_ms=draw(st.sampled_from([0.0, 10.0])) if trace is None else None,
+        down_ms=draw(st.sampled_from([0.0, 15.0])) if trace is None else None,
+        jitter_cv=draw(st.sampled_from([0.0, 0.3, 1.0])) if trace is None else 0.0,
+        trace=trace,
+        loss=draw(st.sampled_from([0.0, 0.3])),
+        uplink_mbps=draw(st.sampled_from([None, 0.5])),
+        downlink_mbps=draw(st.sampled_from([None, 0.01])),
+    )
+
+
 @st.composite
 def systems(draw: st.DrawFn) -> Deployed:
     def requests() -> Requests:
         prompt, output = draw(st.integers(1, 300)), draw(st.integers(1, 30))
-        kind = draw(st.sampled_from(["poisson", "closed", "trace"]))
+        kind = draw(st.sampled_from(["poisson", "closed", "trace"] if copies == 1 else ["poisson", "closed"]))
         if kind == "poisson":
             return poisson(draw(st.sampled_from([0.5, 5.0, 40.0])), prompt, output)
         if kind == "closed":
@@ -91,6 +121,8 @@ def systems(draw: st.DrawFn) -> Deployed:
         cached = draw(st.sampled_from([None, [prompt // 2] * n, [i % prompt for i in range(n)]]))
         return recorded(100.0 + np.cumsum(gaps), [prompt] * n, outputs, cached)
 
+    copies = draw(st.sampled_from([1, 1, 2, 3]))
+    hubbed = draw(st.booleans())
     names = ["a", "b", "c"][: draw(st.integers(1, 3))]
     modes = {name: draw(st.sampled_from(["target_only", "fused", "distributed"])) for name in names}
     limited = draw(st.booleans())
@@ -102,15 +134,10 @@ def systems(draw: st.DrawFn) -> Deployed:
         draft=draw(st.sampled_from([StepLaw(step_ms=5.0, per_kv_token_us=3.0), LAWS["grid"], LAWS["bent"]])),
         fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01, per_prompt_token_ms=0.01), LAWS["grid"]])),
         acceptance=draw(st.sampled_from(list(ACCEPTANCES.values()))),
-        link=Link(
-            between=("edge", "region"),
-            up_ms=draw(st.sampled_from([0.0, 10.0])),
-            down_ms=draw(st.sampled_from([0.0, 15.0])),
-            jitter_cv=draw(st.sampled_from([0.0, 0.3, 1.0])),
-            loss=draw(st.sampled_from([0.0, 0.3])),
-            uplink_mbps=draw(st.sampled_from([None, 0.5])),
-            downlink_mbps=draw(st.sampled_from([None, 0.01])),
-        ),
+        link=draw(links("edge", "hub" if hubbed else "region")),
+        # Named from its far end: its `up` is the way down.
+        further=draw(links("region", "hub")) if hubbed else None,
+        copies=copies,
         replicas=draw(st.integers(1, 3)),
         devices=draw(st.integers(1, 3)),
         cap=draw(st.sampled_from([1, 3, 64])),

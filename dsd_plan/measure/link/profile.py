@@ -207,7 +207,7 @@ def link_profile(evidence: Evidence, listener: str, measured_at: str) -> tuple[L
         over_time=over_time(at_s, rtt_ms, float(evidence.method.get("for_s") or 0.0)),
     )
     times, first = np.unique(at_s, return_index=True)
-    return profile, RttTrace(at_s=tuple(times.tolist()), rtt_ms=tuple(rtt_ms[first].tolist()))
+    return profile, RttTrace(at_s=tuple((times - times[0]).tolist()), rtt_ms=tuple(rtt_ms[first].tolist()))
 
 
 def _absolute(

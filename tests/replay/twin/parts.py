@@ -21,6 +21,10 @@ class Session:
     device: Draft | None
     user: int | None
     place: int = 0
+    copy: int = 0
+    """Of its site."""
+    reached: dict[int, float] = field(default_factory=dict)
+    """When the last message down came to each thin hop."""
     emitted: int = 0
     rounds: int = 0
     accepted: int = 0
@@ -41,6 +45,15 @@ class Draft:
     live: int = 0
     jobs: list[tuple[float, float]] = field(default_factory=list)
     """(begins, ends)."""
+
+
+@dataclass(eq=False)
+class Lane:
+    """One direction of a thin link, at one copy of its site."""
+
+    free_ms: float = 0.0
+    busy_ms: float = 0.0
+    bytes: float = 0.0
 
 
 @dataclass(eq=False)

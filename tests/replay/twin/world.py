@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
-from math import inf, log
+from math import inf, isinf, log
 
 from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
 from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.network import Hop
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
-from tests.replay.twin.messages import delay_ms
-from tests.replay.twin.parts import Draft, Replica, Session
+from tests.replay.twin.messages import delay_ms, hop_ms, time_matters
+from tests.replay.twin.parts import Draft, Lane, Replica, Session
 from tests.replay.twin.random_numbers import (
     ACCEPT,
     DOWN,
     DRAFT_ROUTE,
     GAP,
     ROUTE,
+    SITE_COPY,
     THINK,
     TRACE_START,
     UP,
@@ -38,6 +41,7 @@ class Twin:
         self.sessions: list[Session] = []
         self.replicas = [[Replica(i) for _ in range(p.replicas)] for i, p in enumerate(deployed.targets)]
         self.drafts = [[Draft() for _ in range(pool.count)] for pool in deployed.drafts]
+        self.lanes: dict[tuple[int, bool, int], Lane] = {}
         self.turns = {"target": [0] * len(self.replicas), "draft": [0] * len(self.drafts)}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._scheduled = count()
@@ -115,9 +119,54 @@ class Twin:
             device.live += 1
             surface = self.deployed.drafts[stream.draft].surface
             self.draft(device, prefill_ms(surface, 1.0, float(prefill)))
-        up = delay_ms(stream.up, 4.0 * prompt, key, 0, UP)
-        self.at(self.now + up, lambda: self.prompt_arrives(session))
+        copies = self.deployed.scenario.site(stream.workload.site).count
+        if copies > 1 and device is None:
+            session.copy = int(uniform(key, 0, SITE_COPY) * copies)
+        elif copies > 1:
+            pool = self.drafts[stream.draft]
+            session.copy = pool.index(device) // (len(pool) // copies)
+        self.send_up(session, self.now, 4.0 * prompt, 0, lambda: self.prompt_arrives(session))
         return session
+
+    def send_up(self, session: Session, leaves: float, payload: float, turn: int, then: Callable[[], None]) -> None:
+        self.send(session, session.stream.up, UP, leaves, payload, turn, lambda arrival: self.at(arrival, then))
+
+    def send(
+        self,
+        session: Session,
+        hops: tuple[Hop, ...],
+        way: int,
+        leaves: float,
+        payload: float,
+        turn: int,
+        known: Callable[[float], None],
+    ) -> None:
+        """`known(arrival)` is called as soon as it is: after the last link on which others can be in the way."""
+        if not time_matters(session.stream.up + session.stream.down):
+            known(leaves + delay_ms(hops, session.key, turn, way))
+            return
+
+        def go(h: int, now: float, is_there: bool) -> None:
+            if h == len(hops):
+                known(now)
+            elif isinf(hops[h].mbps):
+                go(h + 1, now + hop_ms(hops[h], h, now, session.key, turn, way), False)
+            elif not is_there:
+                if way == DOWN:
+                    now = session.reached[h] = max(now, session.reached.get(h, 0.0))
+                self.at(now, lambda: go(h, now, True))
+            else:
+                hop = hops[h]
+                between = self.deployed.scenario.links[hop.link].between
+                copies = max(self.deployed.scenario.site(site).count for site in between)
+                lane = self.lanes.setdefault((hop.link, hop.outward, session.copy % copies), Lane())
+                sends = payload * 8.0 / (hop.mbps * 1000.0)
+                lane.free_ms = max(now, lane.free_ms) + sends
+                lane.busy_ms += sends
+                lane.bytes += payload
+                go(h + 1, lane.free_ms + hop_ms(hop, h, lane.free_ms, session.key, turn, way), False)
+
+        go(0, leaves, leaves <= self.now)
 
     def choose(self, kind: str, pool: int, servers: list, routing: str, key: int, purpose: int):
         mine = servers[pool]
@@ -189,16 +238,22 @@ class Twin:
                 tokens = min(accepted + 1, session.output - session.emitted)
             payload = stream.messages.round_down * (tokens if stream.mode == "fused" else 1)
         session.emitted += tokens
-        arrival = self.now + delay_ms(stream.down, payload, session.key, session.rounds, DOWN)
-        if session.arrivals_ms:
-            arrival = max(arrival, session.arrivals_ms[-1])
-        session.arrivals_ms.append(arrival)
-        session.tokens.append(tokens)
-        if session.emitted == session.output:
+        last = session.emitted == session.output
+
+        def known(arrival: float) -> None:
+            if session.arrivals_ms:
+                arrival = max(arrival, session.arrivals_ms[-1])
+            session.arrivals_ms.append(arrival)
+            session.tokens.append(tokens)
+            if last:
+                self.is_read(session)
+            elif stream.mode == "distributed":
+                self.at(arrival, lambda: self.verdict_arrives(session))
+
+        self.send(session, stream.down, DOWN, self.now, payload, session.rounds, known)
+        if last:
             self.end(session)
-        elif stream.mode == "distributed":
-            self.at(arrival, lambda: self.verdict_arrives(session))
-        else:
+        elif stream.mode != "distributed":
             session.replica.queue.append(session)
 
     def accept(self, session: Session) -> int:
@@ -222,19 +277,21 @@ class Twin:
         surface = self.deployed.drafts[stream.draft].surface
         job = stream.window * decode_ms(surface, 1.0, 1.0, float(session.context))
         done = self.draft(session.device, job)
-        up = delay_ms(stream.up, stream.messages.round_up, session.key, session.rounds + 1, UP)
-        self.at(done + up, lambda: session.replica.queue.append(session))
+        joins = partial(session.replica.queue.append, session)
+        self.send_up(session, done, stream.messages.round_up, session.rounds + 1, joins)
 
     def end(self, session: Session) -> None:
         session.replica.live -= 1
         session.replica.reserved -= session.prompt + session.output
         if session.device is not None:
             session.device.live -= 1
+        self.admit(session.replica)
+
+    def is_read(self, session: Session) -> None:
         if session.user is not None:
             think = -log(uniform(session.key, 0, THINK)) * (session.stream.requests.think_s * 1000.0)
             stream, user, visit = session.stream, session.user, session.visit + 1
             self.at(session.arrivals_ms[-1] + think, lambda: self.user_asks(stream, user, visit))
-        self.admit(session.replica)
 
 
 def mean(values: list[int]) -> float:
