@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["crosscheck", "load_plan", "load_scenario", "optimize", "predict", "replay"]
 
-REQUESTS = 4000
-"""Requests in one replication, in total."""
 REPLICATIONS = 8
 
 
@@ -126,7 +124,7 @@ def replay(
     plan: Plan,
     *,
     seed: int = 0,
-    requests: int = REQUESTS,
+    requests: int | None = None,
     replications: int = REPLICATIONS,
     requests_out: str | Path | None = None,
     rounds_out: str | Path | None = None,
@@ -135,6 +133,7 @@ def replay(
 ) -> Performance:
     """Replay a plan event by event; same seed, same result. Intervals need two replications or more.
 
+    `requests` in one replication, in total: 4,000 if not given, or as many as play recorded streams to their end.
     `requests_out`, `rounds_out` and `series_out` name tables to write (Parquet, CSV or JSONL by their endings): a row a
     request, a round, a stretch of time. They are written while the replay runs, so memory follows the sessions that are
     live at once. `on_progress(done, total, text)` is called every now and then, in requests.
@@ -142,11 +141,13 @@ def replay(
     InputError where a table cannot be written, Interrupted where Ctrl-C came when a replication had ended.
     """
     from dsd_plan.replay.listing import request_columns, round_columns
+    from dsd_plan.replay.recordings import requests_for
     from dsd_plan.replay.run import replayed
     from dsd_plan.replay.threads import Threads
 
     deployed = _deployed(scenario, plan)
-    threads = Threads(requests, on_progress)
+    many = requests_for(deployed) if requests is None else requests
+    threads = Threads(many, on_progress)
     if series_out is not None:
         check_table_path(series_out)
     with ExitStack() as stack:
@@ -162,7 +163,7 @@ def replay(
         found = replayed(
             deployed,
             seed=seed,
-            requests=requests,
+            requests=many,
             replications=replications,
             run_all=threads.run_all,
             watch=threads.watch,
@@ -192,12 +193,13 @@ def crosscheck(
     plan: Plan,
     *,
     seed: int = 0,
-    requests: int = REQUESTS,
+    requests: int | None = None,
     replications: int = REPLICATIONS,
     tolerance: float | None = None,
 ) -> Crosscheck:
     """Predict and replay a plan, and judge every metric: agrees, disagrees, or undecided.
 
+    Where fewer `requests` are asked for than recordings hold, the model is asked about the part that is replayed.
     `tolerance`: one relative error for all metrics, instead of 5 % for means and 10 % for p95 and p99.
     Raises ScenarioError, PlanError, UnstableError.
     """
@@ -205,7 +207,11 @@ def crosscheck(
 
     deployed = _deployed(scenario, plan)
     _check_predictable(scenario, plan)
-    predicted = predict_deployed(deployed)
+    part, share = _played_part(deployed, requests)
+    predicted = predict_deployed(part)
+    if share < 1.0:
+        note = f"predicted for the first {share:.0%} of the shortest recording, which is what was replayed"
+        predicted = replace(predicted, notes=(*predicted.notes, note))
     replayed = _replayed(deployed, seed, requests, replications).pooled
     return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
 
@@ -214,7 +220,7 @@ def optimize(
     scenario: Scenario,
     *,
     seed: int = 0,
-    requests: int = REQUESTS,
+    requests: int | None = None,
     replications: int = REPLICATIONS,
     on_progress: OnProgress | None = None,
     command: str = "",
@@ -253,16 +259,18 @@ def optimize(
     )
 
 
-def _replayed(deployed: Deployed, seed: int, requests: int, replications: int) -> Observation:
+def _replayed(deployed: Deployed, seed: int, requests: int | None, replications: int) -> Observation:
     """All replications together, in parallel threads, and each alone: plans are compared on the same luck."""
+    from dsd_plan.replay.recordings import requests_for
     from dsd_plan.replay.run import replayed
     from dsd_plan.replay.threads import Threads
 
-    threads = Threads(requests)
+    many = requests_for(deployed) if requests is None else requests
+    threads = Threads(many)
     found = replayed(
         deployed,
         seed=seed,
-        requests=requests,
+        requests=many,
         replications=replications,
         run_all=threads.run_all,
         watch=threads.watch,
@@ -270,6 +278,12 @@ def _replayed(deployed: Deployed, seed: int, requests: int, replications: int) -
     if threads.interrupted:
         raise KeyboardInterrupt
     return Observation(found.pooled, found.each)
+
+
+def _played_part(deployed: Deployed, requests: int | None) -> tuple[Deployed, float]:
+    from dsd_plan.replay.recordings import played_part, requests_for
+
+    return played_part(deployed, requests_for(deployed) if requests is None else requests)
 
 
 def _check(scenario: Scenario) -> None:

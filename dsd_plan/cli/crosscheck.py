@@ -28,7 +28,7 @@ def run(
     plan: PlanPath,
     tolerance: Tolerance = None,
     seed: Seed = 0,
-    requests: Requests = 4000,
+    requests: Requests = None,
     replications: Replications = 8,
     as_json: AsJson = False,
 ) -> None:

@@ -18,7 +18,7 @@ def run(
     scenario: ScenarioPath,
     output: Output = None,
     seed: Seed = 0,
-    requests: Requests = 4000,
+    requests: Requests = None,
     replications: Replications = 8,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,12 @@ ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario
 PlanPath = Annotated[Path, typer.Option("--plan", metavar="PLAN", help="Plan, or the study holding it (JSON).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
-Requests = Annotated[int, typer.Option("--requests", min=2, help="Requests in one replication, in total.")]
+Requests = Annotated[
+    int | None,
+    typer.Option(
+        "--requests", min=2, show_default="4000, or all of a recording", help="Requests in one replication, in total."
+    ),
+]
 Replications = Annotated[
     int, typer.Option("--replications", min=1, help="Independent runs; two or more give intervals.")
 ]

@@ -29,7 +29,7 @@ def run(
     scenario: ScenarioPath,
     plan: PlanPath,
     seed: Seed = 0,
-    requests: Requests = 4000,
+    requests: Requests = None,
     replications: Replications = 8,
     requests_out: RequestsOut = None,
     rounds_out: RoundsOut = None,

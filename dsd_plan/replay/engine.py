@@ -21,6 +21,8 @@ WARM_UP = 0.2
 """First share of a run that is never measured."""
 LATER_CUTS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 """Where measuring may begin instead, if that was not enough."""
+FILLED = 3.0
+"""Times that a lone request takes, after which a recorded stream's system is no longer empty."""
 BACKGROUND = 256
 """Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
 FIRST_GROUPS = 1 << 16
@@ -37,7 +39,9 @@ def horizon_of(deployed: Deployed, requests: int) -> Horizon:
         return Horizon((warm, *sorted(cut for cut in later if warm < cut < requests)), requests)
     origin_s = min(float(trace.arrival_s[0]) for trace in traces)
     end_ms = min((float(trace.arrival_s[-1]) - origin_s) * MS_PER_S for trace in traces)
-    return Horizon((warm,), requests, WARM_UP * end_ms, end_ms)
+    # A recording is wanted whole: only while the first requests fill an empty system it is not measured.
+    filled_ms = FILLED * max(unloaded_ms(deployed, stream) for stream in deployed.streams)
+    return Horizon((warm,), requests, min(WARM_UP * end_ms, filled_ms), end_ms)
 
 
 def users_of(deployed: Deployed) -> Rows:

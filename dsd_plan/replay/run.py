@@ -15,6 +15,7 @@ from dsd_plan.replay.listing import Columns, series_columns
 from dsd_plan.replay.load import link_saturations, open_rate_per_s
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
 from dsd_plan.replay.recording import Mark
+from dsd_plan.replay.recordings import played_part
 from dsd_plan.replay.samples import Sample, common_cut, sample_of
 from dsd_plan.replay.warm_up import Cut
 
@@ -83,6 +84,10 @@ def replayed(
     notes = (warm_up_note(cut, ran[0].ran.marks, requests),) if cut.place > 0 else ()
     if len(ran) < replications:
         notes = (f"interrupted: {len(ran)} of {replications} replications stand behind the numbers", *notes)
+    _, share = played_part(deployed, requests)
+    if share < 1.0:
+        part = f"the first {share:.0%} of the shortest recording was played; ask for more requests to play it whole"
+        notes = (*notes, part)
     opened = [one.ran.marks[cut.place] for one in ran]
     return Replayed(
         _performance(deployed, samples, notes),
