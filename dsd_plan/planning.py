@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
@@ -186,6 +186,28 @@ def replay(
     if threads.interrupted:
         raise Interrupted(performance)
     return performance
+
+
+def timeline(
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    requests: int | None = None,
+    sessions: int = 40,
+    seconds: float | None = None,
+) -> tuple[dict[str, Any], ...]:
+    """A stretch of a replay as trace events for Perfetto: iterations, draft jobs, messages, queues, live sessions.
+
+    It begins behind the warm-up of the first replication that `replay` makes, and lasts until the first `sessions`
+    that begin in it have ended, or `seconds`. Times are µs. Raises ScenarioError, PlanError, ValueError.
+    """
+    from dsd_plan.replay.recordings import requests_for
+    from dsd_plan.replay.timeline import timeline as drawn
+
+    deployed = _deployed(scenario, plan)
+    many = requests_for(deployed) if requests is None else requests
+    return drawn(deployed, seed=seed, requests=many, sessions=sessions, seconds=seconds)
 
 
 def crosscheck(

@@ -23,6 +23,16 @@ SeriesOut = Annotated[
     Path | None,
     typer.Option("--series-out", metavar="FILE", help=f"Write live sessions, rates and latency over time, {TABLE}."),
 ]
+TimelineOut = Annotated[
+    Path | None,
+    typer.Option("--timeline", metavar="FILE", help="Write a stretch of the first replication for Perfetto (JSON)."),
+]
+TimelineSessions = Annotated[
+    int, typer.Option("--timeline-sessions", min=1, help="Requests that the timeline follows to their end.")
+]
+TimelineSeconds = Annotated[
+    float | None, typer.Option("--timeline-seconds", min=0.001, metavar="S", help="The timeline lasts so long instead.")
+]
 
 
 def run(
@@ -34,23 +44,31 @@ def run(
     requests_out: RequestsOut = None,
     rounds_out: RoundsOut = None,
     series_out: SeriesOut = None,
+    timeline: TimelineOut = None,
+    timeline_sessions: TimelineSessions = 40,
+    timeline_seconds: TimelineSeconds = None,
     as_json: AsJson = False,
 ) -> None:
     """Every request, message and iteration is an event; nothing is shared with the analytic model.
 
     Ctrl-C ends the replay with what the replications say that have ended.
     """
+    from dsd_plan import planning
     from dsd_plan.cli.performance_table import show_performance
-    from dsd_plan.files import load_scenario
-    from dsd_plan.planning import Interrupted, replay
+    from dsd_plan.files import load_scenario, write_timeline
 
-    given = load_scenario(scenario)
+    given, chosen = load_scenario(scenario), plan_of(plan)
+    if timeline is not None:
+        events = planning.timeline(
+            given, chosen, seed=seed, requests=requests, sessions=timeline_sessions, seconds=timeline_seconds
+        )
+        write_timeline(timeline, events, {"scenario": given.name, "seed": seed, "replication": 0})
     interrupted = False
     with progress("replay") as on_progress:
         try:
-            performance = replay(
+            performance = planning.replay(
                 given,
-                plan_of(plan),
+                chosen,
                 seed=seed,
                 requests=requests,
                 replications=replications,
@@ -59,7 +77,7 @@ def run(
                 series_out=series_out,
                 on_progress=on_progress,
             )
-        except Interrupted as stop:
+        except planning.Interrupted as stop:
             performance, interrupted = stop.performance, True
     if as_json:
         say_json(performance.to_dict())

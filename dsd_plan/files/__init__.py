@@ -11,6 +11,7 @@ from dsd_plan.files.replayed import check_table_path, table_parts, write_table
 from dsd_plan.files.requests import load_requests, load_rtt_trace, stream_requests, write_requests
 from dsd_plan.files.scenario import load_scenario
 from dsd_plan.files.study import load_study, write_performance, write_study
+from dsd_plan.files.timeline import write_timeline
 from dsd_plan.files.writing import json_text, write_json
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "write_rtt_trace",
     "write_study",
     "write_table",
+    "write_timeline",
 ]

@@ -144,6 +144,21 @@ def test_replay_passes_its_options_and_says_when_nothing_settled(
     assert "✓ 50.0 ms" not in said.out, "what is not known is not within its budget"
 
 
+def test_a_timeline_is_written_beside_the_answer(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(planning, "replay", lambda *given, **options: PERFORMANCE)
+    path = tmp_path / "t.json"
+    short = ["--requests", "40", "--timeline", str(path)]
+    assert main(["replay", *files, *short, "--timeline-sessions", "3"]) == 0
+    told = json.loads(path.read_text())
+    assert told["otherData"] == {"scenario": "metro-edge", "seed": 0, "replication": 0}
+    followed = [e for e in told["traceEvents"] if e["name"] == "thread_name" and "request" in e["args"]["name"]]
+    assert len(followed) == 3
+    assert main(["replay", *files, *short, "--timeline-seconds", "0.5"]) == 0
+    assert max(e["ts"] + e.get("dur", 0.0) for e in json.loads(path.read_text())["traceEvents"]) <= 5e5
+
+
 def test_an_interrupted_replay_answers_with_what_has_ended(
     files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
