@@ -17,6 +17,7 @@ from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
 from dsd_plan.domain.profile_checks import law_problems
 from dsd_plan.domain.scenario import Pair, Scenario, Search
+from dsd_plan.domain.wire import vocabulary_of
 from dsd_plan.domain.workload import RequestTrace, Workload
 from dsd_plan.errors import Problem
 
@@ -171,6 +172,12 @@ def _pairs(scenario: Scenario, models: Collection[str]) -> Iterator[Problem]:
             yield from _recorded(place, pair)
         if pair.wire == "topk" and pair.k is None:
             yield Problem(f"{place}.k", 'missing; `wire = "topk"` needs to know how many candidates travel')
+        if pair.wire in ("ids_q", "distributions") and vocabulary_of(scenario, pair) is None:
+            yield Problem(
+                f"{place}.wire",
+                f'"{pair.wire}" sends a probability for every token of the vocabulary; give `vocabulary` '
+                f'in [[models]] of "{pair.target}"',
+            )
         if pair.wire != "topk" and pair.k is not None:
             yield Problem(f"{place}.k", f'means nothing with `wire = "{pair.wire}"`; leave it out')
 
@@ -213,7 +220,7 @@ def _recorded(place: str, pair: Pair) -> Iterator[Problem]:
         yield Problem(
             f"{place}.acceptance",
             "the trace holds sampled proposals, which need the draft's probabilities at the target, and `wire` sends "
-            "token ids alone; record it with argmax proposals",
+            "token ids alone; record it with argmax proposals, or let `wire` send more",
         )
 
 

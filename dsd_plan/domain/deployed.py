@@ -16,10 +16,10 @@ from dsd_plan.domain.plan import Assignment, Deployment, Plan
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.step_time import StepSurface, surface_of
+from dsd_plan.domain.wire import TOKEN_ID_BYTES, round_bytes
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace, Workload
 from dsd_plan.errors import PlanError, Problem
 
-TOKEN_ID_BYTES = 4
 MIB_PER_GIB = 1024.0
 
 
@@ -30,6 +30,9 @@ class Messages(NamedTuple):
     first_down: float
     round_up: float
     round_down: float
+    """Mean over rounds; a verdict's bytes may depend on whether a proposal was rejected."""
+    accepted_down: float
+    rejected_down: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -291,7 +294,7 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         requests=_requests(workload, assignment.share, scenario.site(workload.site).count),
         up=hops[0],
         down=hops[1],
-        messages=_messages(workload, window if distributed else 0),
+        messages=_messages(scenario, assignment, workload, acceptance if distributed else None),
         target=targets.index(assignment.target_device),
         draft=drafts.index(assignment.draft_device or "") if distributed else None,
         acceptance=acceptance,
@@ -316,12 +319,23 @@ def _speculation(scenario: Scenario, assignment: Assignment, workload: Workload)
     return assignment.window, acceptance
 
 
-def _messages(workload: Workload, window: int) -> Messages:
+def _messages(
+    scenario: Scenario, assignment: Assignment, workload: Workload, acceptance: Acceptance | None
+) -> Messages:
+    """`acceptance` where proposals and verdicts travel."""
     requests = workload.requests
     prompt = float(requests.prompt_tokens.mean()) if isinstance(requests, RequestTrace) else requests.prompt_tokens
-    # A verdict carries the number accepted and the target's own token; a stream carries one token.
-    down = 2 * TOKEN_ID_BYTES if window else TOKEN_ID_BYTES
-    return Messages(TOKEN_ID_BYTES * prompt, TOKEN_ID_BYTES, TOKEN_ID_BYTES * window, down)
+    prompt_up = TOKEN_ID_BYTES * prompt
+    if acceptance is None:  # a stream carries one token
+        return Messages(prompt_up, TOKEN_ID_BYTES, 0.0, TOKEN_ID_BYTES, TOKEN_ID_BYTES, TOKEN_ID_BYTES)
+    window = assignment.window or 0
+    try:
+        sent = round_bytes(scenario, scenario.pair(assignment.draft_model or "", workload.target), window)
+    except ValueError as error:
+        raise _MisfitError("draft_model", f"{error}; give `vocabulary` in [[models]] of {workload.target!r}") from None
+    full = float(accepted_pmf(acceptance, window)[window])
+    down = full * sent.accepted_down + (1.0 - full) * sent.rejected_down
+    return Messages(prompt_up, TOKEN_ID_BYTES, sent.up, down, sent.accepted_down, sent.rejected_down)
 
 
 def _requests(workload: Workload, share: float, copies: int) -> PoissonRequests | ClosedRequests | RequestTrace:

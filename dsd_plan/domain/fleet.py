@@ -97,6 +97,8 @@ class ModelSpec:
     name: Name
     weights_gib: NonNegative | None = None
     kv_mib_per_token: NonNegative | None = None
+    vocabulary: Count | None = None
+    """Tokens; needed where a pair's `wire` sends whole distributions."""
 
 
 @record

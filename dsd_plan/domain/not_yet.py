@@ -94,12 +94,6 @@ SCENARIO: tuple[NotYet, ...] = (
         "leave it out, and profile the device after it has slowed down",
     ),
     NotYet(
-        "pairs[].wire",
-        only("ids"),
-        "proposals that carry probabilities",
-        'leave it out: token ids alone, `wire = "ids"`, are lossless with argmax proposals',
-    ),
-    NotYet(
         "pairs[].kind",
         only("model"),
         "drafts that are a head on the target or an n-gram table",

@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.deployed import TOKEN_ID_BYTES, Deployed
+from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import (
     FleetPerformance,
     Performance,
@@ -17,6 +17,7 @@ from dsd_plan.domain.performance import (
     RoundParts,
     WorkloadPerformance,
 )
+from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.model.devices import DeviceUse, device_uses
 from dsd_plan.model.latency import Latency, Moment, latency_of, moment_of

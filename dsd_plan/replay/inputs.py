@@ -180,7 +180,8 @@ def _stream(
         "down_end": down + len(stream.down),
         "first_down": messages.first_down,
         "round_up": messages.round_up,
-        "round_down": messages.round_down,
+        "round_down": messages.accepted_down,
+        "rejected_down": messages.rejected_down,
         **_acceptance(stream, made),
         **_requests(stream, made, origin_s),
     }

@@ -56,7 +56,7 @@ STREAM = _row(
     # `match` on, walked from one of the `recorded` starts that begin at `start`
     " cdf match matches start recorded",
     # mean time between Poisson requests; mean think time; bytes of each message
-    "gap_ms think_ms first_down round_up round_down",
+    "gap_ms think_ms first_down round_up round_down rejected_down",
 )
 HOP = _row(
     # where bandwidth is limited: the first of its copies' lanes; where there is a trace: its rows
@@ -116,7 +116,7 @@ SESSION = np.dtype(
         *_row(
             # `number` counts sessions from the first; rows are slots, which ended sessions leave to later ones
             "number stream mode replica device user prompt prefill output"
-            " emitted window rounds accepted proposed place next done"
+            " emitted window rounds accepted proposed rejected place next done"
             # of the last round, for the policy
             " last_accepted last_proposed batch queued",
             "started_ms first_ms last_ms joined_ms wait_ms iteration_ms network_ms"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import log
 
-from dsd_plan.domain.deployed import TOKEN_ID_BYTES
 from dsd_plan.domain.step_time import prefill_ms
+from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import occupy
 from dsd_plan.replay.heap import push

@@ -61,6 +61,9 @@ def emit(world: World, r: int, replica: Row) -> None:
             tokens = min(accept(world, stream, session) + 1, session.output - session.emitted)
             if session.mode == FUSED:
                 payload *= tokens
+            elif stream.rejected_down > payload and session.last_accepted < session.last_proposed:
+                payload = stream.rejected_down
+                session.rejected += 1
     turn = int(session.rounds)
     session.emitted += tokens
     last = session.emitted == session.output

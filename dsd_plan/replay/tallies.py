@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.deployed import TOKEN_ID_BYTES, Deployed
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import METRICS, RequestTrace
 from dsd_plan.replay.layout import DISTRIBUTED, MODES, MS_PER_S, Rows
 from dsd_plan.replay.series import (
@@ -215,7 +216,8 @@ def bytes_up_and_down(deployed: Deployed, sessions: Rows) -> tuple[Array, Array]
     up: Array = TOKEN_ID_BYTES * sessions["prompt"] + sessions["rounds"] * verified * of_stream(
         lambda i: messages[i].round_up
     )
-    down: Array = of_stream(lambda i: messages[i].first_down) + answers * of_stream(lambda i: messages[i].round_down)
+    down: Array = of_stream(lambda i: messages[i].first_down) + answers * of_stream(lambda i: messages[i].accepted_down)
+    down += sessions["rejected"] * of_stream(lambda i: messages[i].rejected_down - messages[i].accepted_down)
     return up, down
 
 

@@ -65,7 +65,7 @@ def test_a_distributed_plan_becomes_pools_and_a_stream() -> None:
     assert stream.requests == PoissonRequests(rate_per_s=6.0, prompt_tokens=100, output_tokens=50)  # three clinics
     assert (draft.count, target.replicas, target.batch_cap) == (12, 2, 64)
     assert target.kv_tokens == pytest.approx((40 - 30) * 1024 / 0.5)
-    assert stream.messages == (400.0, 4.0, 8.0, 8.0)  # 4 B a token id; a verdict is a count and a token
+    assert stream.messages == (400.0, 4.0, 8.0, 8.0, 8.0, 8.0)  # 4 B a token id; a verdict is a count and a token
     assert [hop.mean_ms for hop in stream.up] == [20.0]
     assert system.cost_per_hour == pytest.approx(3 * 4 * 0.5 + 2 * 4.0)
 

@@ -44,7 +44,6 @@ SCENARIOS: dict[str, Scenario] = {
     "devices[1].prefix_cache": device(prefix_cache=True),
     'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
     'devices[1].profiles["big"].sustained': sustained((0.0, 1.0), (60.0, 0.7)),
-    "pairs[0].wire": replace(S, pairs=part(S.pairs, wire="ids_q")),
     "pairs[0].kind": replace(S, pairs=part(S.pairs, kind="head")),
     "pairs[0].verify_via": replace(S, pairs=part(S.pairs, verify_via="reprompt")),
     "workloads[0].priority": replace(S, workloads=part(S.workloads, priority=-1)),

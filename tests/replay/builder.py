@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -108,6 +109,7 @@ def system(
     acceptance: Acceptance = SEVEN_OF_TEN,
     link: Link | None = None,
     further: Link | None = None,
+    wire: Literal["ids", "ids_q", "topk", "distributions"] = "ids",
     copies: int = 1,
     replicas: int = 1,
     devices: int = 1,
@@ -133,7 +135,7 @@ def system(
         links=(link or Link(between=("edge", "region"), rtt_ms=20.0), *((further,) if further else ())),
         models=(
             ModelSpec(name="draft", weights_gib=0.0),
-            ModelSpec(name="target", weights_gib=0.0, kv_mib_per_token=kv_mib),
+            ModelSpec(name="target", weights_gib=0.0, kv_mib_per_token=kv_mib, vocabulary=1000),
         ),
         devices=(
             Device(
@@ -155,7 +157,9 @@ def system(
                 profiles={"target": profile(target, "target"), "draft": profile(fused, "draft")},
             ),
         ),
-        pairs=(Pair(draft="draft", target="target", acceptance=acceptance),),
+        pairs=(
+            Pair(draft="draft", target="target", acceptance=acceptance, wire=wire, k=3 if wire == "topk" else None),
+        ),
         workloads=tuple(
             Workload(name=name, site="edge", target="target", requests=asked, budgets=budgets)
             for name, asked in streams.items()

@@ -138,6 +138,7 @@ def systems(draw: st.DrawFn) -> Deployed:
         # Named from its far end: its `up` is the way down.
         further=draw(links("region", "hub")) if hubbed else None,
         copies=copies,
+        wire=draw(st.sampled_from(["ids", "ids_q", "topk", "distributions"])),
         replicas=draw(st.integers(1, 3)),
         devices=draw(st.integers(1, 3)),
         cap=draw(st.sampled_from([1, 3, 64])),

@@ -236,7 +236,9 @@ class Twin:
                 accepted = self.accept(session)
                 session.accepted += accepted
                 tokens = min(accepted + 1, session.output - session.emitted)
-            payload = stream.messages.round_down * (tokens if stream.mode == "fused" else 1)
+            payload = stream.messages.accepted_down * (tokens if stream.mode == "fused" else 1)
+            if stream.mode == "distributed" and accepted < stream.window:
+                payload = stream.messages.rejected_down
         session.emitted += tokens
         last = session.emitted == session.output
 
