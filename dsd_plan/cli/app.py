@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dsd_plan.cli.exit_codes import ExitCode
+from dsd_plan.cli.outputs import with_outputs_checked
 from dsd_plan.cli.terminal import visible
 from dsd_plan.cli.verbs import VERBS, Entry, Family, LaterVerb, Verb
 from dsd_plan.errors import DsdPlanError, InfeasibleError, InputError
@@ -74,7 +75,7 @@ def imported(verb: Verb) -> Any:
     """The real command of a verb."""
     run = importlib.import_module(verb.module).run
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(verb.name, help=f"{verb.summary}\n\n{inspect.getdoc(run)}")(run)
+    app.command(verb.name, help=f"{verb.summary}\n\n{inspect.getdoc(run)}")(with_outputs_checked(run))
     return typer.main.get_command(app)
 
 

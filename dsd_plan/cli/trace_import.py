@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dsd_plan.cli.options import AsJson, Seed
+from dsd_plan.cli.options import AsJson
 from dsd_plan.cli.terminal import say, say_json, show_table, warn
 from dsd_plan.cli.trace_record import Proposal
 from dsd_plan.errors import InputError
 
 if TYPE_CHECKING:
-    from dsd_plan.files.trace_import import Imported
+    from dsd_plan.files.trace_import import Imported, Kind
 
 Source = Annotated[Path | None, typer.Argument(metavar="FILE", help="File of another tool.")]
 From = Annotated[str | None, typer.Option("--from", metavar="KIND", help="Whose file it is; --list shows them.")]
@@ -30,7 +30,9 @@ TokenizerHash = Annotated[str | None, typer.Option("--tokenizer-hash", help="Of 
 Window = Annotated[int | None, typer.Option("--window", min=1, help="Proposals a round, where the file is silent.")]
 Before = Annotated[Path | None, typer.Option("--before", metavar="FILE", help="The counters before the run.")]
 Group = Annotated[str | None, typer.Option("--group", help="Which of several runs or models in the file.")]
-SpanS = Annotated[float | None, typer.Option("--span-s", min=0.0, help="How long to sample a generator.")]
+SpanS = Annotated[float | None, typer.Option("--span-s", help="How long to sample a generator; a day unless said.")]
+RatePerS = Annotated[float | None, typer.Option("--rate-per-s", help="Of lengths without times: how many arrive.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of what is drawn: same seed, same result.")]
 
 MOST_DESCRIBED = 2_000_000
 """Requests that are described at once: their columns are read whole."""
@@ -50,7 +52,8 @@ def run(
     before: Before = None,
     group: Group = None,
     span_s: SpanS = None,
-    seed: Seed = 0,
+    rate_per_s: RatePerS = None,
+    seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """What a source does not tell is asked for or left out, never invented: aggregates stay aggregates."""
@@ -61,23 +64,42 @@ def run(
         return
     if source is None or kind is None or output is None:
         raise typer.BadParameter("give FILE, --from KIND and -o OUT; --list shows every KIND")
-    options = ImportOptions(
-        draft=draft,
-        target=target,
-        proposal=None if proposal is None else proposal.value,
-        temperature=temperature,
-        tokenizer_hash=tokenizer_hash,
-        window=window,
-        before=before,
-        group=group,
-        seed=seed,
-        span_s=span_s,
-    )
-    imported = import_trace(source, chosen(kind), options)
+    told: dict[str, Any] = {
+        "draft": draft,
+        "target": target,
+        "proposal": None if proposal is None else proposal.value,
+        "temperature": temperature,
+        "tokenizer_hash": tokenizer_hash,
+        "window": window,
+        "before": before,
+        "group": group,
+        "span_s": span_s,
+        "rate_per_s": rate_per_s,
+        "seed": seed,
+    }
+    options = {name: value for name, value in told.items() if value is not None}
+    source_kind = chosen(kind)
+    refuse_unheeded(source_kind, options)
+    imported = import_trace(source, source_kind, ImportOptions(**options))
     write(output, imported)
     for note in imported.notes:
         warn(note)
     show(output, imported, as_json)
+
+
+def refuse_unheeded(kind: Kind, options: dict[str, Any]) -> None:
+    """Raise typer.BadParameter for options that change nothing, or are no time and no rate."""
+    flags = {name: f"--{name.replace('_', '-')}" for name in options}
+    unheeded = [flag for name, flag in flags.items() if not kind.takes(name)]
+    wrong = [
+        f"{flags[name]} {options[name]:g}: expected a number above 0"
+        for name in ("span_s", "rate_per_s")
+        if not 0 < options.get(name, 1.0) < float("inf")
+    ]
+    if unheeded:
+        wrong.append(f"{', '.join(unheeded)}: of no effect with --from {kind.name}; leave it out")
+    if wrong:
+        raise typer.BadParameter("; ".join(wrong))
 
 
 def show_kinds(as_json: bool) -> None:
@@ -98,7 +120,7 @@ def show_kinds(as_json: bool) -> None:
     )
 
 
-def chosen(name: str) -> Any:
+def chosen(name: str) -> Kind:
     """The kind of this name. Raises typer.BadParameter naming the nearest."""
     import difflib
 

@@ -108,9 +108,10 @@ def json_value(text: str, name: str, error: type[InputError]) -> Any:
     try:
         raw = json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as failure:
+        line = f"line {failure.lineno}" if "\n" in text.strip() else ""
         if failure.pos >= len(text.rstrip()) or failure.msg.startswith("Unterminated string"):
-            raise error(name, f"ends too early (line {failure.lineno}); half-written? write it again") from None
-        where = f"line {failure.lineno}, column {failure.colno}"
+            raise error(name, f"ends too early{f' ({line})' if line else ''}; half-written? write it again") from None
+        where = f"{line}, column {failure.colno}" if line else f"column {failure.colno}"
         raise error(name, f"not valid JSON: {failure.msg.lower()} ({where})") from None
     except (ValueError, RecursionError) as failure:
         raise error(name, f"not usable JSON: {_too_much(failure)}") from None

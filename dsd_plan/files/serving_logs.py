@@ -17,7 +17,7 @@ from dsd_plan.domain.present_system import PresentSystem
 from dsd_plan.errors import Problem, TraceError
 from dsd_plan.files.columns import REQUESTS
 from dsd_plan.files.trace_import import ImportOptions, Kind, import_trace
-from dsd_plan.files.trace_import.requests import REQUIRED, guarded, imported_requests, scan
+from dsd_plan.files.trace_import.requests import REQUIRED, guarded, imported_requests, number_of, scan
 from dsd_plan.files.trace_import.source import documents, refuse, tables_with
 
 if TYPE_CHECKING:
@@ -162,13 +162,13 @@ def _table(path: Path, names: str, model: str | None) -> ServingLogs:
     if told:
         wanted = [*told, "prompt_tokens", *(name for name in ("cached_prefix_tokens",) if name in columns)]
         casts = [pl.col(name).cast(pl.Float64, strict=False).fill_null(float("nan")) for name in wanted]
-        table = guarded(path, lambda: frame.filter(pl.col("output_tokens") > 0).select(casts).collect())
+        table = guarded(path, lambda: frame.filter(number_of("output_tokens") > 0).select(casts).collect())
         latencies = {name.removesuffix("_ms"): table[name].to_numpy() for name in told}
         if {"ttft", "tpot"} <= latencies.keys():
             prompt = table["prompt_tokens"].to_numpy()
             cached = table[wanted[-1]].to_numpy() if wanted[-1] == "cached_prefix_tokens" else np.zeros(prompt.size)
             latencies["prefill"] = _prefill(latencies["ttft"], latencies["tpot"], prompt, cached)
-    imported = imported_requests(path, frame.select(ours), notes)
+    imported = imported_requests(path, frame, further=[name for name in ours if name not in REQUIRED], notes=notes)
     return _of_frame(imported.trace, names, imported.notes, latencies, model)
 
 
@@ -297,7 +297,8 @@ def _access_logs(paths: Sequence[Path], names: str, model: str | None) -> Servin
         latencies["tpot"] = (latencies["e2e"] - latencies["ttft"]) / gaps
     if {"ttft", "tpot"} <= latencies.keys():
         latencies["prefill"] = _prefill(latencies["ttft"], latencies["tpot"], prompt, cached)
-    imported = imported_requests(paths[0], _frame(at_s, prompt, output, cached if told_cache else None))
+    frame = _frame(at_s, prompt, output, cached if told_cache else None)
+    imported = imported_requests(paths[0], frame, further=("cached_prefix_tokens",) if told_cache else ())
     notes = [*imported.notes]
     if bool(np.all(at_s == np.floor(at_s))):
         notes.append("times are whole seconds: bursts below a second cannot be seen")

@@ -235,7 +235,7 @@ def _range_problem(values: Array, column: Column) -> str:
 
 
 def _wrong(row: int, found: str, column: Column, count: int = 1) -> str:
-    more = f" (and {count - 1} more rows like it)" if count > 1 else ""
+    more = f" (and {count - 1} more {'row' if count == 2 else 'rows'} like it)" if count > 1 else ""
     return f"row {row + 1}: found {found}, expected {column.expected}{more}; correct it"
 
 

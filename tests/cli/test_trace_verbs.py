@@ -50,6 +50,41 @@ def test_kinds_are_listed_and_near_ones_named(tmp_path: Path, capsys: pytest.Cap
     assert main(["trace", "import", "x"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("azure", ["--draft", "x", "--window", "4"], "--draft, --window: of no effect with --from azure"),
+        ("azure", ["--seed", "4"], "--seed: of no effect"),
+        ("vllm-bench", ["--window", "4"], "--window: of no effect"),
+        ("servegen", ["--span-s", "0"], "--span-s 0: expected a number above 0"),
+    ],
+)
+def test_an_option_of_no_effect_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, options: list[str], says: str
+) -> None:
+    out = tmp_path / "x.parquet"
+    assert main(["trace", "import", str(tmp_path), "--from", kind, "-o", str(out), *options]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_lengths_without_times_arrive_at_the_rate_that_is_said(tmp_path: Path) -> None:
+    source, out = tmp_path / "lengths.csv", tmp_path / "out.parquet"
+    source.write_text("prompt_len,output_len\n" + "7,8\n" * 2500, encoding="utf-8")
+    line = ["trace", "import", str(source), "--from", "lengths", "-o", str(out)]
+    assert main(line) == 1
+    assert main([*line, "--rate-per-s", "5", "--seed", "3"]) == 0
+    # 2,500 exponential gaps: their mean has a standard error of a fiftieth.
+    assert float(load_requests(out).arrival_s[-1]) == pytest.approx(500.0, rel=4 / 50)
+
+
+def test_one_folder_above_an_output_is_made_and_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["trace", "synth", "--rate-per-s", "3", "--span-s", "60", "--prompt-tokens", "9", "--output-tokens", "9"]
+    assert main([*line, "-o", str(tmp_path / "new" / "a.parquet")]) == 0
+    assert main([*line, "-o", str(tmp_path / "wrong" / "new" / "a.parquet")]) == 1
+    assert f"there is no folder {tmp_path / 'wrong'}; make it" in capsys.readouterr().err
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_synthetic_requests_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
     line = ["trace", "synth", "--rate-per-s", "3", "--span-s", "600", "--prompt-tokens", "300:0.5"]
     bursty = ["--arrivals", "modulated", "--burst-ratio", "3", "--burst-s", "10", "--quiet-s", "40"]

@@ -54,7 +54,7 @@ def test_benchmark_of_vllm(tmp_path: Path) -> None:
     assert seen.running == pytest.approx(0.095)
     # (30 − 15) / 100 and (60 − 15) / 200, a tenth of the way from the first to the second.
     assert seen.prefill_ms_per_token == pytest.approx(0.1575)
-    assert any("1 of 3 requests have no output" in note for note in seen.notes)
+    assert any("1 of 3 requests has no output" in note for note in seen.notes)
     assert any("at most 4 requests open" in note for note in seen.notes)
 
 

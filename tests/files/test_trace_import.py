@@ -67,6 +67,16 @@ def test_vllm_counters_are_differences(tmp_path: Path) -> None:
         read("vllm-metrics", before, before=after)
 
 
+def test_vllm_totals_that_contradict_the_positions_are_said(tmp_path: Path) -> None:
+    page = metrics(tmp_path, "m.txt", 100, 300, [80, 60, 40])
+    total = 'vllm:spec_decode_num_accepted_tokens_total{engine="0",model_name="m"}'
+    head = page.read_text(encoding="utf-8") + "# TYPE vllm:spec_decode_num_accepted_tokens counter\n"
+    for accepted, said in ((180, False), (185, True)):
+        page.write_text(f"{head}{total} {accepted}\n", encoding="utf-8")
+        notes = read("vllm-metrics", page).notes
+        assert any("185 drafts accepted in all, 180 over the positions" in note for note in notes) is said
+
+
 def test_vllm_counters_of_changing_windows_tell_no_positions(tmp_path: Path) -> None:
     found = counts("vllm-metrics", metrics(tmp_path, "m.txt", 100, 200, [80, 60, 40]))
     assert (found.reached, found.rounds, found.proposed, found.accepted) == ((), 100, 200, 180)

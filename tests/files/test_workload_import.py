@@ -64,9 +64,15 @@ def test_what_is_written_can_be_read_and_nothing_is_left_beside_it(tmp_path: Pat
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ("2023-11-16 18:15:52.0,-3,5", r"prompt_tokens: row 4: found -3 \(1 such rows\), expected a whole number"),
-        ("2023-11-16 18:15:52.0,3,", "output_tokens: row 4: found None"),
-        ("not a time,3,5", "arrival_s: row 4: found None"),
+        ("2023-11-16 18:15:52.0,-3,5", r'column "ContextTokens", row 4: found -3, expected a whole number, 0 or more;'),
+        ("2023-11-16 18:15:52.0,3,4.5", 'column "GeneratedTokens", row 4: found 4.5, expected a whole number'),
+        ("2023-11-16 18:15:52.0,abc,4", 'column "ContextTokens", row 4: found abc, expected a whole number'),
+        ("2023-11-16 18:15:52.0,3,NaN", 'column "GeneratedTokens", row 4: found NaN, expected a whole number'),
+        ("2023-11-16 18:15:52.0,inf,4", 'column "ContextTokens", row 4: found inf, expected a whole number'),
+        ("2023-11-16 18:15:52.0,1e20,4\nx,1e20,4", r"row 4: found 1e20, .* \(and 1 more row like it\)"),
+        ("2023-11-16 18:15:52.0,3,", 'column "GeneratedTokens", row 4: found nothing'),
+        ("not a time,3,5", 'column "TIMESTAMP", row 4: found not a time, expected a time'),
+        ("2023-11-16 18:15:52.0,3,4,5", "line 5: 4 values under 3 columns; half-written?"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, row: str, says: str) -> None:
@@ -77,14 +83,36 @@ def test_a_bad_row_is_named(tmp_path: Path, row: str, says: str) -> None:
 def test_failures_are_counted_and_left_out(tmp_path: Path) -> None:
     found = read("azure", text(tmp_path, "a.csv", AZURE + "2023-11-16 18:15:53.0,3,0\n2023-11-16 18:15:54.0,0,4\n"))
     assert frame(found).height == 3
-    assert "1 of 5 requests have no output (failures) and are left out" in found.notes
-    assert "1 requests have an empty prompt and are left out" in found.notes
+    assert "1 of 5 requests has no output (failures) and is left out" in found.notes
+    assert "1 request has an empty prompt and is left out" in found.notes
 
 
 def test_arrivals_out_of_order_are_sorted_and_said(tmp_path: Path) -> None:
     found = read("azure", text(tmp_path, "a.csv", AZURE + "2023-11-16 18:15:40.6805900,7,8\n"))
     assert frame(found)["arrival_s"].to_list() == pytest.approx([0.0, 6.0, 10.3145791, 10.541877], abs=1e-9)
-    assert any("1 arrivals come before the one above them" in note for note in found.notes)
+    assert any("1 arrival comes before the one above" in note for note in found.notes)
+
+
+def test_lengths_of_any_type_are_whole_or_refused_in_tables_and_lines(tmp_path: Path) -> None:
+    table = tmp_path / "a.parquet"
+    pl.DataFrame({"arrival_s": [0.0, 1.0], "prompt_tokens": [3.0, 1e20], "output_tokens": [3, 4]}).write_parquet(table)
+    with pytest.raises(TraceError, match=r'a\.parquet: column "prompt_tokens", row 2: found 1e\+20, expected a whole'):
+        read("requests-table", table)
+    pl.DataFrame({"arrival_s": [0.0, 1.0], "prompt_tokens": [3.0, 5.0], "output_tokens": [3, 4]}).write_parquet(table)
+    assert frame(read("requests-table", table))["prompt_tokens"].to_list() == [3, 5]
+    # The first thousand rows must not decide what the others may hold.
+    lines = [json.dumps({"timestamp": at, "input_length": 9, "output_length": 5}) for at in range(1200)]
+    late = text(tmp_path, "m.jsonl", "\n".join([*lines, lines[0].replace("9", "4.5")]))
+    with pytest.raises(TraceError, match=r'column "input_length", row 1201: found 4\.5'):
+        read("mooncake", late)
+    cut = text(tmp_path, "cut.jsonl", "\n".join([*lines[:30], lines[0][:17]]))
+    with pytest.raises(TraceError, match=r"cut\.jsonl: line 31: ends too early; half-written"):
+        read("mooncake", cut)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="is a folder, expected a file"):
+        read("azure", tmp_path)
 
 
 BURST = (
@@ -168,6 +196,15 @@ def test_a_generator_is_sampled_at_its_rates_and_lengths(tmp_path: Path) -> None
     assert again.equals(frame(read("servegen", folder, seed=0, span_s=1800.0)))
     with pytest.raises(TraceError, match="the source describes 1800 s"):
         read("servegen", folder, span_s=3600.0)
+
+
+def test_a_client_without_requests_in_the_span_changes_nothing(tmp_path: Path) -> None:
+    folder = serve_gen(tmp_path / "model")
+    text(folder, "chunk-1-trace.csv", "0,0,0,,0,0\n600,1.0,1.0,Gamma,1.0,1.0\n")
+    text(folder, "chunk-1-dataset.json", (folder / "chunk-3-dataset.json").read_text(encoding="utf-8"))
+    found = frame(read("servegen", folder, span_s=300.0))
+    assert set(found["user"].to_list()) == {"client-3"}
+    assert found["user"].dtype == pl.String
 
 
 def test_a_generator_that_is_no_python_dict_is_not_run(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.errors import Problem, TraceError
 from dsd_plan.files.reading import json_of, read_file, text_of
-from dsd_plan.files.trace_import.requests import imported_requests
+from dsd_plan.files.trace_import.requests import OWN, imported_requests
 from dsd_plan.files.trace_import.source import Imported, ImportOptions, refuse
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ def read(path: Path, options: ImportOptions) -> Imported:
     traces = sorted(folder.glob("chunk-*-trace.csv"), key=lambda at: int(at.stem.split("-")[1]))
     if not traces:
         raise TraceError(str(path), "holds no chunk-N-trace.csv; name ServeGen's folder of one model")
-    span_s = options.span_s or 86_400.0
+    span_s = 86_400.0 if options.span_s is None else options.span_s
     clients = [(at.stem.split("-")[1], _windows(at), _lengths(at)) for at in traces]
     last_s = max(window.end_s for _, windows, _ in clients for window in windows)
     if span_s > last_s:
@@ -74,13 +74,13 @@ def read(path: Path, options: ImportOptions) -> Imported:
                     "arrival_s": at_s,
                     "prompt_tokens": prompts,
                     "output_tokens": outputs,
-                    "user": [f"client-{name}"] * at_s.size,
+                    "user": pl.Series([f"client-{name}"] * at_s.size, dtype=pl.String),
                 }
             )
         )
     frame = pl.concat(parts).sort("arrival_s", maintain_order=True).lazy()
     note = f"a sample of {len(clients)} clients over {span_s:g} s, seed {options.seed}: the source is a generator"
-    return imported_requests(path, frame, [note])
+    return imported_requests(path, frame, OWN, further=("user",), notes=[note])
 
 
 def _windows(path: Path) -> list[_Window]:

@@ -10,7 +10,7 @@ from dsd_plan.files.acceptance import trace_of
 from dsd_plan.files.columns import REQUESTS
 from dsd_plan.files.reading import read_file
 from dsd_plan.files.tables import open_table
-from dsd_plan.files.trace_import.requests import REQUIRED, imported_requests, scan
+from dsd_plan.files.trace_import.requests import OWN, REQUIRED, imported_requests, scan
 from dsd_plan.files.trace_import.source import Imported, ImportOptions, metadata_of
 
 
@@ -25,7 +25,8 @@ def read_requests(path: Path, options: ImportOptions) -> Imported:
     """Columns of a workload trace."""
     names = [column.name for column in REQUESTS]
     frame = scan(path, REQUIRED, "requests-table")
-    unknown = [name for name in frame.collect_schema().names() if name not in names]
+    found = frame.collect_schema().names()
+    unknown = [name for name in found if name not in names]
     if unknown:
         raise TraceError(str(path), f"has the unknown column {unknown[0]}; known here: {', '.join(names)}; drop it")
-    return imported_requests(path, frame)
+    return imported_requests(path, frame, OWN, further=[name for name in found if name not in REQUIRED])

@@ -28,6 +28,7 @@ from dsd_plan.files.trace_import.source import (
 
 DRAFTS = "vllm:spec_decode_num_drafts_total"
 PROPOSED = "vllm:spec_decode_num_draft_tokens_total"
+ACCEPTED = "vllm:spec_decode_num_accepted_tokens_total"
 ACCEPTED_AT = "vllm:spec_decode_num_accepted_tokens_per_pos_total"
 
 Counters = dict[tuple[str, str], float]
@@ -56,6 +57,12 @@ def read_metrics(path: Path, options: ImportOptions) -> Imported:
     kept = [int(after[ACCEPTED_AT, str(position)]) for position in positions]
     proposed = after.get((PROPOSED, ""))
     trace, more = by_position(metadata, rounds, kept, None if proposed is None else int(proposed))
+    accepted = after.get((ACCEPTED, ""))
+    if accepted is not None and int(accepted) != sum(kept):
+        notes.append(
+            f"the counters do not agree: {int(accepted):,} drafts accepted in all, {sum(kept):,} over the positions, "
+            "which are taken; was the page read while requests ran?"
+        )
     return Imported(trace, (*notes, *more))
 
 
@@ -68,7 +75,9 @@ def _counters(path: Path, group: str | None) -> Counters:
         for family in text_string_to_metric_families(text_of(read_file(path, TraceError), TraceError)):
             for sample in family.samples:
                 model = sample.labels.get("model_name", "")
-                if sample.name not in (DRAFTS, PROPOSED, ACCEPTED_AT) or (group is not None and model != group):
+                if sample.name not in (DRAFTS, PROPOSED, ACCEPTED, ACCEPTED_AT) or (
+                    group is not None and model != group
+                ):
                     continue
                 models.add(model)
                 # Several engines behind one page count apart.

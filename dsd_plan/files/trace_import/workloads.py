@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dsd_plan.errors import TraceError
-from dsd_plan.files.trace_import.requests import guarded, imported_requests, nanoseconds_of, scan
+from dsd_plan.errors import Problem, TraceError
+from dsd_plan.files.reading import LARGEST_NUMBER
+from dsd_plan.files.trace_import.requests import Taken, guarded, imported_requests, nanoseconds_of, number_of, scan
 from dsd_plan.files.trace_import.source import Imported, ImportOptions
 
 if TYPE_CHECKING:
@@ -20,14 +21,13 @@ MOONCAKE_BLOCK_TOKENS = 512
 
 def read_azure(path: Path, options: ImportOptions) -> Imported:
     """Azure LLM inference traces of 2023 and 2024: TIMESTAMP, ContextTokens, GeneratedTokens."""
-    import polars as pl
-
-    frame = scan(path, ("TIMESTAMP", "ContextTokens", "GeneratedTokens"), "azure").select(
-        nanoseconds_of("TIMESTAMP").alias("arrival_s"),
-        pl.col("ContextTokens").alias("prompt_tokens"),
-        pl.col("GeneratedTokens").alias("output_tokens"),
-    )
-    return imported_requests(path, frame, ticks_per_s=1e9)
+    taken = {
+        "arrival_s": Taken("TIMESTAMP", nanoseconds_of("TIMESTAMP")),
+        "prompt_tokens": Taken("ContextTokens"),
+        "output_tokens": Taken("GeneratedTokens"),
+    }
+    frame = scan(path, [own.source for own in taken.values()], "azure")
+    return imported_requests(path, frame, taken, ticks_per_s=1e9)
 
 
 def read_burstgpt(path: Path, options: ImportOptions) -> Imported:
@@ -39,12 +39,12 @@ def read_burstgpt(path: Path, options: ImportOptions) -> Imported:
     if options.group is not None:
         frame = frame.filter((pl.col("Model") == options.group) | (pl.col("Log Type") == options.group))
         notes.append(f"only rows whose Model or Log Type is {options.group}")
-    columns = [
-        pl.col("Timestamp").cast(pl.Float64, strict=False).alias("arrival_s"),
-        pl.col("Request tokens").cast(pl.Int64, strict=False).alias("prompt_tokens"),
-        pl.col("Response tokens").cast(pl.Int64, strict=False).alias("output_tokens"),
-    ]
-    return imported_requests(path, frame.select(columns), notes)
+    taken = {
+        "arrival_s": Taken("Timestamp"),
+        "prompt_tokens": Taken("Request tokens"),
+        "output_tokens": Taken("Response tokens"),
+    }
+    return imported_requests(path, frame, taken, notes=notes)
 
 
 def read_mooncake(path: Path, options: ImportOptions) -> Imported:
@@ -56,20 +56,24 @@ def read_mooncake(path: Path, options: ImportOptions) -> Imported:
     import polars as pl
 
     frame = scan(path, ("timestamp", "input_length", "output_length"), "mooncake")
-    columns = [
-        (pl.col("timestamp") / 1000.0).alias("arrival_s"),
-        pl.col("input_length").alias("prompt_tokens"),
-        pl.col("output_length").alias("output_tokens"),
-    ]
-    notes = []
-    if "hash_ids" in frame.collect_schema().names():
-        table = guarded(path, lambda: frame.select("input_length", "hash_ids").collect())
-        cached = _cached_prefixes(table)
-        share = float(cached.sum() / max(int(table["input_length"].sum()), 1))
-        notes.append(f"{share:.1%} of all prompt tokens were seen before, in a cache that never forgets")
-        frame = frame.with_columns(pl.Series("cached_prefix_tokens", cached))
-        columns.append(pl.col("cached_prefix_tokens"))
-    return imported_requests(path, frame.select(columns), notes)
+    taken = {
+        "arrival_s": Taken("timestamp", number_of("timestamp") / 1000.0),
+        "prompt_tokens": Taken("input_length"),
+        "output_tokens": Taken("output_length"),
+    }
+    kind = frame.collect_schema().get("hash_ids")
+    if kind is None:
+        return imported_requests(path, frame, taken)
+    if not isinstance(kind, pl.List):
+        raise TraceError(str(path), [Problem('column "hash_ids"', "expected a list of block numbers in every row")])
+    # What is no number is refused with its row by the check of all columns.
+    prompts = number_of("input_length").fill_nan(0).fill_null(0).clip(0, LARGEST_NUMBER).cast(pl.Int64)
+    table = guarded(path, lambda: frame.select(prompts, "hash_ids").collect())
+    cached = _cached_prefixes(table)
+    share = float(cached.sum() / max(int(table["input_length"].sum()), 1))
+    note = f"{share:.1%} of all prompt tokens were seen before, in a cache that never forgets"
+    frame = frame.with_columns(pl.Series("cached_prefix_tokens", cached))
+    return imported_requests(path, frame, taken, further=("cached_prefix_tokens",), notes=[note])
 
 
 def _cached_prefixes(table: pl.DataFrame) -> np.ndarray:
@@ -88,26 +92,22 @@ def _cached_prefixes(table: pl.DataFrame) -> np.ndarray:
 
 def read_dsd_sim(path: Path, options: ImportOptions) -> Imported:
     """DSD-Sim: arrival_ms, prompt_tokens, target_tokens."""
-    import polars as pl
-
-    frame = scan(path, ("arrival_ms", "prompt_tokens", "target_tokens"), "dsd-sim").select(
-        (pl.col("arrival_ms") / 1000.0).alias("arrival_s"),
-        pl.col("prompt_tokens"),
-        pl.col("target_tokens").alias("output_tokens"),
-    )
-    return imported_requests(path, frame)
+    taken = {
+        "arrival_s": Taken("arrival_ms", number_of("arrival_ms") / 1000.0),
+        "prompt_tokens": Taken("prompt_tokens"),
+        "output_tokens": Taken("target_tokens"),
+    }
+    return imported_requests(path, scan(path, [own.source for own in taken.values()], "dsd-sim"), taken)
 
 
 def read_splitwise(path: Path, options: ImportOptions) -> Imported:
     """splitwise-sim traces: arrival_timestamp (s), prompt_size, token_size."""
-    import polars as pl
-
-    frame = scan(path, ("arrival_timestamp", "prompt_size", "token_size"), "splitwise").select(
-        pl.col("arrival_timestamp").cast(pl.Float64).alias("arrival_s"),
-        pl.col("prompt_size").alias("prompt_tokens"),
-        pl.col("token_size").alias("output_tokens"),
-    )
-    return imported_requests(path, frame)
+    taken = {
+        "arrival_s": Taken("arrival_timestamp"),
+        "prompt_tokens": Taken("prompt_size"),
+        "output_tokens": Taken("token_size"),
+    }
+    return imported_requests(path, scan(path, [own.source for own in taken.values()], "splitwise"), taken)
 
 
 def read_lengths(path: Path, options: ImportOptions) -> Imported:
@@ -122,10 +122,11 @@ def read_lengths(path: Path, options: ImportOptions) -> Imported:
     frame = scan(path, ("prompt_len", "output_len"), "lengths")
     rows = guarded(path, lambda: frame.select(pl.len()).collect()).item()
     arrival_s = np.cumsum(np.random.default_rng(options.seed).exponential(1.0 / options.rate_per_s, rows))
-    columns = [
-        pl.Series("arrival_s", arrival_s),
-        pl.col("prompt_len").alias("prompt_tokens"),
-        pl.col("output_len").alias("output_tokens"),
-    ]
+    frame = frame.with_columns(pl.Series("arrival_s", arrival_s))
+    taken = {
+        "arrival_s": Taken("arrival_s"),
+        "prompt_tokens": Taken("prompt_len"),
+        "output_tokens": Taken("output_len"),
+    }
     note = f"arrivals are made up: Poisson, {options.rate_per_s:g} a second, seed {options.seed}"
-    return imported_requests(path, frame.select(columns), [note])
+    return imported_requests(path, frame, taken, notes=[note])
