@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw, RoundTrace, TokenTrace, largest_window
+from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw, TokenTrace, largest_window
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec
 from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
@@ -210,11 +210,6 @@ def _recorded(place: str, pair: Pair) -> Iterator[Problem]:
             f"{place}.acceptance",
             "the counters tell totals, and not how far rounds got: no window can be computed from them; record a "
             "trace, or declare { per_token = … }, which assumes that tokens are accepted independently",
-        )
-    if isinstance(pair.acceptance, RoundTrace) and pair.acceptance.several_paths:
-        yield Problem(
-            f"{place}.acceptance",
-            "not supported yet: several candidate paths a round; record one path, `trace record --candidates 1`",
         )
     if pair.wire == "ids" and pair.acceptance.metadata.proposal == "sampled":
         yield Problem(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task
+from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task, largest_window
+from dsd_plan.domain.candidate_paths import with_candidates
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.network import Hop, route
 from dsd_plan.domain.plan import Assignment, Deployment, Plan
@@ -20,6 +21,8 @@ from dsd_plan.domain.wire import TOKEN_ID_BYTES, round_bytes
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace, Workload
 from dsd_plan.errors import PlanError, Problem
 
+AT_THE_EDGE = ("distributed", "pipelined")
+"""Modes in which the draft runs at the users' site, and each round crosses the network."""
 MIB_PER_GIB = 1024.0
 
 
@@ -55,13 +58,15 @@ class TargetPool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DraftPool:
-    """Draft devices of one type at one site; each is a FIFO server, a session is tied to one of them."""
+    """Draft devices of one type at one site; each is a FIFO server, a session is tied to one of them or several."""
 
     device: Device
     model: str
     profile: LatencyProfile
     surface: StepSurface
     count: int
+    batch_cap: int = 1
+    """Jobs that a device takes at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +142,7 @@ def deploy(scenario: Scenario, plan: Plan) -> Deployed:
                 if known.fused_draft not in (None, target.fused_draft):
                     raise _MisfitError("draft_model", "not supported yet: two fused drafts on one target device")
                 targets[assignment.target_device] = target
-            if assignment.mode == "distributed":
+            if assignment.mode in AT_THE_EDGE:
                 draft = _draft_pool(scenario, plan, assignment)
                 known_draft = drafts.setdefault(draft.device.name, draft)
                 if known_draft.model != draft.model:
@@ -260,11 +265,17 @@ def _draft_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Draft
             "draft_device",
             f"{model!r} needs {weights_gib:.1f} GiB, {device.name!r} has {device.memory_gib:.1f}",
         )
-    if (deployment.batch_cap or device.batch_cap or 1) > 1:
-        raise _MisfitError("draft_device", "not supported yet: batched drafting (batch_cap > 1 on a draft device)")
     profile = _profile(device, model, "draft_model")
     copies = scenario.site(device.site).count
-    return DraftPool(device, model, profile, surface_of(profile), _count(device, deployment, "draft_device") * copies)
+    count = _count(device, deployment, "draft_device")
+    if assignment.draft_devices_per_session > count:
+        raise _MisfitError(
+            "draft_devices_per_session",
+            f"{assignment.draft_devices_per_session} draft devices for a session, but a site has only {count} × "
+            f"{device.name!r}",
+        )
+    cap = deployment.batch_cap or device.batch_cap or 1
+    return DraftPool(device, model, profile, surface_of(profile), count * copies, cap)
 
 
 def _needed(value: str | None, key: str) -> str:
@@ -282,11 +293,11 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
     if hops is None:
         raise _MisfitError("target_device", f"no route from {workload.site!r} to {target_site!r}; add a link")
     window, acceptance = 0, None
-    if assignment.mode in ("fused", "distributed"):
+    if assignment.mode in ("fused", *AT_THE_EDGE):
         window, acceptance = _speculation(scenario, assignment, workload)
     elif assignment.mode != "target_only":
         raise _MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
-    distributed = assignment.mode == "distributed"
+    at_the_edge = assignment.mode in AT_THE_EDGE
     return Stream(
         workload=workload,
         assignment=assignment,
@@ -294,9 +305,9 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         requests=_requests(workload, assignment.share, scenario.site(workload.site).count),
         up=hops[0],
         down=hops[1],
-        messages=_messages(scenario, assignment, workload, acceptance if distributed else None),
+        messages=_messages(scenario, assignment, workload, acceptance if at_the_edge else None),
         target=targets.index(assignment.target_device),
-        draft=drafts.index(assignment.draft_device or "") if distributed else None,
+        draft=drafts.index(assignment.draft_device or "") if at_the_edge else None,
         acceptance=acceptance,
     )
 
@@ -311,12 +322,25 @@ def _speculation(scenario: Scenario, assignment: Assignment, workload: Workload)
         raise _MisfitError("draft_model", f"the scenario has no pair {draft!r} + {workload.target!r}") from None
     try:
         acceptance = for_task(pair.acceptance, workload.task)
+        acceptance = with_candidates(acceptance, assignment.candidates)
         accepted_pmf(acceptance, assignment.window)
+        if assignment.mode == "pipelined":
+            _known_beyond(acceptance, assignment.window)
     except KeyError as error:
         raise _MisfitError("workload", str(error.args[0])) from None
     except ValueError as error:
         raise _MisfitError("window", str(error)) from None
     return assignment.window, acceptance
+
+
+def _known_beyond(acceptance: Acceptance, window: int) -> None:
+    """A draft that goes on at once guesses one token more than it proposed. Raises ValueError where that is unknown."""
+    limit = largest_window(acceptance)
+    if limit is not None and window + 1 > limit:
+        raise ValueError(
+            f"pipelined with window {window} needs acceptance of position {window + 1}, the target's own token after "
+            f"a full window; it is known up to {limit}"
+        )
 
 
 def _messages(
@@ -335,7 +359,8 @@ def _messages(
         raise _MisfitError("draft_model", f"{error}; give `vocabulary` in [[models]] of {workload.target!r}") from None
     full = float(accepted_pmf(acceptance, window)[window])
     down = full * sent.accepted_down + (1.0 - full) * sent.rejected_down
-    return Messages(prompt_up, TOKEN_ID_BYTES, sent.up, down, sent.accepted_down, sent.rejected_down)
+    round_up = assignment.candidates * sent.up
+    return Messages(prompt_up, TOKEN_ID_BYTES, round_up, down, sent.accepted_down, sent.rejected_down)
 
 
 def _requests(workload: Workload, share: float, copies: int) -> PoissonRequests | ClosedRequests | RequestTrace:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dsd_plan.domain.scenario import Search
+from dsd_plan.domain.acceptance import RoundTrace
+from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.errors import Problem
 
 SUPPORTED_MODES = ("target_only", "fused", "distributed")
@@ -94,6 +96,13 @@ SCENARIO: tuple[NotYet, ...] = (
         "leave it out, and profile the device after it has slowed down",
     ),
     NotYet(
+        "pairs[].acceptance",
+        lambda acceptance: not (isinstance(acceptance, RoundTrace) and acceptance.several_paths),
+        "several candidate paths a round",
+        "record one path, `trace record --candidates 1`",
+        replayed=True,
+    ),
+    NotYet(
         "pairs[].kind",
         only("model"),
         "drafts that are a head on the target or an n-gram table",
@@ -131,11 +140,24 @@ SCENARIO: tuple[NotYet, ...] = (
 PLAN: tuple[NotYet, ...] = (
     NotYet(
         "assignments[].mode",
-        only(*SUPPORTED_MODES),
-        "modes pipelined and edge_only",
-        f"use one of {', '.join(SUPPORTED_MODES)}",
+        lambda mode: mode != "edge_only",
+        "mode edge_only",
+        f"use one of {', '.join((*SUPPORTED_MODES, 'pipelined'))}",
     ),
-    NotYet("assignments[].candidates", only(1), "several candidate paths a round", "leave it out"),
+    NotYet(
+        "assignments[].mode",
+        lambda mode: mode != "pipelined",
+        "mode pipelined",
+        f"use one of {', '.join(SUPPORTED_MODES)}",
+        replayed=True,
+    ),
+    NotYet(
+        "assignments[].candidates",
+        only(1),
+        "several candidate paths a round",
+        "leave it out",
+        replayed=True,
+    ),
     NotYet(
         "assignments[].routing",
         only("jsq", "round_robin", "random"),
@@ -153,6 +175,7 @@ PLAN: tuple[NotYet, ...] = (
         only(1),
         "several draft devices for one session",
         "leave it out",
+        replayed=True,
     ),
     NotYet(
         "assignments[].policy.kind",
@@ -165,9 +188,10 @@ PLAN: tuple[NotYet, ...] = (
 
 DRAFT_BATCH_CAP = NotYet(
     "deployments[].batch_cap",
-    only(None, 1),
+    only(1),
     "batched drafting on a draft device",
-    "leave batch_cap out where a draft runs",
+    "give the draft's deployment a batch_cap of 1",
+    replayed=True,
 )
 
 
@@ -179,6 +203,18 @@ def not_yet_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem,
 def not_predicted_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:
     """One problem for every value in `thing` that only the replay can do."""
     return _problems(thing, tuple(entry for entry in table if entry.replayed))
+
+
+def batched_draft_problems(scenario: Scenario, plan: Plan) -> tuple[Problem, ...]:
+    """One problem for every edge draft whose device would take several jobs at once: only the replay can do that."""
+    drafting = {(a.draft_device, a.draft_model) for a in plan.assignments if a.mode in ("distributed", "pipelined")}
+    caps = {device.name: device.batch_cap for device in scenario.devices}
+    return tuple(
+        DRAFT_BATCH_CAP.problem(f"deployments[{index}].batch_cap", cap)
+        for index, deployment in enumerate(plan.deployments)
+        if (deployment.device, deployment.model) in drafting
+        and not DRAFT_BATCH_CAP.works(cap := deployment.batch_cap or caps.get(deployment.device) or 1)
+    )
 
 
 def _problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:

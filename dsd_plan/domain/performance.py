@@ -81,6 +81,9 @@ class DevicePerformance:
     busy: float | None
     mean_batch: float | None
     power_w: float | None
+    wasted: float | None = None
+    """Share of an edge draft's busy time, and so of the energy above idle, that went into tokens drafted ahead and
+    thrown away. None: not a draft device, or not told."""
 
 
 @record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dsd_plan.domain.checks import unknown_name
-from dsd_plan.domain.not_yet import DRAFT_BATCH_CAP, PLAN, not_yet_problems
+from dsd_plan.domain.not_yet import PLAN, not_yet_problems
 from dsd_plan.domain.plan import Assignment, Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import Problem
@@ -21,7 +21,6 @@ def plan_problems(plan: Plan) -> tuple[Problem, ...]:
         *_shares(plan),
         *_deployments(plan),
         *not_yet_problems(plan, PLAN),
-        *_batched_drafts(plan),
     )
 
 
@@ -36,6 +35,7 @@ def _assignments(plan: Plan) -> Iterator[Problem]:
     for index, assignment in enumerate(plan.assignments):
         place = f"assignments[{index}]"
         yield from _draft_keys(place, assignment)
+        yield from _paths(place, assignment)
         if assignment.share == 0:
             yield Problem(f"{place}.share", "found 0; take the assignment away, or give it a share")
 
@@ -53,6 +53,24 @@ def _draft_keys(place: str, assignment: Assignment) -> Iterator[Problem]:
             f"{place}.draft_device",
             f'found "{assignment.draft_device}"; in mode fused the draft runs on the target device '
             f'("{assignment.target_device}")',
+        )
+
+
+def _paths(place: str, assignment: Assignment) -> Iterator[Problem]:
+    paths, devices = assignment.candidates, assignment.draft_devices_per_session
+    if assignment.mode == "target_only" and paths > 1:
+        yield Problem(f"{place}.candidates", "means nothing in mode target_only; leave it out")
+    if assignment.mode == "pipelined" and paths > 1:
+        yield Problem(
+            f"{place}.candidates",
+            f"found {paths}; in mode pipelined the draft goes on along one path: leave it out, or use distributed",
+        )
+    if devices > 1 and assignment.mode not in ("distributed", "pipelined"):
+        yield Problem(f"{place}.draft_devices_per_session", f"means nothing in mode {assignment.mode}; leave it out")
+    elif devices > paths:
+        yield Problem(
+            f"{place}.draft_devices_per_session",
+            f"found {devices}, more than the {paths} candidate paths that they would share; at most one a path",
         )
 
 
@@ -76,14 +94,6 @@ def _deployments(plan: Plan) -> Iterator[Problem]:
                 f"deployments[{index}]",
                 f'"{deployment.model}" on "{deployment.device}" is already deployments[{first}]; add up their counts',
             )
-
-
-def _batched_drafts(plan: Plan) -> Iterator[Problem]:
-    drafting = {(a.draft_device, a.draft_model) for a in plan.assignments if a.mode == "distributed"}
-    for index, deployment in enumerate(plan.deployments):
-        is_draft = (deployment.device, deployment.model) in drafting
-        if is_draft and not DRAFT_BATCH_CAP.works(deployment.batch_cap):
-            yield DRAFT_BATCH_CAP.problem(f"deployments[{index}].batch_cap", deployment.batch_cap)
 
 
 def _misfits(scenario: Scenario, plan: Plan) -> Iterator[Problem]:

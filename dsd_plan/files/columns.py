@@ -98,7 +98,7 @@ ROUNDS: tuple[Column, ...] = (
     Column(
         "candidates",
         "whole",
-        "candidate paths of the round; a scenario takes one",
+        "candidate paths of the round; a plan plays those of as many as it asks for",
         low=1,
     ),
     Column("draft_ms", "number", "time of drafting the window; read and checked, not used", low=0),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsd_plan.replay.engine import Run
-from dsd_plan.replay.kernel import FLIGHTS_FULL, SLOTS_FULL
+from dsd_plan.replay.kernel import FLIGHTS_FULL, HEAP_FULL, JOBS_FULL, SLOTS_FULL
 from dsd_plan.replay.layout import Rows
 
+NOT_EMPTIED = (FLIGHTS_FULL, JOBS_FULL, HEAP_FULL)
+"""Full tables in which reading what has ended makes no room."""
 CHUNK = 1 << 18
 """Groups of tokens that are worth looking at together; more wait only where sessions that began earlier still run."""
 
@@ -46,7 +48,8 @@ class Collector:
     def make_room(self, run: Run, status: int) -> None:
         """Empty the run's tables; more slots where most sessions are live."""
         ended = self._read(run)
-        if status == FLIGHTS_FULL or (status == SLOTS_FULL and 2 * ended < run.tables["sessions"].size):
+        grows = 2 * ended < run.tables["sessions"].size if status == SLOTS_FULL else status in NOT_EMPTIED
+        if grows:
             run.grow(status)
         if self._held >= self._enough:
             self._hand_on(run, self._complete(run))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,8 +134,16 @@ def _draft(deployed: Deployed, index: int, samples: Sequence[Sample], saturation
     busy_ms = sum(float(sample.device_ms[first : first + pool.count].sum()) for sample in samples)
     weights = sum((sample.work["draft_ms"] for sample in samples), np.zeros(len(deployed.streams)))
     weights[[stream.draft != index for stream in deployed.streams]] = 0.0
-    batch = 1.0 if busy_ms > 0 else None
-    return _use(deployed, pool.device, pool.profile, [(pool.profile, busy_ms)], all_ms, weights, saturation, batch)
+    mine = np.array([stream.draft == index for stream in deployed.streams])
+    jobs, batches, wasted_ms = (
+        sum(float(sample.work[field][mine].sum()) for sample in samples)
+        for field in ("draft_jobs", "draft_batches", "wasted_ms")
+    )
+    batch = None if busy_ms <= 0 else jobs / batches if batches > 0 else 1.0
+    use = _use(deployed, pool.device, pool.profile, [(pool.profile, busy_ms)], all_ms, weights, saturation, batch)
+    if busy_ms <= 0:
+        return use
+    return replace(use, performance=replace(use.performance, wasted=wasted_ms / busy_ms))
 
 
 def _use(

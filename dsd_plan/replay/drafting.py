@@ -1,14 +1,36 @@
-"""The draft's side of a round: choose the window, draft it on the session's device, send it up."""
+"""The draft's side of a round: choose the window, draft it on the session's devices, send it up."""
 
 from __future__ import annotations
 
 from dsd_plan.control import policy
 from dsd_plan.control.policy import Observation, Policy, PolicyState, decide
-from dsd_plan.domain.step_time import decode_ms
+from dsd_plan.domain.step_time import decode_ms, prefill_ms
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.layout import DEVICE, DRAFT, JOB_ARRIVES, SESSION, STREAM, WORK, Row, World
+from dsd_plan.replay.draft_queue import drop_job, ended_batch, leave_job, queue_job, settle_batch, tied
+from dsd_plan.replay.heap import push
+from dsd_plan.replay.layout import (
+    AHEAD,
+    DEVICE,
+    DRAFT,
+    DRAFTED,
+    DROPPED,
+    JOB,
+    JOB_ARRIVES,
+    JOB_DROPPED,
+    NONE,
+    PIPELINED,
+    PREFILL,
+    SESSION,
+    SPECULATION,
+    STREAM,
+    WINDOW,
+    WORK,
+    Row,
+    World,
+)
 from dsd_plan.replay.links import send_up
 from dsd_plan.replay.memory import row
+from dsd_plan.replay.routing import another_device, chosen_device
 from dsd_plan.replay.surfaces import surface_at
 
 compiled(policy.static)
@@ -16,17 +38,55 @@ compiled(decide)
 
 
 @compiled
+def tie(world: World, r: int, session: Row, stream: Row) -> None:
+    """Choose the session's draft devices, and let them prefill."""
+    draft = row(world.drafts, DRAFT, stream.draft)
+    session.device = chosen_device(world, draft, stream.draft_routing, session.key)
+    row(world.devices, DEVICE, session.device).live += 1
+    if draft.queued == 0:
+        job_ms = prefill_ms(surface_at(world, draft.surface), 1.0, float(session.prefill))
+        occupy(world, int(session.device), int(session.stream), job_ms)
+        return
+    speculation = row(world.speculations, SPECULATION, r)
+    speculation.ahead = NONE
+    speculation.hit = 0
+    speculation.confirmed = 0
+    for part in range(stream.tied):
+        its = tied(world, r, part)
+        its.device = session.device
+        if part > 0:
+            its.device = another_device(world, stream, draft, session.key, r, part)
+            row(world.devices, DEVICE, its.device).live += 1
+        its.prefill = queue_job(world, part, int(session.stream), r, PREFILL, 0, 0, int(session.prefill))
+
+
+@compiled
 def verdict_arrives(world: World, r: int) -> None:
-    """First token or verdict at the site (distributed): choose the window, draft it, send it up."""
+    """First token or verdict at the site: send what was drafted ahead, if the guess was right; else draft a window."""
     session = row(world.sessions, SESSION, r)
     stream = row(world.streams, STREAM, session.stream)
+    if session.mode == PIPELINED:
+        speculation = row(world.speculations, SPECULATION, r)
+        j = speculation.ahead
+        if j != NONE and speculation.hit == 1:
+            session.window = speculation.ahead_window
+            speculation.confirmed = 1
+            if row(world.draft_jobs, JOB, j).state == DRAFTED:
+                guess_sent(world, r, session, stream, j)
+            return
+        if j != NONE:
+            speculation.ahead = NONE
+            drop_job(world, j)
     choose_window(stream, session)
+    draft = row(world.drafts, DRAFT, stream.draft)
     context = session.prompt + session.emitted
-    surface = surface_at(world, row(world.drafts, DRAFT, stream.draft).surface)
-    job_ms = session.window * decode_ms(surface, 1.0, 1.0, float(context))
-    drafted_ms = occupy(world, int(session.device), int(session.stream), job_ms)
-    session.sum_draft_ms += drafted_ms - world.now_ms
-    send_up(world, r, drafted_ms, stream.round_up, int(session.rounds) + 1, JOB_ARRIVES)
+    if draft.queued == 1:
+        queue_window(world, r, session, stream, int(context))
+        return
+    surface = surface_at(world, draft.surface)
+    rows = stream.candidates
+    job_ms = session.window * decode_ms(surface, float(rows), 1.0, float(context))
+    send(world, r, session, stream, occupy(world, int(session.device), int(session.stream), job_ms))
 
 
 @compiled
@@ -55,3 +115,109 @@ def occupy(world: World, d: int, s: int, job_ms: float) -> float:
     device.busy_ms += job_ms
     row(world.work, WORK, s).draft_ms += job_ms
     return ends_ms  # type: ignore[no-any-return]
+
+
+@compiled
+def queue_window(world: World, r: int, session: Row, stream: Row, context: int) -> None:
+    """The paths of a round go to the session's devices in turn."""
+    parts = stream.tied
+    row(world.speculations, SPECULATION, r).waits = parts
+    for part in range(parts):
+        rows = (stream.candidates - part + parts - 1) // parts
+        queue_job(world, part, int(session.stream), r, WINDOW, int(session.window), rows, context)
+
+
+@compiled
+def send(world: World, r: int, session: Row, stream: Row, drafted_ms: float) -> None:
+    """Proposals that are done at `drafted_ms` go up then."""
+    session.sum_draft_ms += drafted_ms - session.last_ms
+    send_up(world, r, drafted_ms, stream.proposal_up * session.window, int(session.rounds) + 1, JOB_ARRIVES)
+
+
+@compiled
+def send_and_go_on(world: World, r: int, session: Row, stream: Row) -> None:
+    """Send the window that is done; pipelined, the draft guesses the target's next token and goes on at once."""
+    send(world, r, session, stream, world.now_ms)
+    if session.mode == PIPELINED:
+        speculation = row(world.speculations, SPECULATION, r)
+        context = session.prompt + session.emitted + session.window
+        speculation.ahead_window = session.window
+        speculation.ahead = queue_job(world, 0, int(session.stream), r, AHEAD, int(session.window) + 1, 1, int(context))
+        speculation.confirmed = 0
+
+
+@compiled
+def guess_sent(world: World, r: int, session: Row, stream: Row, j: int) -> None:
+    """The guess was right and is done: it is the round's window."""
+    leave_job(world, j)
+    send_and_go_on(world, r, session, stream)
+
+
+@compiled
+def batch_ends(world: World, index: int) -> None:
+    """A draft device's batch ends: each job's session goes on, in the order of the queue."""
+    d = ended_batch(world, index)
+    if d == NONE:
+        return
+    settle_batch(world, d)
+    device = row(world.devices, DEVICE, d)
+    j = int(device.batch_head)
+    for _ in range(device.batch):
+        behind = int(row(world.draft_jobs, JOB, j).next)
+        job_done(world, j)
+        j = behind
+
+
+@compiled
+def job_done(world: World, j: int) -> None:
+    """A draft job is done: see to what waits for it."""
+    job = row(world.draft_jobs, JOB, j)
+    r = int(job.session)
+    if job.kind == PREFILL:
+        if r != NONE:
+            tied(world, r, int(job.part)).prefill = NONE
+        leave_job(world, j)
+    elif job.state == DROPPED:
+        leave_job(world, j)
+    elif r == NONE:
+        job.state = DRAFTED
+    else:
+        session = row(world.sessions, SESSION, r)
+        stream = row(world.streams, STREAM, session.stream)
+        speculation = row(world.speculations, SPECULATION, r)
+        if job.kind == WINDOW:
+            leave_job(world, j)
+            speculation.waits -= 1
+            if speculation.waits == 0:
+                send_and_go_on(world, r, session, stream)
+        elif speculation.confirmed == 1:
+            guess_sent(world, r, session, stream, j)
+        else:
+            job.state = DRAFTED
+
+
+@compiled
+def untie(world: World, r: int, session: Row) -> None:
+    """The target is done with the session: it counts no more on its draft devices."""
+    stream = row(world.streams, STREAM, session.stream)
+    if row(world.drafts, DRAFT, stream.draft).queued == 0:
+        row(world.devices, DEVICE, session.device).live -= 1
+        return
+    for part in range(stream.tied):
+        row(world.devices, DEVICE, tied(world, r, part).device).live -= 1
+
+
+@compiled
+def drop_ahead(world: World, r: int, session: Row) -> None:
+    """Its devices hear of the session's end with the last token: nobody waits for what they still do for it."""
+    stream = row(world.streams, STREAM, session.stream)
+    if row(world.drafts, DRAFT, stream.draft).queued == 0:
+        return
+    for part in range(stream.tied):
+        prefill = tied(world, r, part).prefill
+        if prefill != NONE:
+            row(world.draft_jobs, JOB, prefill).session = NONE
+    j = row(world.speculations, SPECULATION, r).ahead
+    if j != NONE:
+        row(world.draft_jobs, JOB, j).session = NONE
+        push(world, session.last_ms, JOB_DROPPED, int(j))

@@ -10,7 +10,7 @@ import numpy as np
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.replay.inputs import Tables
-from dsd_plan.replay.kernel import AT_MARK, FINISHED, FLIGHTS_FULL, LOG_FULL, advance
+from dsd_plan.replay.kernel import AT_MARK, FINISHED, FLIGHTS_FULL, JOBS_FULL, LOG_FULL, SLOTS_FULL, advance
 from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
@@ -27,6 +27,7 @@ BACKGROUND = 256
 """Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
 FIRST_GROUPS = 1 << 16
 FIRST_FLIGHTS = 1 << 10
+FIRST_JOBS = 1 << 10
 
 
 def horizon_of(deployed: Deployed, requests: int) -> Horizon:
@@ -96,12 +97,23 @@ class Run:
         for chain in ("head", "tail", "memory_head", "memory_tail", "batch_head"):
             replicas[chain] = NONE
         streams = fixed["streams"]
+        devices, queued = int(drafts["count"].sum()), bool(drafts["queued"].any())
+        tied = int(streams["tied"].max(initial=1))
+        # An event makes at most a job for each device of a session, or for each member of a batch.
+        an_event = max(tied, int(drafts["batch_cap"].max())) if queued else 0
+        room = FIRST_JOBS + an_event if queued else 0
+        # Where batches may be stopped, their ends stay in the heap: room for as many as there are other events.
+        events = slots + users.size + replicas.size + streams.size + devices + room
         sizes = {
-            "heap": slots + users.size + replicas.size + streams.size,
-            "devices": int(drafts["count"].sum()),
+            "heap": 2 * events if queued else events,
+            "devices": devices,
+            "draft_jobs": room,
             "woken": replicas.size,
+            "woken_devices": devices,
             "work": streams.size,
             "sessions": slots,
+            "speculations": slots,
+            "tied": slots * tied,
             "groups": groups,
             "rounds": groups if keep_rounds else 1,
             "ended": slots,
@@ -121,6 +133,9 @@ class Run:
         self.worlds["slots"], self.worlds["keep_rounds"] = slots, keep_rounds
         self.worlds["stages"], self.worlds["most_flights"] = made["reached"].size // slots, made["flights"].size
         self.worlds["unfinished"] = self.worlds["free_flight"] = NONE
+        self.worlds["left_job"], self.worlds["most_tied"] = NONE, tied
+        self.worlds["spare_jobs"], self.worlds["jobs_an_event"], self.worlds["most_events"] = room, an_event, events
+        self.tables["devices"]["pool"] = np.repeat(np.arange(drafts.size), drafts["count"])
         self.mark_at(inf, NONE)
 
     def mark_at(self, at_ms: float, started: int) -> None:
@@ -149,7 +164,7 @@ class Run:
             make(self, status)
 
     def grow(self, status: int) -> None:
-        """Double what is full: the log (LOG_FULL), messages on their way (FLIGHTS_FULL), slots (SLOTS_FULL)."""
+        """Double what is full: the log, messages on their way, the sessions' slots, draft jobs or their events."""
         world = self.worlds
         if status == LOG_FULL:
             names = ["groups", "rounds"] if world["keep_rounds"][0] else ["groups"]
@@ -157,9 +172,15 @@ class Run:
         elif status == FLIGHTS_FULL:
             names = ["flights", "flight_rounds", "heap"]
             world["most_flights"] *= 2
-        else:
-            names = ["sessions", "ended", "vacant", "heap", "travels", "reached"]
+        elif status == SLOTS_FULL:
+            names = ["sessions", "speculations", "tied", "ended", "vacant", "heap", "travels", "reached"]
             world["slots"] *= 2
+        else:
+            names = ["heap"]
+            world["most_events"] *= 2
+            if status == JOBS_FULL:
+                names.append("draft_jobs")
+                world["spare_jobs"] += self.tables["draft_jobs"].size
         for name in names:
             table = self.tables[name]
             self.tables[name] = np.concatenate([table, np.zeros_like(table)])
@@ -193,7 +214,9 @@ class Run:
             draft_ms=replicas["draft_ms"] - (left_ms - step_left_ms),
             iterations=replicas["iterations"].copy(),
             jobs=replicas["jobs"].copy(),
-            device_ms=devices["busy_ms"] - np.maximum(devices["free_ms"] - at_ms, 0.0),
+            device_ms=devices["busy_ms"]
+            - np.maximum(devices["free_ms"] - at_ms, 0.0)
+            + np.where(devices["stepping"] == 1, at_ms - devices["began_ms"], 0.0),
             work=self.tables["work"].copy(),
             sent_ms=self.tables["lanes"]["busy_ms"] - np.maximum(self.tables["lanes"]["free_ms"] - at_ms, 0.0),
             sent_bytes=self.tables["lanes"]["bytes"].copy(),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.control.policy import KINDS
 from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
-from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.deployed import Deployed, DraftPool, Stream
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
 from dsd_plan.domain.scenario import Scenario
@@ -78,10 +78,22 @@ def tables_of(deployed: Deployed) -> Tables:
         }
         made.add("targets", [pool])
         replicas += target.replicas
-    for draft in deployed.drafts:
-        made.add("drafts", [{"first": devices, "count": draft.count, "surface": _surface(draft.surface, made)}])
+    for index, draft in enumerate(deployed.drafts):
+        pool = {
+            "first": devices,
+            "count": draft.count,
+            "batch_cap": draft.batch_cap,
+            "surface": _surface(draft.surface, made),
+            "queued": any(_queued(stream, draft) for stream in deployed.streams if stream.draft == index),
+        }
+        made.add("drafts", [pool])
         devices += draft.count
     return made.joined()
+
+
+def _queued(stream: Stream, draft: DraftPool) -> bool:
+    """Whether the end of a job is not known when it is given: others may be dropped, or share its batch."""
+    return stream.mode == "pipelined" or draft.batch_cap > 1 or stream.assignment.draft_devices_per_session > 1
 
 
 class _Tables:
@@ -170,6 +182,8 @@ def _stream(
         "mode": MODES[stream.mode],
         "policy": KINDS[assignment.policy.kind],
         "window": stream.window,
+        "candidates": assignment.candidates,
+        "tied": assignment.draft_devices_per_session,
         "target": stream.target,
         "draft": NONE if stream.draft is None else stream.draft,
         "routing": ROUTINGS[assignment.routing],
@@ -179,7 +193,7 @@ def _stream(
         "down": down,
         "down_end": down + len(stream.down),
         "first_down": messages.first_down,
-        "round_up": messages.round_up,
+        "proposal_up": messages.round_up / max(stream.window, 1),
         "round_down": messages.accepted_down,
         "rejected_down": messages.rejected_down,
         **_acceptance(stream, made),
@@ -198,7 +212,8 @@ def _acceptance(stream: Stream, made: _Tables) -> dict[str, Any]:
             "start": made.add_columns("starts", place=starts),
             "recorded": starts.size,
         }
-    return {"cdf": made.add_columns("cdf", p=np.cumsum(accepted_pmf(stream.acceptance, stream.window)))}
+    guessed = stream.window + (stream.mode == "pipelined")
+    return {"cdf": made.add_columns("cdf", p=np.cumsum(accepted_pmf(stream.acceptance, guessed)))}
 
 
 def _requests(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The event loop, compiled. Its rules: docs/invariants.md.
 
-A few kinds of event drive everything. What lies between them (a draft device's queue, a message's way over links
-without a limit) is arithmetic, because its end is known when it begins. All state lies in tables, so the loop can
-stop between two events and be entered again.
+A few kinds of event drive everything. What lies between them (a message's way over links without a limit, the queue of
+a draft device that drops no jobs) is arithmetic, because its end is known when it begins. All state lies in tables, so
+the loop can stop between two events and be entered again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Callable
 from numba import njit
 
 from dsd_plan.replay.compiled import fingerprint
-from dsd_plan.replay.drafting import verdict_arrives
+from dsd_plan.replay.draft_queue import drop_job, start_woken_devices
+from dsd_plan.replay.drafting import batch_ends, verdict_arrives
 from dsd_plan.replay.heap import drop_first
 from dsd_plan.replay.layout import (
+    BATCH_ENDS,
     DOWN_REACHES,
     EVENT,
     ITERATION_ENDS,
@@ -33,9 +35,10 @@ from dsd_plan.replay.replica import join, prompt_arrives, start_woken
 from dsd_plan.replay.requests import begin, open_request, user_request
 from dsd_plan.replay.rounds import down_reaches, iteration_ends
 
-FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL, FLIGHTS_FULL = range(5)
+FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL, FLIGHTS_FULL, JOBS_FULL, HEAP_FULL = range(7)
 """Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log
-tokens; no room for the request that is about to start; none for messages on their way down."""
+tokens; no room for the request that is about to start; none for messages on their way down; none for the draft jobs
+of the next event; none for the events that end the batches of draft devices."""
 
 
 def _made(version: int) -> Callable[[Rows], int]:
@@ -50,8 +53,14 @@ def _made(version: int) -> Callable[[Rows], int]:
             # Same-instant rule: replicas start only when every event of this instant has been processed.
             if world.events == 0 or event.time_ms > world.now_ms:
                 start_woken(world)
+                if world.waking_devices > 0:
+                    if world.events + world.waking_devices > world.most_events:
+                        return HEAP_FULL
+                    start_woken_devices(world)
                 if world.events == 0 or world.unfinished == 0:
                     return FINISHED
+            if world.spare_jobs < world.jobs_an_event:
+                return JOBS_FULL
             time_ms = event.time_ms
             kind = event.kind
             index = event.index
@@ -77,6 +86,8 @@ def _made(version: int) -> Callable[[Rows], int]:
                 join(world, index)
             elif kind == VERDICT_ARRIVES:
                 verdict_arrives(world, index)
+            elif kind == BATCH_ENDS:
+                batch_ends(world, index)
             elif kind == PROMPT_ARRIVES:
                 prompt_arrives(world, index)
             elif kind == OPEN_REQUEST:
@@ -85,8 +96,10 @@ def _made(version: int) -> Callable[[Rows], int]:
                 user_request(world, index)
             elif kind == UP_REACHES:
                 go_up(world, index, time_ms, False)
-            else:
+            elif kind == DOWN_REACHES:
                 down_reaches(world, index)
+            else:
+                drop_job(world, index)
 
     return advance  # type: ignore[no-any-return]
 

@@ -17,8 +17,9 @@ Rows = NDArray[np.void]
 
 MS_PER_S = 1000.0
 
-TARGET_ONLY, FUSED, DISTRIBUTED = range(3)
-MODES = {"target_only": TARGET_ONLY, "fused": FUSED, "distributed": DISTRIBUTED}
+TARGET_ONLY, FUSED, DISTRIBUTED, PIPELINED = range(4)
+"""From DISTRIBUTED on the draft runs at the session's site, and each round crosses the network."""
+MODES = {"target_only": TARGET_ONLY, "fused": FUSED, "distributed": DISTRIBUTED, "pipelined": PIPELINED}
 
 JSQ, ROUND_ROBIN, RANDOM = range(3)
 ROUTINGS = {"jsq": JSQ, "round_robin": ROUND_ROBIN, "random": RANDOM}
@@ -26,9 +27,15 @@ ROUTINGS = {"jsq": JSQ, "round_robin": ROUND_ROBIN, "random": RANDOM}
 POISSON, CLOSED, TRACE = range(3)
 
 OPEN_REQUEST, USER_REQUEST, PROMPT_ARRIVES, JOB_ARRIVES, VERDICT_ARRIVES, ITERATION_ENDS = range(6)
-UP_REACHES, DOWN_REACHES = range(6, 8)
+UP_REACHES, DOWN_REACHES, BATCH_ENDS, JOB_DROPPED = range(6, 10)
 """Kinds of event; `index` is a stream, a user, a session, a session, a session, a replica; a message reaches a thin
-link: up, of a session; down, of a flight."""
+link: up, of a session; down, of a flight; a draft device's batch ends: both; a draft job."""
+
+PREFILL, WINDOW, AHEAD = range(3)
+"""What a draft job is: the prompt, a round's proposals, or a guess at the round after the one in flight."""
+
+QUEUED, RUNNING, DRAFTED, DROPPED = range(4)
+"""A draft job waits; is in a batch; is done (a guess whose verdict is out); is in a batch for nothing."""
 
 NONE = -1
 """No session, no device, no user, no row."""
@@ -46,17 +53,19 @@ KEY = np.dtype([("key", "u8")])
 
 STREAM = _row(
     "mode policy window requests target draft routing draft_routing"
+    # candidate paths a round, draft devices a session
+    " candidates tied"
     # its ranges of hops
     " up up_end down down_end"
     # lengths of its requests, unless a trace brings them: `row_count` rows of requests from `row` on
     " prompt output row row_count"
     # 1: time matters on its way (thin links, traces); copies of its site, draft devices in each
     " timed copies per_copy"
-    # acceptance: window + 1 rows of the cdf from `cdf` on; or, where matches > 0, so many recorded matches from
-    # `match` on, walked from one of the `recorded` starts that begin at `start`
+    # acceptance: rows of the cdf from `cdf` on, one for each guess; or, where matches > 0, so many recorded matches
+    # from `match` on, walked from one of the `recorded` starts that begin at `start`
     " cdf match matches start recorded",
     # mean time between Poisson requests; mean think time; bytes of each message
-    "gap_ms think_ms first_down round_up round_down rejected_down",
+    "gap_ms think_ms first_down proposal_up round_down rejected_down",
 )
 HOP = _row(
     # where bandwidth is limited: the first of its copies' lanes; where there is a trace: its rows
@@ -88,8 +97,11 @@ SURFACE = _row(
 )
 TARGET = _row("first count batch_cap surface fused_surface turn", "kv_tokens")
 """A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""
-DRAFT = _row("first count surface turn", "")
-"""A pool: devices[first : first + count]."""
+DRAFT = _row("first count batch_cap surface turn queued", "")
+"""A pool: devices[first : first + count].
+
+`queued`: jobs stand in a queue, for some may be dropped or share a batch; else their ends are known at once.
+"""
 
 REPLICA = _row(
     "target stepping woken live"
@@ -99,13 +111,31 @@ REPLICA = _row(
     " iterations jobs",
     "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms",
 )
-DEVICE = _row("live", "free_ms busy_ms")
-"""A draft device: when its last job ends, and how much work it has been given."""
-WAKE = _row("replica", "")
-"""Idle replicas to look at when the instant is over."""
+DEVICE = _row("live pool stepping woken head tail queued batch_head batch batches", "free_ms busy_ms began_ms ends_ms")
+"""A draft device: when its last job ends, and how much work it has been given.
 
-WORK = _row("requests new_tokens kv_tokens prompt_tokens prompt_squares draft_steps draft_kv_tokens jobs", "draft_ms")
-"""What a stream has asked of the target's replicas (draft_steps: fused), and `draft_ms` of the draft devices."""
+Where jobs are queued: chains of jobs, as a replica's of sessions; `batches` counts those begun, `busy_ms` sums those
+that have ended.
+"""
+JOB = _row(
+    "device stream session part kind state steps rows context previous next",
+    "spent_ms",
+)
+"""A draft device's job: steps × rows at a context, or a prefill.
+
+On the `part`-th device of the session, which is NONE when the session has ended; `spent_ms`: its share of its batch.
+"""
+WAKE = _row("server", "")
+"""Idle replicas, or draft devices, to look at when the instant is over."""
+
+WORK = _row(
+    "requests new_tokens kv_tokens prompt_tokens prompt_squares draft_steps draft_kv_tokens jobs draft_jobs",
+    "draft_ms wasted_ms draft_batches",
+)
+"""What a stream has asked of the target's replicas (draft_steps: fused), and `draft_ms` of the draft devices.
+
+`wasted_ms` of it was for guesses thrown away; where jobs are queued there, `draft_jobs` shared `draft_batches`.
+"""
 
 USER = _row("stream number visits", "first_ms")
 """A closed user: the `number`-th of its stream, and when it asks first."""
@@ -126,6 +156,15 @@ SESSION = np.dtype(
         ).descr,
     ]
 )
+SPECULATION = _row("hit ahead ahead_window confirmed waits", "")
+"""What a session whose draft jobs are queued keeps beside its row.
+
+hit: the last round was accepted whole, and the guess of the target's next token was right; `ahead`: the job that
+drafts ahead, NONE without one, for a window of `ahead_window`; `confirmed`: its window will be sent when it is done;
+`waits`: draft jobs that the round still waits for.
+"""
+TIED = _row("device prefill", "")
+"""Draft devices of a session, where jobs are queued: `most_tied` rows a slot. `prefill` is its job, NONE when done."""
 GROUP = _row("session tokens", "arrival_ms gap_ms")
 """Tokens that reach a user together, of the session of this number; `gap_ms` since its group before, NaN at first."""
 ROUND = _row(
@@ -155,10 +194,14 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "drafts": DRAFT,
     "replicas": REPLICA,
     "devices": DEVICE,
+    "draft_jobs": JOB,
     "woken": WAKE,
+    "woken_devices": WAKE,
     "work": WORK,
     "users": USER,
     "sessions": SESSION,
+    "speculations": SPECULATION,
+    "tied": TIED,
     "groups": GROUP,
     "rounds": ROUND,
     "lanes": LANE,
@@ -181,6 +224,9 @@ WORLD = _row(
     " stages most_flights flying fresh_flight free_flight"
     # stop for a mark before session number `mark_start` begins
     " mark_start"
+    # draft jobs: rows never used begin at `fresh_job`, those left are a chain from `left_job`; `spare_jobs` in all.
+    # one event makes at most `jobs_an_event`
+    " fresh_job left_job spare_jobs jobs_an_event most_tied waking_devices most_events"
     # the sessions watched[first] ≤ i < watched_end must finish; `unfinished` of them are left, negative: none watched
     " watched watched_end unfinished",
     # the present instant; stop for a mark when a request comes at `mark_ms` or later

@@ -44,7 +44,7 @@ def place(world: World, r: int, session: Row, stream: Row) -> None:
     """Which copy of its site a new session belongs to: its draft device's, else one by chance."""
     copy = 0
     if stream.copies > 1:
-        if session.mode == DISTRIBUTED:
+        if session.mode >= DISTRIBUTED:
             copy = (session.device - row(world.drafts, DRAFT, stream.draft).first) // stream.per_copy
         else:
             copy = int(uniform(session.key, 0, SITE_COPY) * stream.copies)

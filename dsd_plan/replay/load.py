@@ -67,9 +67,24 @@ def unloaded_ms(deployed: Deployed, stream: Stream) -> float:
     round_ms = _alone_ms(pool, stream, prefills=0.0)
     if stream.draft is not None:
         draft = deployed.drafts[stream.draft]
-        round_ms += stream.window * decode_ms(draft.surface, 1.0, 1.0, mean.context)
         round_ms += mean_delay_ms(stream.up, first.round_up) + mean_delay_ms(stream.down, first.round_down)
+        step_ms = decode_ms(draft.surface, float(_paths_at_once(stream)), 1.0, mean.context)
+        hit = right_guesses(stream)
+        ahead_ms = (stream.window + 1) * step_ms
+        round_ms = (1.0 - hit) * (stream.window * step_ms + round_ms) + hit * max(ahead_ms, round_ms)
     return total + mean.rounds * round_ms
+
+
+def _paths_at_once(stream: Stream) -> int:
+    """Candidate paths that one device of a session drafts together, at most."""
+    return -(-stream.assignment.candidates // stream.assignment.draft_devices_per_session)
+
+
+def right_guesses(stream: Stream) -> float:
+    """Share of rounds whose successor was rightly drafted ahead: s_{γ+1}; 0 where nothing is."""
+    if stream.mode != "pipelined" or stream.acceptance is None:
+        return 0.0
+    return float(accepted_pmf(stream.acceptance, stream.window + 1)[-1])
 
 
 def _alone_ms(pool: TargetPool, stream: Stream, prefills: float) -> float:
@@ -87,7 +102,7 @@ def full_iteration_ms(
     total = iteration_ms(
         pool.surface,
         n_d,
-        sum(n * (streams[i].window + 1) for i, n in decodes.items()) / (n_d or 1.0),
+        sum(n * (_paths(streams[i]) + 1) for i, n in decodes.items()) / (n_d or 1.0),
         sum(n * mean[i].context for i, n in decodes.items()) / (n_d or 1.0),
         n_p,
         sum(n * mean[i].prefill for i, n in prefills.items()) / (n_p or 1.0),
@@ -97,13 +112,19 @@ def full_iteration_ms(
     n_f, n_fp = sum(decodes[i] for i in fused), sum(prefills[i] for i in fused)
     drafted = 0.0
     if n_f > 0:
-        context = sum(decodes[i] * mean[i].context for i in fused) / n_f
+        rows = {i: decodes[i] * streams[i].assignment.candidates for i in fused}
+        context = sum(rows[i] * mean[i].context for i in fused) / sum(rows.values())
         steps, there = _drafting({i: (streams[i].window, decodes[i]) for i in fused}, n_d + n_p)
-        drafted = steps * decode_ms(pool.fused_surface, max(n_f / there, 1.0), 1.0, context)
+        drafted = steps * decode_ms(pool.fused_surface, max(sum(rows.values()) / there, 1.0), 1.0, context)
     if n_fp > 0:
         added = prefill_ms(pool.fused_surface, n_fp, sum(prefills[i] * mean[i].prefill for i in fused) / n_fp)
         drafted += max(added - float(pool.fused_surface.law[0]), 0.0) if n_f > 0 else added
     return total + drafted
+
+
+def _paths(stream: Stream) -> int:
+    """Proposals that a round's verification holds."""
+    return stream.window * stream.assignment.candidates
 
 
 def _drafting(fused: Mapping[int, tuple[int, float]], jobs: float) -> tuple[float, float]:
@@ -192,12 +213,19 @@ def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float
 
 
 def draft_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:
-    """Offered device time a second over the devices there are."""
+    """Offered device time a second over the devices there are; in full batches, where they take several jobs.
+
+    Of what is drafted ahead only what turns out right counts: a busy device hardly begins the rest.
+    """
     draft: DraftPool = deployed.drafts[pool]
     offered_ms = 0.0
     for stream, rate_per_s in zip(deployed.streams, rates_per_s, strict=True):
         if stream.draft == pool:
             mean = means(stream)
-            steps_ms = mean.rounds * stream.window * decode_ms(draft.surface, 1.0, 1.0, mean.context)
-            offered_ms += rate_per_s * (steps_ms + prefill_ms(draft.surface, 1.0, mean.prefill))
+            tied, cap = stream.assignment.draft_devices_per_session, float(draft.batch_cap)
+            paths = stream.assignment.candidates / tied
+            steps = tied * mean.rounds * (stream.window + right_guesses(stream))
+            step_ms = decode_ms(draft.surface, cap * paths, 1.0, mean.context) / cap
+            prefills_ms = tied * prefill_ms(draft.surface, cap, mean.prefill) / cap
+            offered_ms += rate_per_s * (steps * step_ms + prefills_ms)
     return offered_ms / MS_PER_S / draft.count

@@ -42,7 +42,8 @@ def _of_stream(deployed: Deployed, stream: Stream, batch: float) -> Iterator[tup
     if stream.window == 0:
         yield from (("decode_ms", origin) for origin in decode(pool.profile, batch, 1))
     else:
-        yield from (("verify_ms", origin) for origin in decode(pool.profile, batch, stream.window + 1))
+        verified = stream.assignment.candidates * stream.window + 1
+        yield from (("verify_ms", origin) for origin in decode(pool.profile, batch, verified))
         drafting = (pool.fused_profile, batch) if stream.draft is None else (deployed.drafts[stream.draft].profile, 1.0)
         if drafting[0] is not None:
             yield from (("decode_ms", origin) for origin in decode(drafting[0], drafting[1], 1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dsd_plan.domain.step_time import StepSurface, decode_ms, iteration_ms, prefill_ms
+from dsd_plan.domain.step_time import iteration_ms
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
@@ -11,6 +12,7 @@ from dsd_plan.replay.layout import (
     NONE,
     REPLICA,
     SESSION,
+    STREAM,
     TARGET,
     WAKE,
     WORK,
@@ -89,17 +91,17 @@ def wake(world: World, i: int) -> None:
     replica.woken = 1
     at = world.waking
     world.waking = at + 1
-    while at > 0 and row(world.woken, WAKE, at - 1).replica > i:
-        row(world.woken, WAKE, at).replica = row(world.woken, WAKE, at - 1).replica
+    while at > 0 and row(world.woken, WAKE, at - 1).server > i:
+        row(world.woken, WAKE, at).server = row(world.woken, WAKE, at - 1).server
         at -= 1
-    row(world.woken, WAKE, at).replica = i
+    row(world.woken, WAKE, at).server = i
 
 
 @compiled
 def start_woken(world: World) -> None:
     """All events of the instant are done: idle replicas that have jobs begin an iteration."""
     for at in range(world.waking):
-        i = row(world.woken, WAKE, at).replica
+        i = row(world.woken, WAKE, at).server
         replica = row(world.replicas, REPLICA, i)
         replica.woken = 0
         if replica.queued > 0:
@@ -133,16 +135,18 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         else:
             context = session.prompt + session.emitted
             decodes += 1
-            new_tokens += session.window + 1
+            paths = row(world.streams, STREAM, session.stream).candidates
+            verified = paths * session.window + 1
+            new_tokens += verified
             contexts += context
-            work.new_tokens += session.window + 1
+            work.new_tokens += verified
             work.kv_tokens += context
             if session.mode == FUSED:
-                drafts += 1
-                draft_contexts += context
+                drafts += paths
+                draft_contexts += paths * context
                 longest = max(longest, session.window)
-                work.draft_steps += session.window
-                work.draft_kv_tokens += session.window * context
+                work.draft_steps += paths * session.window
+                work.draft_kv_tokens += paths * session.window * context
         session.wait_ms = world.now_ms - session.joined_ms
         session.queued = replica.queued
         r = int(session.next)
@@ -169,17 +173,3 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     replica.jobs += count
     replica.ends_ms = world.now_ms + (draft_ms + step_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)
-
-
-@compiled
-def drafting_ms(surface: StepSurface, longest: int, drafts: int, contexts: int, prefills: int, prompts: int) -> float:
-    """The fused draft's part of an iteration: as many steps as the largest window, and what its prefills add."""
-    total = 0.0
-    if drafts > 0:
-        total = longest * decode_ms(surface, float(drafts), 1.0, contexts / drafts)
-    if prefills > 0:
-        added = prefill_ms(surface, float(prefills), prompts / prefills)
-        if drafts > 0:
-            added = max(added - surface.law[0], 0.0)
-        total += added
-    return total

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from math import log
 
-from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.drafting import occupy
+from dsd_plan.replay.drafting import tie
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     CLOSED,
-    DEVICE,
     DISTRIBUTED,
-    DRAFT,
     KEY,
     NONE,
     OPEN_REQUEST,
@@ -40,8 +37,7 @@ from dsd_plan.replay.random_numbers import (
     request_key,
     uniform,
 )
-from dsd_plan.replay.routing import chosen_device, chosen_replica
-from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.routing import chosen_replica
 
 
 @compiled
@@ -133,11 +129,8 @@ def start_session(world: World, s: int, number: int, prompt: int, prefill: int, 
 
     session.replica = chosen_replica(world, row(world.targets, TARGET, stream.target), stream.routing, key)
     row(world.replicas, REPLICA, session.replica).live += 1
-    if stream.mode == DISTRIBUTED:
-        draft = row(world.drafts, DRAFT, stream.draft)
-        session.device = chosen_device(world, draft, stream.draft_routing, key)
-        row(world.devices, DEVICE, session.device).live += 1
-        occupy(world, int(session.device), s, prefill_ms(surface_at(world, draft.surface), 1.0, float(prefill)))
+    if stream.mode >= DISTRIBUTED:
+        tie(world, r, session, stream)
     if stream.timed == 1:
         place(world, r, session, stream)
     send_up(world, r, world.now_ms, float(TOKEN_ID_BYTES * prompt), 0, PROMPT_ARRIVES)

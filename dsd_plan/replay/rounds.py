@@ -6,9 +6,9 @@ from math import log, nan
 
 from dsd_plan.replay.acceptance import accept
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.drafting import drop_ahead, untie
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
-    DEVICE,
     DISTRIBUTED,
     FLIGHT,
     FUSED,
@@ -58,7 +58,7 @@ def emit(world: World, r: int, replica: Row) -> None:
         session.rounds += 1
         payload = stream.round_down
         if session.mode != TARGET_ONLY:
-            tokens = min(accept(world, stream, session) + 1, session.output - session.emitted)
+            tokens = min(accept(world, stream, r, session) + 1, session.output - session.emitted)
             if session.mode == FUSED:
                 payload *= tokens
             elif stream.rejected_down > payload and session.last_accepted < session.last_proposed:
@@ -77,8 +77,8 @@ def emit(world: World, r: int, replica: Row) -> None:
     else:
         send_down(world, r, replica, payload, turn, tokens, last)
     if last:
-        end_service(world, session)
-    elif session.mode != DISTRIBUTED:
+        end_service(world, r, session)
+    elif session.mode < DISTRIBUTED:
         join(world, r)
 
 
@@ -129,7 +129,7 @@ def deliver(world: World, r: int, tokens: int, turn: int, last: bool, arrival_ms
     if turn == 0:
         session.first_ms = arrival_ms
     else:
-        if session.mode == DISTRIBUTED:
+        if session.mode >= DISTRIBUTED:
             session.network_ms += down_ms
             session.sum_down_ms += down_ms
         # A stream stays in order; a verdict is answered before the next can follow.
@@ -144,7 +144,7 @@ def deliver(world: World, r: int, tokens: int, turn: int, last: bool, arrival_ms
     group.gap_ms = gap_ms
     if last:
         finish(world, r, session)
-    elif session.mode == DISTRIBUTED:
+    elif session.mode >= DISTRIBUTED:
         push(world, arrival_ms, VERDICT_ARRIVES, r)
 
 
@@ -180,8 +180,8 @@ def keep_round(kept: Row, now_ms: float, session: Row, replica: Row, prefilled: 
     if not prefilled:
         kept.window = session.window
         kept.accepted = session.last_accepted
-        kept.asked_ms = session.last_ms if session.mode == DISTRIBUTED else session.joined_ms
-        kept.sent_ms = session.joined_ms - (session.network_ms if session.mode == DISTRIBUTED else 0.0)
+        kept.asked_ms = session.last_ms if session.mode >= DISTRIBUTED else session.joined_ms
+        kept.sent_ms = session.joined_ms - (session.network_ms if session.mode >= DISTRIBUTED else 0.0)
 
 
 @compiled
@@ -203,10 +203,10 @@ def copy_round(a: Row, b: Row) -> None:
 
 
 @compiled
-def end_service(world: World, session: Row) -> None:
+def end_service(world: World, r: int, session: Row) -> None:
     """The target has produced the last token: free what the session held."""
     if session.device != NONE:
-        row(world.devices, DEVICE, session.device).live -= 1
+        untie(world, r, session)
     release(world, session)
 
 
@@ -218,6 +218,8 @@ def finish(world: World, r: int, session: Row) -> None:
         world.unfinished -= 1
     row(world.ended, SLOT, world.endings).slot = r
     world.endings += 1
+    if session.device != NONE:
+        drop_ahead(world, r, session)
     if session.user != NONE:
         think_ms = -log(uniform(session.key, 0, THINK)) * row(world.streams, STREAM, session.stream).think_ms
         push(world, session.last_ms + think_ms, USER_REQUEST, int(session.user))

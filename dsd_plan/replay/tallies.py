@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import METRICS, RequestTrace
-from dsd_plan.replay.layout import DISTRIBUTED, MODES, MS_PER_S, Rows
+from dsd_plan.replay.layout import MS_PER_S, Rows
 from dsd_plan.replay.series import (
     END_MS,
     ENDS,
@@ -211,11 +211,10 @@ def bytes_up_and_down(deployed: Deployed, sessions: Rows) -> tuple[Array, Array]
         return read_all
 
     messages = [stream.messages for stream in deployed.streams]
-    verified = of_stream(lambda i: float(MODES[deployed.streams[i].mode] == DISTRIBUTED))
+    verified = of_stream(lambda i: float(deployed.streams[i].draft is not None))
     answers = np.where(verified > 0, sessions["rounds"], sessions["output"] - 1)
-    up: Array = TOKEN_ID_BYTES * sessions["prompt"] + sessions["rounds"] * verified * of_stream(
-        lambda i: messages[i].round_up
-    )
+    proposed_up = of_stream(lambda i: messages[i].round_up / max(deployed.streams[i].window, 1))
+    up: Array = TOKEN_ID_BYTES * sessions["prompt"] + sessions["proposed"] * verified * proposed_up
     down: Array = of_stream(lambda i: messages[i].first_down) + answers * of_stream(lambda i: messages[i].accepted_down)
     down += sessions["rejected"] * of_stream(lambda i: messages[i].rejected_down - messages[i].accepted_down)
     return up, down

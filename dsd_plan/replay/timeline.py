@@ -151,7 +151,7 @@ class _Drawing:
             if not stretch.first <= number < stretch.end:
                 continue
             session = stretch.sessions[self._owners[row]]
-            drafts = session["mode"] == DISTRIBUTED and one["round"] > 0
+            drafts = session["mode"] >= DISTRIBUTED and one["round"] > 0
             at = [float(one[f"{name}_ms"]) for name in ("asked", "sent", "joined", "began", "ended")]
             at.append(float(group["arrival_ms"]))
             step = "prefill" if one["round"] == 0 else "verify" if one["window"] > 0 else "decode"

@@ -88,11 +88,6 @@ SPOILT: list[tuple[str, Scenario, str]] = [
     ("pairs[0].target", with_pair(target="bigger"), 'did you mean "big"?'),
     (
         "pairs[0].acceptance",
-        with_pair(acceptance=replace(ROUNDS, candidates=np.full(ROUNDS.proposed.size, 4))),
-        "not supported yet: several candidate paths a round",
-    ),
-    (
-        "pairs[0].acceptance",
         with_pair(acceptance=AcceptanceCounts(metadata=METADATA, proposed=10, accepted=7)),
         "the counters tell totals, and not how far rounds got",
     ),

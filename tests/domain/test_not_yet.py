@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dsd_plan.domain.acceptance import RoundTrace, TraceMetadata
 from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
 from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
+from dsd_plan.domain.not_yet import batched_draft_problems, not_predicted_problems
 from dsd_plan.domain.plan import Plan, Policy
 from dsd_plan.domain.plan_checks import plan_problems
 from dsd_plan.domain.profile import StepLaw, declared_profile
@@ -57,11 +60,9 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 ASSIGNED: dict[str, dict[str, Any]] = {
-    "mode": {"mode": "pipelined"},
-    "candidates": {"candidates": 2},
+    "mode": {"mode": "edge_only"},
     "routing": {"routing": "least_expected_delay"},
     "draft_routing": {"draft_routing": "least_expected_delay"},
-    "draft_devices_per_session": {"draft_devices_per_session": 2},
     "policy.kind": {"policy": Policy(kind="threshold")},
 }
 PLANS: dict[str, Plan] = {
@@ -69,8 +70,16 @@ PLANS: dict[str, Plan] = {
     for key, changes in ASSIGNED.items()
 } | {
     "deployments[1].batching": replace(PLAN, deployments=part(PLAN.deployments, 1, batching="length_aware")),
-    "deployments[0].batch_cap": replace(PLAN, deployments=part(PLAN.deployments, 0, batch_cap=4)),
 }
+REPLAYED: dict[str, dict[str, Any]] = {
+    "mode": {"mode": "pipelined"},
+    "candidates": {"candidates": 2},
+    "draft_devices_per_session": {"draft_devices_per_session": 2, "candidates": 2},
+}
+"""What only the replay can play."""
+SEVERAL_PATHS = RoundTrace(
+    TraceMetadata("small", "big", "0", "argmax", "test", "1", candidates=4), np.zeros(1), np.full(1, 4), np.full(1, 2)
+)
 
 
 @pytest.mark.parametrize("place", SCENARIOS)
@@ -88,9 +97,37 @@ def test_a_plan_key_is_refused(place: str) -> None:
     assert problem.text.startswith("not supported yet: ")
 
 
+@pytest.mark.parametrize("key", REPLAYED)
+def test_a_plan_key_that_is_only_replayed_is_not_predicted(key: str) -> None:
+    plan = replace(PLAN, assignments=part(PLAN.assignments, **REPLAYED[key]))
+    assert plan_problems(plan) == ()
+    problem = not_predicted_problems(plan, PLAN_TABLE)[-1]
+    assert problem.place == f"assignments[0].{key}"
+    assert "the analytic model cannot predict" in problem.text
+    assert "`dsd-plan replay` can play it" in problem.text
+
+
+def test_batched_drafting_is_only_replayed_whoever_asks_for_it() -> None:
+    by_plan = replace(PLAN, deployments=part(PLAN.deployments, 0, batch_cap=4))
+    by_device = replace(S, devices=part(S.devices, 0, batch_cap=4))
+    for scenario, plan in ((S, by_plan), (by_device, PLAN)):
+        assert plan_problems(plan) == ()
+        (problem,) = batched_draft_problems(scenario, plan)
+        assert problem.place == "deployments[0].batch_cap"
+        assert "(found 4)" in problem.text
+    assert batched_draft_problems(S, PLAN) == ()
+
+
+def test_recorded_rounds_of_several_paths_are_only_replayed() -> None:
+    scenario = replace(S, pairs=part(S.pairs, acceptance=SEVERAL_PATHS))
+    (problem,) = not_predicted_problems(scenario, SCENARIO_TABLE)
+    assert problem.place == "pairs[0].acceptance"
+
+
 def test_every_row_of_the_tables_is_tried_above() -> None:
-    assert len(SCENARIOS) == len(SCENARIO_TABLE)
-    assert len(PLANS) == len(PLAN_TABLE) + 1  # batch_cap depends on what the deployment is for
+    assert len(SCENARIOS) == sum(not entry.replayed for entry in SCENARIO_TABLE)
+    assert len(PLANS) == sum(not entry.replayed for entry in PLAN_TABLE)
+    assert len(REPLAYED) == sum(entry.replayed for entry in PLAN_TABLE)
 
 
 def test_what_changes_nothing_passes() -> None:

@@ -114,6 +114,9 @@ def system(
     replicas: int = 1,
     devices: int = 1,
     cap: int = 64,
+    draft_cap: int | None = None,
+    candidates: int = 1,
+    devices_per_session: int = 1,
     memory_gib: float = 64.0,
     kv_mib: float | None = None,
     routing: Routing = "jsq",
@@ -143,6 +146,7 @@ def system(
                 site="edge",
                 count=devices,
                 memory_gib=8.0,
+                batch_cap=draft_cap,
                 idle_w=idle_w,
                 profiles={"draft": profile(draft, "draft")},
             ),
@@ -168,7 +172,7 @@ def system(
     assignments, deployments = [], {("gpu", "target"): replicas}
     for name in streams:
         speculates = modes[name] != "target_only"
-        edge = modes[name] == "distributed"
+        edge = modes[name] in ("distributed", "pipelined")
         assignments.append(
             Assignment(
                 workload=name,
@@ -179,6 +183,8 @@ def system(
                 window=windows[name] if speculates else None,
                 routing=routing,
                 draft_routing=draft_routing,
+                candidates=candidates if speculates and modes[name] != "pipelined" else 1,
+                draft_devices_per_session=devices_per_session if modes[name] == "distributed" else 1,
             )
         )
         if speculates:

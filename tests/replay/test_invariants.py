@@ -193,7 +193,7 @@ def test_lost_messages_cost_what_the_mean_says() -> None:
     assert ttft_ms.mean() == pytest.approx(5.0 + delay_ms, abs=4 * error + 0.05)
 
 
-@pytest.mark.parametrize("mode", ["distributed", "fused"])
+@pytest.mark.parametrize("mode", ["distributed", "fused", "pipelined"])
 def test_marks_count_work_in_progress_for_the_part_that_is_done(mode: str) -> None:
     """Busy time between the marks is the twin's iterations and jobs clipped to them."""
     deployed = system(poisson(12.0, 100, 30), mode=mode, replicas=2, devices=2, cap=4)  # type: ignore[arg-type]

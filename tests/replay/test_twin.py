@@ -56,6 +56,9 @@ def assert_identical(deployed: Deployed, seed: int = 5, replication: int = 2, mo
     ]
     assert run.tables["lanes"]["busy_ms"].tolist() == [lane.busy_ms for lane in lanes]
     assert run.tables["lanes"]["bytes"].tolist() == [lane.bytes for lane in lanes]
+    wasted = [twin.drafting.wasted_ms.get(stream, 0.0) for stream in deployed.streams]
+    assert run.tables["work"]["wasted_ms"].tolist() == wasted
+    assert run.tables["devices"]["queued"].sum() == 0
     return twin
 
 
@@ -124,23 +127,30 @@ def systems(draw: st.DrawFn) -> Deployed:
     copies = draw(st.sampled_from([1, 1, 2, 3]))
     hubbed = draw(st.booleans())
     names = ["a", "b", "c"][: draw(st.integers(1, 3))]
-    modes = {name: draw(st.sampled_from(["target_only", "fused", "distributed"])) for name in names}
+    modes = {name: draw(st.sampled_from(["target_only", "fused", "distributed", "pipelined"])) for name in names}
     limited = draw(st.booleans())
+    devices = draw(st.integers(1, 3))
+    acceptance = draw(st.sampled_from(list(ACCEPTANCES.values())))
+    several = isinstance(acceptance, AcceptanceLaw) and "pipelined" not in modes.values()
+    candidates = draw(st.integers(1, 4)) if several else 1
     return system(
         {name: requests() for name in names},
         mode=modes,
-        window={name: draw(st.integers(1, 6)) for name in names},
+        window={name: draw(st.integers(1, 5)) for name in names},
         target=draw(st.sampled_from(list(LAWS.values()))),
         draft=draw(st.sampled_from([StepLaw(step_ms=5.0, per_kv_token_us=3.0), LAWS["grid"], LAWS["bent"]])),
         fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01, per_prompt_token_ms=0.01), LAWS["grid"]])),
-        acceptance=draw(st.sampled_from(list(ACCEPTANCES.values()))),
+        acceptance=acceptance,
         link=draw(links("edge", "hub" if hubbed else "region")),
         # Named from its far end: its `up` is the way down.
         further=draw(links("region", "hub")) if hubbed else None,
         copies=copies,
         wire=draw(st.sampled_from(["ids", "ids_q", "topk", "distributions"])),
         replicas=draw(st.integers(1, 3)),
-        devices=draw(st.integers(1, 3)),
+        devices=devices,
+        draft_cap=draw(st.sampled_from([None, None, 1, 2, 8])),
+        candidates=candidates,
+        devices_per_session=draw(st.integers(1, min(devices, candidates))),
         cap=draw(st.sampled_from([1, 3, 64])),
         memory_gib=700.0 / 1024 if limited else 64.0,
         kv_mib=1.0 if limited else None,

@@ -18,13 +18,21 @@ class Session:
     prefill: int
     output: int
     replica: Replica
-    device: Draft | None
+    devices: list[Draft]
     user: int | None
     place: int = 0
     copy: int = 0
     """Of its site."""
     reached: dict[int, float] = field(default_factory=dict)
     """When the last message down came to each thin hop."""
+    window: int = 0
+    hit: bool = False
+    ahead: Job | None = None
+    ahead_window: int = 0
+    confirmed: bool = False
+    ended: bool = False
+    prefills: list[Job] = field(default_factory=list)
+    waits: int = 0
     emitted: int = 0
     rounds: int = 0
     accepted: int = 0
@@ -38,13 +46,31 @@ class Session:
 
 @dataclass(eq=False)
 class Draft:
-    """A draft device."""
+    """A draft device. In a pool where jobs are queued it takes a batch at a time; else their ends are known at once."""
 
     free_ms: float = 0.0
     busy_ms: float = 0.0
     live: int = 0
     jobs: list[tuple[float, float]] = field(default_factory=list)
     """(begins, ends)."""
+    queue: list[Job] = field(default_factory=list)
+    batch: list[Job] = field(default_factory=list)
+    began_ms: float = 0.0
+    batches: int = 0
+
+
+@dataclass(eq=False)
+class Job:
+    """A queued draft job: a prefill of `context` tokens, or `steps` steps of `rows` rows."""
+
+    kind: str
+    session: Session
+    context: int
+    steps: int = 0
+    rows: int = 0
+    done: bool = False
+    dropped: bool = False
+    spent_ms: float = 0.0
 
 
 @dataclass(eq=False)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import count
 from math import inf, isinf, log
 
-from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
+from dsd_plan.domain.acceptance import Acceptance, TokenTrace, accepted_pmf
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from tests.replay.twin.drafting import Drafting
 from tests.replay.twin.messages import delay_ms, hop_ms, time_matters
 from tests.replay.twin.parts import Draft, Lane, Replica, Session
 from tests.replay.twin.random_numbers import (
@@ -42,6 +42,7 @@ class Twin:
         self.replicas = [[Replica(i) for _ in range(p.replicas)] for i, p in enumerate(deployed.targets)]
         self.drafts = [[Draft() for _ in range(pool.count)] for pool in deployed.drafts]
         self.lanes: dict[tuple[int, bool, int], Lane] = {}
+        self.drafting = Drafting(self)
         self.turns = {"target": [0] * len(self.replicas), "draft": [0] * len(self.drafts)}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._scheduled = count()
@@ -74,6 +75,7 @@ class Twin:
             for replica in (replica for pool in self.replicas for replica in pool):
                 if replica.queue and not replica.stepping:
                     self.iterate(replica)
+            self.drafting.start_idle()
         return self
 
     def schedule_open(self, stream: Stream, number: int) -> None:
@@ -105,26 +107,25 @@ class Twin:
     def start(self, stream: Stream, number: int, prompt: int, prefill: int, output: int, user: int | None) -> Session:
         key = key_of_request(self.keys[stream], number)
         chosen = self.choose("target", stream.target, self.replicas, stream.assignment.routing, key, ROUTE)
-        device = None
+        devices = []
         if stream.draft is not None:
             routing = stream.assignment.draft_routing or "random"
-            device = self.choose("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)
-        session = Session(len(self.sessions), key, stream, self.now, prompt, prefill, output, chosen, device, user)
+            devices = [self.choose("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)]
+        session = Session(len(self.sessions), key, stream, self.now, prompt, prefill, output, chosen, devices, user)
+        session.window = stream.window
         self.sessions.append(session)
         if isinstance(stream.acceptance, TokenTrace):
             starts = stream.acceptance.request_starts()
             session.place = int(starts[int(uniform(key, 0, TRACE_START) * len(starts))])
         chosen.live += 1
-        if device is not None:
-            device.live += 1
-            surface = self.deployed.drafts[stream.draft].surface
-            self.draft(device, prefill_ms(surface, 1.0, float(prefill)))
+        if devices:
+            self.drafting.begin(session)
         copies = self.deployed.scenario.site(stream.workload.site).count
-        if copies > 1 and device is None:
+        if copies > 1 and not devices:
             session.copy = int(uniform(key, 0, SITE_COPY) * copies)
         elif copies > 1:
             pool = self.drafts[stream.draft]
-            session.copy = pool.index(device) // (len(pool) // copies)
+            session.copy = pool.index(devices[0]) // (len(pool) // copies)
         self.send_up(session, self.now, 4.0 * prompt, 0, lambda: self.prompt_arrives(session))
         return session
 
@@ -177,13 +178,6 @@ class Twin:
             return mine[(self.turns[kind][pool] - 1) % len(mine)]
         return mine[int(uniform(key, 0, purpose) * len(mine))]
 
-    def draft(self, device: Draft, job_ms: float) -> float:
-        begins_ms = max(device.free_ms, self.now)
-        device.free_ms = begins_ms + job_ms
-        device.jobs.append((begins_ms, device.free_ms))
-        device.busy_ms += job_ms
-        return device.free_ms
-
     def prompt_arrives(self, session: Session) -> None:
         session.replica.memory.append(session)
         self.admit(session.replica)
@@ -204,7 +198,7 @@ class Twin:
         step = iteration_ms(
             pool.surface,
             float(len(going)),
-            mean([s.stream.window + 1 for s in going]),
+            mean([s.stream.assignment.candidates * s.window + 1 for s in going]),
             mean([s.context for s in going]),
             float(len(fresh)),
             mean([s.prefill for s in fresh]),
@@ -212,8 +206,9 @@ class Twin:
         drafted = 0.0
         fused = [s for s in going if s.stream.mode == "fused"]
         if fused:
-            longest = max(s.stream.window for s in fused)
-            drafted = longest * decode_ms(pool.fused_surface, float(len(fused)), 1.0, mean([s.context for s in fused]))
+            longest = max(s.window for s in fused)
+            rows = [s.context for s in fused for _ in range(s.stream.assignment.candidates)]
+            drafted = longest * decode_ms(pool.fused_surface, float(len(rows)), 1.0, mean(rows))
         fused_fresh = [s for s in fresh if s.stream.mode == "fused"]
         if fused_fresh:
             added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([s.prefill for s in fused_fresh]))
@@ -237,7 +232,7 @@ class Twin:
                 session.accepted += accepted
                 tokens = min(accepted + 1, session.output - session.emitted)
             payload = stream.messages.accepted_down * (tokens if stream.mode == "fused" else 1)
-            if stream.mode == "distributed" and accepted < stream.window:
+            if session.devices and accepted < session.window:
                 payload = stream.messages.rejected_down
         session.emitted += tokens
         last = session.emitted == session.output
@@ -249,47 +244,47 @@ class Twin:
             session.tokens.append(tokens)
             if last:
                 self.is_read(session)
-            elif stream.mode == "distributed":
-                self.at(arrival, lambda: self.verdict_arrives(session))
+            elif session.devices:
+                self.at(arrival, lambda: self.drafting.verdict_arrives(session))
 
         self.send(session, stream.down, DOWN, self.now, payload, session.rounds, known)
         if last:
             self.end(session)
-        elif stream.mode != "distributed":
+        elif not session.devices:
             session.replica.queue.append(session)
 
     def accept(self, session: Session) -> int:
-        window, acceptance = session.stream.window, session.stream.acceptance
+        window, acceptance = session.window, session.stream.acceptance
+        if session.stream.mode == "pipelined":
+            # As if the draft had proposed its guess of the target's own token too.
+            run = self.run_of(session, acceptance, window + 1)
+            session.hit = run == window + 1
+            return min(run, window)
+        return self.run_of(session, acceptance, window)
+
+    def run_of(self, session: Session, acceptance: Acceptance, most: int) -> int:
         if isinstance(acceptance, TokenTrace):
             bits = acceptance.match
             run = 0
-            while run < window and bits[(session.place + run) % len(bits)] == 1:
+            while run < most and bits[(session.place + run) % len(bits)] == 1:
                 run += 1
-            session.place = (session.place + run + 1) % len(bits)
+            session.place = (session.place + min(run, session.window) + 1) % len(bits)
             return run
         u, total = uniform(session.key, session.rounds, ACCEPT), 0.0
-        for accepted, p in enumerate(accepted_pmf(acceptance, window)):
+        for accepted, p in enumerate(accepted_pmf(acceptance, most)):
             total += p
             if u < total:
                 return accepted
-        return window
-
-    def verdict_arrives(self, session: Session) -> None:
-        stream = session.stream
-        surface = self.deployed.drafts[stream.draft].surface
-        job = stream.window * decode_ms(surface, 1.0, 1.0, float(session.context))
-        done = self.draft(session.device, job)
-        joins = partial(session.replica.queue.append, session)
-        self.send_up(session, done, stream.messages.round_up, session.rounds + 1, joins)
+        return most
 
     def end(self, session: Session) -> None:
         session.replica.live -= 1
         session.replica.reserved -= session.prompt + session.output
-        if session.device is not None:
-            session.device.live -= 1
+        self.drafting.end(session)
         self.admit(session.replica)
 
     def is_read(self, session: Session) -> None:
+        self.drafting.drop_ahead(session)
         if session.user is not None:
             think = -log(uniform(session.key, 0, THINK)) * (session.stream.requests.think_s * 1000.0)
             stream, user, visit = session.stream, session.user, session.visit + 1

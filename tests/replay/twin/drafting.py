@@ -1,0 +1,177 @@
+"""Draft devices: what they work on, for whom, and what becomes of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dsd_plan.domain.step_time import decode_ms, prefill_ms
+from tests.replay.twin.parts import Draft, Job, Session
+from tests.replay.twin.random_numbers import DRAFT_ROUTE, uniform
+
+if TYPE_CHECKING:
+    from tests.replay.twin.world import Twin
+
+
+class Drafting:
+    """The draft's side of the twin."""
+
+    def __init__(self, world: Twin) -> None:
+        self.world = world
+        self.wasted_ms: dict[object, float] = {}
+        streams = world.deployed.streams
+        self.queued = [
+            pool.batch_cap > 1
+            or any(
+                s.draft == i and (s.mode == "pipelined" or s.assignment.draft_devices_per_session > 1) for s in streams
+            )
+            for i, pool in enumerate(world.deployed.drafts)
+        ]
+
+    def begin(self, session: Session) -> None:
+        stream = session.stream
+        while len(session.devices) < stream.assignment.draft_devices_per_session:
+            session.devices.append(self.another(session))
+        for device in session.devices:
+            device.live += 1
+            if self.queued[stream.draft]:
+                job = Job("prefill", session, session.prefill)
+                session.prefills.append(job)
+                device.queue.append(job)
+            else:
+                surface = self.world.deployed.drafts[stream.draft].surface
+                self.at_once(device, prefill_ms(surface, 1.0, float(session.prefill)))
+
+    def another(self, session: Session) -> Draft:
+        pool, part = session.stream.draft, len(session.devices)
+        copies = self.world.deployed.scenario.site(session.stream.workload.site).count
+        devices = self.world.drafts[pool]
+        a_copy = len(devices) // copies
+        here = devices.index(session.devices[0]) // a_copy * a_copy
+        left = [device for device in devices[here : here + a_copy] if device not in session.devices]
+        routing = session.stream.assignment.draft_routing or "random"
+        if routing == "jsq":
+            return min(left, key=lambda device: device.live)
+        if routing == "round_robin":
+            self.world.turns["draft"][pool] += 1
+            return left[(self.world.turns["draft"][pool] - 1) % len(left)]
+        return left[int(uniform(session.key, part, DRAFT_ROUTE) * len(left))]
+
+    def at_once(self, device: Draft, job_ms: float) -> float:
+        begins_ms = max(device.free_ms, self.world.now)
+        device.free_ms = begins_ms + job_ms
+        device.jobs.append((begins_ms, device.free_ms))
+        device.busy_ms += job_ms
+        return device.free_ms
+
+    def verdict_arrives(self, session: Session) -> None:
+        guess, stream = session.ahead, session.stream
+        if guess is not None and session.hit:
+            session.window, session.confirmed = session.ahead_window, True
+            if guess.done:
+                self.send(session)
+            return
+        if guess is not None:
+            session.ahead = None
+            self.drop(guess)
+        if self.queued[stream.draft]:
+            parts = len(session.devices)
+            session.waits = parts
+            for part, device in enumerate(session.devices):
+                rows = len(range(part, stream.assignment.candidates, parts))
+                device.queue.append(Job("window", session, session.context, session.window, rows))
+            return
+        surface = self.world.deployed.drafts[stream.draft].surface
+        job = session.window * decode_ms(surface, float(stream.assignment.candidates), 1.0, float(session.context))
+        self.goes_up(session, self.at_once(session.devices[0], job))
+
+    def send(self, session: Session) -> None:
+        """A window is done: it goes up, and a pipelined draft goes on."""
+        self.goes_up(session, self.world.now)
+        if session.stream.mode == "pipelined":
+            session.ahead_window, session.confirmed = session.window, False
+            session.ahead = Job("ahead", session, session.context + session.window, session.window + 1, 1)
+            session.devices[0].queue.append(session.ahead)
+
+    def goes_up(self, session: Session, drafted_ms: float) -> None:
+        stream = session.stream
+        payload = stream.messages.round_up / stream.window * session.window
+        joins = partial(session.replica.queue.append, session)
+        self.world.send_up(session, drafted_ms, payload, session.rounds + 1, joins)
+
+    def start_idle(self) -> None:
+        for index, devices in enumerate(self.world.drafts):
+            for device in devices:
+                if device.queue and not device.batch:
+                    self.start(device, index)
+
+    def start(self, device: Draft, index: int) -> None:
+        pool = self.world.deployed.drafts[index]
+        while device.queue and len(device.batch) < pool.batch_cap:
+            mine = device.queue[0].session
+            if any(job.kind == "prefill" and job.session is mine for job in device.batch):
+                break
+            device.batch.append(device.queue.pop(0))
+        contexts = [job.context for job in device.batch for _ in range(job.rows)]
+        prompts = [job.context for job in device.batch if job.kind == "prefill"]
+        took = 0.0
+        if contexts:
+            longest = max(job.steps for job in device.batch)
+            took = longest * decode_ms(pool.surface, float(len(contexts)), 1.0, sum(contexts) / len(contexts))
+        if prompts:
+            added = prefill_ms(pool.surface, float(len(prompts)), sum(prompts) / len(prompts))
+            took += max(added - pool.surface.law[0], 0.0) if contexts else added
+        device.began_ms = self.world.now
+        device.batches += 1
+        number = device.batches
+        self.world.at(float(self.world.now + took), lambda: self.ends(device, number))
+
+    def ends(self, device: Draft, number: int) -> None:
+        if device.batches == number and device.batch:
+            for job in self.settle(device):
+                self.done(job)
+
+    def settle(self, device: Draft) -> list[Job]:
+        batch, device.batch = device.batch, []
+        took = self.world.now - device.began_ms
+        device.busy_ms += took
+        device.jobs.append((device.began_ms, self.world.now))
+        for job in batch:
+            job.spent_ms = took / len(batch)
+            if job.dropped:
+                self.waste(job)
+        return batch
+
+    def done(self, job: Job) -> None:
+        job.done = True
+        session = job.session
+        if job.kind == "window":
+            session.waits -= 1
+            if session.waits == 0:
+                self.send(session)
+        elif job is session.ahead and session.confirmed and not session.ended:
+            self.send(session)
+
+    def drop(self, job: Job) -> None:
+        device = job.session.devices[0]
+        job.dropped = True
+        if job.done:
+            self.waste(job)
+        elif job in device.queue:
+            device.queue.remove(job)
+        elif all(other.dropped for other in device.batch):
+            self.settle(device)
+
+    def waste(self, job: Job) -> None:
+        stream = job.session.stream
+        self.wasted_ms[stream] = self.wasted_ms.get(stream, 0.0) + job.spent_ms
+
+    def end(self, session: Session) -> None:
+        session.ended = True
+        for device in session.devices:
+            device.live -= 1
+
+    def drop_ahead(self, session: Session) -> None:
+        guess = session.ahead
+        if guess is not None:
+            self.world.at(session.arrivals_ms[-1], lambda: self.drop(guess))
