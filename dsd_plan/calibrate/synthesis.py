@@ -58,7 +58,7 @@ class LogNormal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorded:
-    """Lengths drawn from those of a recording, prompt and output together."""
+    """Lengths drawn from those of a recording: prompt, output and cached prefix together."""
 
     trace: RequestTrace
 
@@ -89,8 +89,7 @@ def synthesize(
     at_s = np.interp(at, clock[1], clock[0])
     if at_s.size == 0:
         raise ValueError(f"no request comes in {span_s:g} s at {rate_per_s:g} a second; ask for a longer span")
-    prompt_tokens, output_tokens = _lengths(at_s.size, prompts, outputs, correlation, recorded, rng_lengths)
-    return RequestTrace(at_s, prompt_tokens, output_tokens)
+    return RequestTrace(at_s, *_lengths(at_s.size, prompts, outputs, correlation, recorded, rng_lengths))
 
 
 def closed_users(
@@ -109,7 +108,7 @@ def closed_users(
     if not found:
         raise ValueError(f"no user asks in {span_s:g} s; ask for a longer span")
     at_s, user, turn = (np.array(column) for column in zip(*found, strict=True))
-    prompt_tokens, output_tokens = _lengths(at_s.size, prompts, outputs, 0.0, None, rng_lengths)
+    prompt_tokens, output_tokens, _ = _lengths(at_s.size, prompts, outputs, 0.0, None, rng_lengths)
     return RequestTrace(at_s, prompt_tokens, output_tokens, user=user, conversation=user, turn=turn)
 
 
@@ -166,15 +165,18 @@ def _lengths(
     correlation: float,
     recorded: Recorded | None,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+    """Prompts, outputs, and the cached part of the prompts where a recording tells it."""
     if recorded is not None:
         rows = rng.integers(0, recorded.trace.arrival_s.size, count)
-        return recorded.trace.prompt_tokens[rows], recorded.trace.output_tokens[rows]
+        cached = recorded.trace.cached_prefix_tokens
+        lengths = recorded.trace.prompt_tokens[rows], recorded.trace.output_tokens[rows]
+        return *lengths, None if cached is None else cached[rows]
     if prompts is None or outputs is None:
         raise ValueError("lengths of prompts and outputs are needed, or a recording of them")
     first, other = rng.standard_normal((2, count))
     second = correlation * first + sqrt(1.0 - correlation**2) * other
-    return _tokens(prompts, first), _tokens(outputs, second)
+    return _tokens(prompts, first), _tokens(outputs, second), None
 
 
 def _tokens(law: LogNormal, normal: Array) -> NDArray[np.int64]:

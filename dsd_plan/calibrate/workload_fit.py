@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.calibrate.synthesis import FLAT, ArrivalLaw, Gaps, LogNormal, Modulated, Recorded, synthesize
 from dsd_plan.domain.workload import RequestTrace
-from dsd_plan.domain.workload_statistics import index_of_dispersion, spearman, workload_statistics
+from dsd_plan.domain.workload_statistics import index_of_dispersion, workload_statistics
 
 Array = NDArray[np.float64]
 
@@ -29,14 +29,15 @@ class FitRow:
 
     what: str
     recorded: float
-    made: float
+    made: float | None
+    """None where the stream is too short to tell."""
     gaps: float | None = None
     """Of a dispersion: its window, in mean gaps."""
 
     @property
     def error(self) -> float | None:
-        """Relative; None where the recorded figure is 0."""
-        return None if self.recorded == 0 else self.made / self.recorded - 1.0
+        """Relative; None where the recorded figure is 0, or the other not told."""
+        return None if self.recorded == 0 or self.made is None else self.made / self.recorded - 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,8 @@ class WorkloadFit:
     by_hour: tuple[float, ...]
     rows: tuple[FitRow, ...]
     """How the laws' own stream compares."""
+    clock_s: float | None = None
+    """Step of the recording's clock, where it is coarser than the gaps."""
 
 
 def fit_workload(trace: RequestTrace, *, seed: int = 0, recorded_lengths: bool = True) -> WorkloadFit:
@@ -104,8 +107,8 @@ def _try(
         by_hour=by_hour,
         seed=seed,
     )
-    rows = _rows(trace, made, span_s / (trace.arrival_s.size - 1))
-    return WorkloadFit(rate_per_s, arrivals, prompts, outputs, correlation, by_hour, rows)
+    clock_s = workload_statistics(trace).clock_s
+    return WorkloadFit(rate_per_s, arrivals, prompts, outputs, correlation, by_hour, compared(trace, made), clock_s)
 
 
 def _distance(fit: WorkloadFit, requests: int) -> float:
@@ -116,7 +119,7 @@ def _distance(fit: WorkloadFit, requests: int) -> float:
             # The log of a variance over n windows has a standard error of √(2/n), on either side.
             windows = requests if row.gaps is None else requests / row.gaps
             allowed = 4.0 / windows + ALLOWED**2
-            errors.append(np.log(max(row.made, 1e-9) / max(row.recorded, 1e-9)) ** 2 / allowed)
+            errors.append(np.log(max(row.made or 0.0, 1e-9) / max(row.recorded, 1e-9)) ** 2 / allowed)
     return float(np.sqrt(np.mean(errors)))
 
 
@@ -178,19 +181,25 @@ def gap_cv_of(law: Modulated, rate_per_s: float) -> float:
     return float(sqrt(second * rate_per_s**2 - 1.0))
 
 
-def _rows(trace: RequestTrace, made: RequestTrace, mean_gap_s: float) -> tuple[FitRow, ...]:
+def compared(trace: RequestTrace, made: RequestTrace, slower: float = 1.0) -> tuple[FitRow, ...]:
+    """Figures of a recording, and of a stream whose gaps were to be `slower` times the recorded ones."""
     sides = [workload_statistics(side) for side in (trace, made)]
-    rows = [FitRow("requests a second", sides[0].rate_per_s or 0.0, sides[1].rate_per_s or 0.0)]
-    rows.append(FitRow("gap CV", sides[0].gap_cv or 0.0, sides[1].gap_cv or 0.0))
+    mean_gap_s = sides[0].span_s / (sides[0].requests - 1)
+    rows = [
+        FitRow("requests a second", sides[0].rate_per_s or 0.0, sides[1].rate_per_s),
+        FitRow("gap CV", sides[0].gap_cv or 0.0, sides[1].gap_cv),
+    ]
     for gaps in (10.0, 100.0, 1000.0):
-        indices = [index_of_dispersion(side.arrival_s, gaps * mean_gap_s) for side in (trace, made)]
-        if indices[0] is not None and indices[1] is not None:
-            rows.append(FitRow(f"dispersion over {gaps:g} mean gaps", indices[0], indices[1], gaps))
+        recorded = index_of_dispersion(trace.arrival_s, gaps * mean_gap_s)
+        index = index_of_dispersion(made.arrival_s, gaps * mean_gap_s * slower)
+        if recorded is not None and index is not None:
+            rows.append(FitRow(f"dispersion over {gaps:g} mean gaps", recorded, index, gaps))
     for name in ("prompt_tokens", "output_tokens"):
         for quantile in ("mean", "p50", "p95", "p99"):
             told = [float(getattr(getattr(side, name), quantile)) for side in sides]
             rows.append(FitRow(f"{name.replace('_', ' ')} {quantile}", told[0], told[1]))
-    ranks = [spearman(side.prompt_tokens, side.output_tokens) for side in (trace, made)]
-    if ranks[0] is not None and ranks[1] is not None:
-        rows.append(FitRow("rank correlation of prompt and output", ranks[0], ranks[1]))
+    if sides[0].correlation is not None:
+        rows.append(FitRow("rank correlation of prompt and output", sides[0].correlation, sides[1].correlation))
+    if sides[0].cached_share is not None:
+        rows.append(FitRow("cached share of prompt tokens", sides[0].cached_share, sides[1].cached_share))
     return tuple(rows)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dsd_plan.cli.options import AsJson, Seed
-from dsd_plan.cli.terminal import say, say_json, show_table
+from dsd_plan.cli.synth_options import CLOSED, LIKE, OPEN, Arrivals, Given, arrival_law, lengths, weights
+from dsd_plan.cli.terminal import say, say_json, show_table, warn
 
 if TYPE_CHECKING:
-    from dsd_plan.calibrate.synthesis import ArrivalLaw, LogNormal, Recorded
+    from dsd_plan.calibrate.synthesis import ArrivalLaw
     from dsd_plan.calibrate.workload_fit import WorkloadFit
     from dsd_plan.domain.workload import RequestTrace
-
-
-class Arrivals(StrEnum):
-    """How open requests come."""
-
-    POISSON = "poisson"
-    GAMMA = "gamma"
-    MODULATED = "modulated"
 
 
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Parquet file to write.")]
@@ -47,7 +39,9 @@ Tokens = "MEAN[:CV]"
 Prompts = Annotated[str | None, typer.Option("--prompt-tokens", metavar=Tokens, help="Log-normal; CV 0: all alike.")]
 Outputs = Annotated[str | None, typer.Option("--output-tokens", metavar=Tokens, help="Log-normal; CV 0: all alike.")]
 Correlation = Annotated[float | None, typer.Option("--correlation", min=-1.0, max=1.0, help="Of the logs of lengths.")]
-LengthsFrom = Annotated[Path | None, typer.Option("--lengths-from", metavar="TRACE", help="Draw lengths from a trace.")]
+LengthsFrom = Annotated[
+    Path | None, typer.Option("--lengths-from", metavar="TRACE", help="Draw lengths and cached prefixes.")
+]
 Like = Annotated[Path | None, typer.Option("--like", metavar="TRACE", help="Fit everything to a trace, and make more.")]
 
 
@@ -97,160 +91,115 @@ def run(
         "lengths_from": lengths_from,
         "like": like,
     }
-    given = {key: value for key, value in options.items() if value is not None}
+    given = Given(options)
     fit = None
+    notes: tuple[str, ...] = ()
     try:
         if like is not None:
-            fit, trace = more_like(like, given, seed)
+            fit, trace, notes = more_like(like, given, seed)
         elif users is not None:
             trace = of_users(given, seed)
         else:
-            trace = open_requests(given, seed)
+            trace, notes = open_requests(given, seed)
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong)) from None
     write_requests(output, trace)
+    for note in notes:
+        warn(note)
     told = describe_requests(trace)
     if as_json:
-        say_json({"file": str(output), **told, "fit": None if fit is None else fitted(fit)})
-        return
-    if fit is not None:
-        show_fit(fit)
-    show_requests(str(output), told)
+        say_json({"file": str(output), **told, "notes": list(notes), "fit": None if fit is None else fitted(fit)})
+    else:
+        if fit is not None:
+            show_fit(fit)
+        show_requests(str(output), told)
 
 
-LENGTHS = ("prompt_tokens", "output_tokens", "correlation", "lengths_from")
-MODULATED = ("burst_ratio", "burst_s", "quiet_s")
+def open_requests(given: Given, seed: int) -> tuple[RequestTrace, tuple[str, ...]]:
+    """Requests at a rate, and what to know of them. Raises ValueError for options that do not belong together."""
+    from dsd_plan.calibrate.synthesis import Recorded, synthesize
+    from dsd_plan.files import load_requests
 
-
-def open_requests(given: dict[str, Any], seed: int) -> RequestTrace:
-    """Requests at a rate. Raises ValueError for options that are missing or do not belong together."""
-    from dsd_plan.calibrate.synthesis import FLAT, synthesize
-
-    only(given, ("span_s", "rate_per_s", "arrivals", "gap_cv", *MODULATED, "by_hour", *LENGTHS), "with --rate-per-s")
-    prompts, outputs, recorded = lengths(given)
-    return synthesize(
-        needed(given, "rate_per_s"),
-        needed(given, "span_s"),
-        arrivals=arrival_law(given),
+    given.only(OPEN, "with --rate-per-s")
+    rate_per_s, span_s = given.number("rate_per_s"), given.number("span_s")
+    arrivals, by_hour, laws = arrival_law(given), weights(given), lengths(given)
+    given.refuse()
+    recorded = Recorded(load_requests(given.values["lengths_from"])) if laws is None else None
+    prompts, outputs = laws or (None, None)
+    made = synthesize(
+        rate_per_s,
+        span_s,
+        arrivals=arrivals,
         prompts=prompts,
         outputs=outputs,
-        correlation=given.get("correlation", 0.0),
+        correlation=given.values.get("correlation", 0.0),
         recorded=recorded,
-        by_hour=weights(given["by_hour"]) if "by_hour" in given else FLAT,
+        by_hour=by_hour,
         seed=seed,
     )
+    return made, by_chance(made, rate_per_s, span_s, arrivals)
 
 
-def of_users(given: dict[str, Any], seed: int) -> RequestTrace:
+def of_users(given: Given, seed: int) -> RequestTrace:
     """Requests of closed users, whose answers take a given time."""
     from dsd_plan.calibrate.synthesis import closed_users
 
-    only(given, ("users", "think_s", "response_s", "span_s", "prompt_tokens", "output_tokens"), "with --users")
-    prompts, outputs, _ = lengths(given)
-    if prompts is None or outputs is None:
-        raise ValueError("--users needs --prompt-tokens and --output-tokens")
-    think_s, response_s = needed(given, "think_s", zero=True), needed(given, "response_s", zero=True)
+    given.only(CLOSED, "with --users")
+    think_s, response_s = given.number("think_s", zero=True), given.number("response_s", zero=True)
+    span_s, laws = given.number("span_s"), lengths(given)
     if think_s + response_s <= 0:
-        raise ValueError("--think-s and --response-s are both 0: a user would ask without end")
-    return closed_users(given["users"], think_s, response_s, needed(given, "span_s"), prompts, outputs, seed)
+        given.problems.append("--think-s and --response-s are both 0: a user would ask without end")
+    given.refuse()
+    assert laws is not None, "lengths notes a problem, or gives two laws"
+    return closed_users(given.values["users"], think_s, response_s, span_s, *laws, seed)
 
 
-def more_like(like: Path, given: dict[str, Any], seed: int) -> tuple[WorkloadFit, RequestTrace]:
-    """Laws fitted to a recording, and a stream that they make."""
+def more_like(like: Path, given: Given, seed: int) -> tuple[WorkloadFit, RequestTrace, tuple[str, ...]]:
+    """Laws fitted to a recording with the figures of the stream that they made, that stream, and what to know of it."""
+    from dataclasses import replace
+
     from dsd_plan.calibrate.synthesis import Recorded, synthesize
-    from dsd_plan.calibrate.workload_fit import fit_workload
+    from dsd_plan.calibrate.workload_fit import compared, fit_workload
     from dsd_plan.files import load_requests
 
-    only(given, ("like", "span_s", "rate_per_s"), "with --like")
+    given.only(LIKE, "with --like")
+    asked = {key: given.number(key) for key in ("span_s", "rate_per_s") if key in given}
+    given.refuse()
     recording = load_requests(like)
     fit = fit_workload(recording, seed=seed)
-    span_s = needed(given, "span_s") if "span_s" in given else float(recording.arrival_s[-1] - recording.arrival_s[0])
+    span_s = asked.get("span_s", float(recording.arrival_s[-1] - recording.arrival_s[0]))
+    rate_per_s = asked.get("rate_per_s", fit.rate_per_s)
     made = synthesize(
-        needed(given, "rate_per_s") if "rate_per_s" in given else fit.rate_per_s,
-        span_s,
-        arrivals=fit.arrivals,
-        recorded=Recorded(recording),
-        by_hour=fit.by_hour,
-        seed=seed,
+        rate_per_s, span_s, arrivals=fit.arrivals, recorded=Recorded(recording), by_hour=fit.by_hour, seed=seed
     )
-    return fit, made
+    notes = [*by_chance(made, rate_per_s, span_s, fit.arrivals), *left_out(recording)]
+    return replace(fit, rows=compared(recording, made, fit.rate_per_s / rate_per_s)), made, tuple(notes)
 
 
-def arrival_law(given: dict[str, Any]) -> ArrivalLaw:
-    """Poisson unless said."""
-    from dsd_plan.calibrate.synthesis import Gaps, Modulated
-
-    kind = given.get("arrivals", Arrivals.POISSON)
-    extra = {Arrivals.POISSON: (), Arrivals.GAMMA: ("gap_cv",), Arrivals.MODULATED: MODULATED}[kind]
-    for key in ("gap_cv", *MODULATED):
-        if key in given and key not in extra:
-            raise ValueError(f"{flag(key)} does not go with --arrivals {kind.value}")
-    if kind is Arrivals.POISSON:
-        return Gaps(1.0)
-    if kind is Arrivals.GAMMA:
-        return Gaps(needed(given, "gap_cv", zero=True))
-    high, high_s, low_s = (needed(given, key) for key in MODULATED)
-    low = (1.0 * (high_s + low_s) - high * high_s) / low_s
-    if low < 0:
-        most = (high_s + low_s) / high_s
-        raise ValueError(f"--burst-ratio {high:g}: bursts alone would exceed the mean rate; at most {most:.3g} here")
-    return Modulated(low=low, high=high, low_s=low_s, high_s=high_s)
+NOTICED = 0.05
+"""Relative difference of the rate from which it is said."""
 
 
-def lengths(given: dict[str, Any]) -> tuple[LogNormal | None, LogNormal | None, Recorded | None]:
-    """Two log-normal laws, or a recording."""
-    from dsd_plan.calibrate.synthesis import LogNormal, Recorded
-    from dsd_plan.files import load_requests
+def by_chance(made: RequestTrace, rate_per_s: float, span_s: float, arrivals: ArrivalLaw) -> tuple[str, ...]:
+    """A note where chance made another rate than the one asked for."""
+    from dsd_plan.calibrate.synthesis import Modulated
+    from dsd_plan.cli.workload_text import counted
+    from dsd_plan.report.numbers import number
 
-    if "lengths_from" in given:
-        for key in ("prompt_tokens", "output_tokens", "correlation"):
-            if key in given:
-                raise ValueError(f"{flag(key)} does not go with --lengths-from, which brings them")
-        return None, None, Recorded(load_requests(given["lengths_from"]))
-    found = []
-    for key in ("prompt_tokens", "output_tokens"):
-        text = str(needed(given, key, number=False))
-        mean, _, cv = text.partition(":")
-        try:
-            law = LogNormal(float(mean), float(cv or 0.0))
-        except ValueError:
-            raise ValueError(f"{flag(key)} {text}: expected MEAN or MEAN:CV, such as 300:0.8") from None
-        if not (1 <= law.mean <= 2**31 and 0 <= law.cv <= 100):
-            raise ValueError(f"{flag(key)} {text}: expected a mean of 1 or more and a CV from 0 to 100")
-        found.append(law)
-    return found[0], found[1], None
+    requests = int(made.arrival_s.size)
+    if abs(requests / span_s / rate_per_s - 1.0) <= NOTICED:
+        return ()
+    made_of = f"asked {number(rate_per_s)} a second, made {number(requests / span_s)}"
+    if isinstance(arrivals, Modulated):
+        bursts = span_s / (arrivals.low_s + arrivals.high_s)
+        return (f"{made_of}: few bursts in {number(span_s)} s, {number(bursts)} on average; ask for a longer span",)
+    return (f"{made_of}: {counted(requests, 'request')} in {number(span_s)} s, by chance; ask for a longer span",)
 
 
-def weights(text: str) -> tuple[float, ...]:
-    """24 weights of hours."""
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if len(found) != 24 or min(found) < 0 or sum(found) <= 0:
-        raise ValueError(f"--by-hour {text[:60]}: expected 24 weights, 0 or more, divided by commas")
-    return found
-
-
-def needed(given: dict[str, Any], key: str, *, zero: bool = False, number: bool = True) -> Any:
-    """An option that has to be there, and above 0 (or at least 0)."""
-    if key not in given:
-        raise ValueError(f"{flag(key)} is missing")
-    if number and (given[key] < 0 or (given[key] == 0 and not zero)):
-        raise ValueError(f"{flag(key)} {given[key]:g}: expected a number {'0 or more' if zero else 'above 0'}")
-    return given[key]
-
-
-def only(given: dict[str, Any], allowed: tuple[str, ...], where: str) -> None:
-    """No option is ignored: one that has no meaning here is an error."""
-    strangers = [flag(key) for key in given if key not in allowed]
-    if strangers:
-        raise ValueError(f"{', '.join(strangers)} has no meaning {where}")
-
-
-def flag(key: str) -> str:
-    """The option of a parameter."""
-    return f"--{key.replace('_', '-')}"
+def left_out(recording: RequestTrace) -> tuple[str, ...]:
+    """A note of what the recording tells and a stream made like it does not."""
+    names = [name for name in ("workload", "task", "user", "conversation") if getattr(recording, name) is not None]
+    return (f"not kept of the recording: {', '.join(f'{name}s' for name in names)}",) if names else ()
 
 
 def fitted(fit: WorkloadFit) -> dict[str, Any]:
@@ -266,14 +215,21 @@ def fitted(fit: WorkloadFit) -> dict[str, Any]:
 
 def show_fit(fit: WorkloadFit) -> None:
     """The laws, and beside each figure of the recording that of a stream made by them."""
-    from dsd_plan.report.numbers import number, share
+    from dsd_plan.report.numbers import UNKNOWN, number, signed_share
 
     law = ", ".join(f"{key} {number(value)}" for key, value in fitted(fit)["arrivals"].items() if key != "law")
     say(f"fitted: {fitted(fit)['arrivals']['law']} arrivals ({law}); lengths as recorded")
+    if fit.clock_s is not None:
+        say(f"  the recording's clock steps {number(fit.clock_s)} s: its gaps, and their CV, are the clock's")
     show_table(
         ("  figure", "recorded", "made", "error"),
         [
-            (f"  {row.what}", number(row.recorded), number(row.made), "" if row.error is None else share(row.error))
+            (
+                f"  {row.what}",
+                number(row.recorded),
+                number(row.made),
+                UNKNOWN if row.error is None else signed_share(row.error),
+            )
             for row in fit.rows
         ],
     )

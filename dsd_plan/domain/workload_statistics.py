@@ -19,6 +19,14 @@ FEWEST_WINDOWS = 5
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
 LARGEST_COUNTED = 1_000_000
 """Lengths below this are ranked by counting, without sorting."""
+LEAST_CV = 1e-9
+"""Of gaps: below it they are equal, but for the digits of their sums."""
+FEWEST_EQUAL = 0.05
+"""Share of requests at the time of the one before from which a clock may be too coarse."""
+FEWEST_STEPS = 20
+STEP_SLACK = 0.02
+"""Of a step: a clock may itself be late by a little."""
+LONGEST_STEPS = 20
 DAY_S, HOUR_S = 86_400.0, 3600.0
 
 
@@ -79,6 +87,9 @@ class WorkloadStatistics:
     users: int | None
     workloads: dict[str, int] | None
     tasks: dict[str, int] | None
+    distinct_times: int = 0
+    clock_s: float | None = None
+    """Step of the clock that told the times, where it is so coarse that many requests share one; else None."""
 
 
 def workload_statistics(trace: RequestTrace) -> WorkloadStatistics:
@@ -94,7 +105,7 @@ def workload_statistics(trace: RequestTrace) -> WorkloadStatistics:
         requests=int(at_s.size),
         span_s=span_s,
         rate_per_s=rate,
-        gap_cv=float(gaps.std() / gaps.mean()) if gaps.size and gaps.mean() > 0 else None,
+        gap_cv=_gap_cv(gaps),
         dispersion=tuple(_dispersions(at_s, span_s)),
         bin_s=span_s / BINS,
         rate_by_bin=tuple(by_bin.tolist()),
@@ -108,7 +119,32 @@ def workload_statistics(trace: RequestTrace) -> WorkloadStatistics:
         users=None if trace.user is None else int(np.unique(trace.user).size),
         workloads=_counts(trace.workload),
         tasks=_counts(trace.task),
+        distinct_times=int(np.count_nonzero(gaps)) + 1,
+        clock_s=clock_step_s(gaps),
     )
+
+
+def _gap_cv(gaps: Array) -> float | None:
+    if not gaps.size or gaps.mean() <= 0:
+        return None
+    cv = float(gaps.std() / gaps.mean())
+    # Times are sums: what differs in their last digits is regular.
+    return cv if cv > LEAST_CV else 0.0
+
+
+def clock_step_s(gaps: Array) -> float | None:
+    """The step of which gaps are whole multiples, where FEWEST_EQUAL of them or more are 0; else None.
+
+    Bursts that truly come at once have no such step between them.
+    """
+    apart = gaps[gaps > 0]
+    if apart.size < FEWEST_STEPS or apart.size > (1.0 - FEWEST_EQUAL) * gaps.size:
+        return None
+    step_s = float(np.median(apart[apart < 1.5 * apart.min()]))
+    steps = apart[apart < LONGEST_STEPS * step_s] / step_s
+    # One gap far below the others is no step of theirs.
+    whole = 2 * steps.size >= apart.size and float(np.abs(steps - np.rint(steps)).max()) < STEP_SLACK
+    return step_s if whole else None
 
 
 def index_of_dispersion(at_s: Array, window_s: float) -> float | None:

@@ -49,6 +49,11 @@ def number(value: float | None) -> str:
     return text.replace("-", MINUS)
 
 
+def exact(value: float | None) -> str:
+    """A whole number as it is, another to three significant digits: 14,050, 0.0412."""
+    return count(value) if value is not None and float(value).is_integer() else number(value)
+
+
 def given(value: float | None) -> str:
     """A number that somebody wrote down (a limit, a setting), as it was written: 45, 0.72, 1,200."""
     if value is None or not isfinite(value):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dsd_plan.cli import main
-from dsd_plan.files import load_requests
+from dsd_plan.cli.workload_text import describe_requests, show_requests
+from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.files import load_requests, write_requests
 
 ROWS = "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(
     f"2023-11-16 18:{second // 60:02d}:{second % 60:02d}.1234567,{100 + second},{second % 7}\n" for second in range(300)
@@ -119,10 +122,62 @@ def test_more_like_a_recording_tells_how_well_it_fits(tmp_path: Path, capsys: py
     assert abs(quality["requests a second"]["error"]) < 0.1
 
 
+def test_whole_numbers_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    one = RequestTrace(np.array([0.0]), np.array([14_050]), np.array([7]), user=np.array([1]))
+    show_requests("x", describe_requests(one))
+    said = capsys.readouterr().out
+    assert "1 request in 0 s" in said
+    assert "1 user" in said.splitlines()[-1]
+    assert said.count("14,050") == 6
+
+
+def test_what_is_told_of_a_stream_like_a_recording_is_of_the_file_and_holds_its_cache(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording, out = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    rng = np.random.default_rng(4)
+    prompts = rng.integers(10, 1000, 2000)
+    cached = np.where(prompts > 500, prompts // 2, 0)
+    at_s = np.cumsum(rng.exponential(0.5, 2000))
+    write_requests(
+        recording,
+        RequestTrace(at_s, prompts, prompts // 3 + 1, cached_prefix_tokens=cached, user=np.arange(2000) % 7),
+    )
+    assert main(["trace", "synth", "--like", str(recording), "--span-s", "120", "-o", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    made = load_requests(out)
+    assert made.cached_prefix_tokens is not None
+    # A prompt and its cached part are drawn together.
+    assert (made.cached_prefix_tokens == np.where(made.prompt_tokens > 500, made.prompt_tokens // 2, 0)).all()
+    quality = {row["what"]: row["made"] for row in told["fit"]["quality"]}
+    span_s = float(made.arrival_s[-1] - made.arrival_s[0])
+    assert quality["requests a second"] == pytest.approx((made.arrival_s.size - 1) / span_s)
+    share = made.cached_prefix_tokens.sum() / made.prompt_tokens.sum()
+    assert quality["cached share of prompt tokens"] == pytest.approx(share)
+    assert told["notes"][-1] == "not kept of the recording: users"
+
+
+def test_a_rate_that_chance_missed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "x.parquet"
+    line = ["trace", "synth", "--rate-per-s", "3", "--prompt-tokens", "9", "--output-tokens", "9", "-o", str(out)]
+    bursty = ["--arrivals", "modulated", "--burst-ratio", "3", "--burst-s", "20", "--quiet-s", "60"]
+    assert main([*line, *bursty, "--span-s", "600", "--seed", "2"]) == 0
+    requests = load_requests(out).arrival_s.size
+    assert requests < 1700  # of 1,800 that were asked for: else the seed shows nothing
+    said = capsys.readouterr().err
+    assert f"asked 3.00 a second, made {requests / 600:.2f}: few bursts in 600 s, 7.50 on average" in said
+    assert main([*line, "--span-s", "60000"]) == 0
+    assert "asked" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         (["--rate-per-s", "2"], "--prompt-tokens is missing"),
+        (["--rate-per-s", "-3"], "--rate-per-s -3: expected a number above 0"),
+        (["--rate-per-s", "-3"], "4 problems"),
+        (["--users", "3", "--think-s", "1"], "--response-s is missing"),
+        (["--users", "3", "--think-s", "1"], "--span-s is missing"),
         (["--users", "3", "--rate-per-s", "2"], "--rate-per-s has no meaning with --users"),
         (["--rate-per-s", "2", "--span-s", "9", "--gap-cv", "2"], "--prompt-tokens is missing"),
         (

@@ -23,6 +23,22 @@ def test_a_clock_has_no_bursts() -> None:
     assert index_of_dispersion(np.arange(101.0) + 0.5, 10.0) == pytest.approx(0.1 / 10.1, abs=0.02)
 
 
+def test_a_coarse_clock_is_known_by_its_steps() -> None:
+    rng = np.random.default_rng(5)
+    at_s = np.cumsum(rng.exponential(0.3, 4000))
+    late = 3.0 * np.floor(at_s / 3.0)
+    # Milliseconds by which a clock is late leave its step what it is.
+    told = workload_statistics(trace(np.sort(late + 0.001 * np.floor(at_s / 3.0) % 0.003)))
+    assert told.clock_s == pytest.approx(3.0, abs=0.003)
+    assert told.distinct_times == np.unique(late).size
+    for fine in (at_s, np.arange(4000.0), np.repeat(at_s[:400], 10)):
+        assert workload_statistics(trace(fine)).clock_s is None
+
+
+def test_sums_of_equal_gaps_are_regular() -> None:
+    assert workload_statistics(trace(np.cumsum(np.full(400, 0.1)))).gap_cv == 0.0
+
+
 def test_poisson_arrivals_disperse_like_poisson() -> None:
     at_s = np.cumsum(np.random.default_rng(1).exponential(0.5, 200_000))
     told = workload_statistics(trace(at_s))
