@@ -55,7 +55,7 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
     for label, metric in METRICS:
         values = getattr(workload, f"{metric}_ms")
         kept = [
-            f"{statistic} {'✓' if value is not None and value <= limits[metric, statistic] else '✗'} "
+            f"{statistic} {'–' if value is None else '✓' if value <= limits[metric, statistic] else '✗'} "
             f"{milliseconds(limits[metric, statistic])}"
             for statistic in STATISTICS
             if (metric, statistic) in limits

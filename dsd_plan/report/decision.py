@@ -47,6 +47,7 @@ from dsd_plan.report.reading import (
     workload_of,
     worst_first,
 )
+from dsd_plan.report.summary import option_metrics
 from dsd_plan.report.tables import Cell, Number, Table, Words, named, quantity_cell, table_html
 
 LONGEST_HEADLINE, SHORTEST_HEADLINE = 190, 30
@@ -115,8 +116,8 @@ def _options(study: Study, key: KeyMetric | None, identity: str) -> Html:
 
 
 def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | None, title: str) -> Table:
-    """A row an option: the key number, TTFT, cost, devices, and why it was chosen or lost."""
-    metrics = [] if key is None else [key.metric] + [m for m in ("ttft_p95_ms",) if m != key.metric]
+    """A row an option: the key number, mean TPOT, TTFT, cost, devices, and why it was chosen or lost."""
+    metrics = option_metrics(key)
     title += f" for {short(key.workload, 16)}" if key and len(study.predicted.workloads) > 1 else ""
     columns = ("Option", *(label(metric) for metric in metrics), "Cost an hour", "Devices", "Why")
     rows = []

@@ -69,7 +69,7 @@ def key_picture(study: Study, key: KeyMetric, identity: str) -> Html | None:
     parts.append(_line(frame, curve, key.metric, clip, 3.0))
     if key.limit is not None:
         parts.append(_budget(frame, key.limit))
-    parts += _curve_labels(frame, [c for c in (curve, rival) if c is not None], key, today)
+    parts += _curve_labels(frame, [c for c in (curve, rival) if c is not None], key, today, knee)
     if today is not None and today <= frame.top_ms:
         ends = latency_interval(seen, key.metric)
         broken = key.limit is not None and today > key.limit
@@ -140,7 +140,9 @@ def _line(frame: Frame, curve: LoadCurve, metric: str, clip: str, width: float) 
     )
 
 
-def _curve_labels(frame: Frame, curves: list[LoadCurve], key: KeyMetric, today: float | None) -> list[str]:
+def _curve_labels(
+    frame: Frame, curves: list[LoadCurve], key: KeyMetric, today: float | None, knee: float | None
+) -> list[str]:
     lines = []
     for curve in curves:
         points = sorted(curve.points, key=lambda p: p.load)
@@ -149,6 +151,10 @@ def _curve_labels(frame: Frame, curves: list[LoadCurve], key: KeyMetric, today: 
     size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
     levels = [] if key.limit is None else [frame.y(0) - frame.y(key.limit)]
     spots = [] if today is None else _taken(frame, today)
+    if knee is not None and knee <= frame.load_end:
+        # The knee's own label hangs at the top, on the side that has room.
+        x, step = frame.x(knee) - LEFT, -15.0 if _knee_at_end(frame, knee) else 15.0
+        spots += [(x + step * at, frame.y(0) - (TOP + 7)) for at in range(6)]
     return [
         _text(LEFT + label.x, frame.y(0) - label.y + 4, label.text, label.anchor, "halo")
         for label in place_labels(lines, size, levels, spots)
@@ -179,9 +185,13 @@ def _budget(frame: Frame, limit: float) -> str:
     )
 
 
+def _knee_at_end(frame: Frame, knee: float) -> bool:
+    return frame.x(knee) > WIDTH - 100
+
+
 def _knee(frame: Frame, knee: float) -> str:
     at = frame.x(knee)
-    anchor, gap = ("end", -4) if at > WIDTH - 100 else ("start", 4)
+    anchor, gap = ("end", -4) if _knee_at_end(frame, knee) else ("start", 4)
     return (
         f'<line class="knee" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>'
         f"{_text(at + gap, TOP + 11, f'knee {number(knee)}×', anchor, 'halo')}"

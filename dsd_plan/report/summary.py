@@ -86,7 +86,7 @@ def _unbudgeted(study: Study) -> list[tuple[str, Headline]]:
 def option_columns(study: Study) -> list[str]:
     """Headings of the numbers beside an option."""
     key = key_metric(study)
-    return [*(label(metric) for metric in _metrics(key)), "Cost an hour"]
+    return [*(label(metric) for metric in option_metrics(key)), "Cost an hour"]
 
 
 def option_values(study: Study, option: Option) -> list[str]:
@@ -94,7 +94,7 @@ def option_values(study: Study, option: Option) -> list[str]:
     key = key_metric(study)
     seen = workload_of(option_numbers(option), key.workload) if key else None
     shown = []
-    for metric in _metrics(key):
+    for metric in option_metrics(key):
         value = latency(seen, metric)
         limit = limit_of(study, key.workload, metric) if key else None
         sign = "" if limit is None or value is None else (" ✓" if value <= limit else " ✗")
@@ -102,8 +102,9 @@ def option_values(study: Study, option: Option) -> list[str]:
     return [*shown, number(option.cost_per_hour)]
 
 
-def _metrics(key: KeyMetric | None) -> list[str]:
-    return [] if key is None else list(dict.fromkeys([key.metric, "ttft_p95_ms"]))
+def option_metrics(key: KeyMetric | None) -> list[str]:
+    """What options are compared by: the key number, the mean TPOT that plans are chosen by, and TTFT."""
+    return [] if key is None else list(dict.fromkeys([key.metric, "tpot_mean_ms", "ttft_p95_ms"]))
 
 
 def trust_lines(study: Study) -> list[str]:

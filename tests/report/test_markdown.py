@@ -10,7 +10,7 @@ from tests.report.studies import full_study, hostile, tiny_study
 def test_it_says_what_the_terminal_says() -> None:
     text = render_markdown(full_study())
     assert text.startswith("# two\\-clinics\n\n**Speculate.** Draft at the clinics with window 4")
-    assert "| **chosen** | draft at the edge | 36.1 ms ✓ | 482 ms ✓ | 5.20 |" in text
+    assert "| **chosen** | draft at the edge | 36.1 ms ✓ | 27.4 ms | 482 ms ✓ | 5.20 |" in text
     assert "| ✓ | TPOT p95 of chat | 36.1 ms |" in text
     assert "- **Breaks first:** Traffic may grow to 1.4 × today's" in text
 
