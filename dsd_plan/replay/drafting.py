@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dsd_plan.control import policy
 from dsd_plan.control.policy import Observation, Policy, PolicyState, decide
-from dsd_plan.domain.step_time import decode_ms, prefill_ms
+from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drop_job, ended_batch, leave_job, queue_job, settle_batch, tied
+from dsd_plan.replay.foresight import shared, window_ms
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     AHEAD,
@@ -42,7 +43,9 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
     """Choose the session's draft devices, and let them prefill."""
     draft = row(world.drafts, DRAFT, stream.draft)
     session.device = chosen_device(world, draft, stream.draft_routing, session.key)
-    row(world.devices, DEVICE, session.device).live += 1
+    device = row(world.devices, DEVICE, session.device)
+    shared(world, device)
+    device.live += 1
     if draft.queued == 0:
         job_ms = prefill_ms(surface_at(world, draft.surface), 1.0, float(session.prefill))
         occupy(world, int(session.device), int(session.stream), job_ms)
@@ -78,14 +81,10 @@ def verdict_arrives(world: World, r: int) -> None:
             speculation.ahead = NONE
             drop_job(world, j)
     choose_window(stream, session)
-    draft = row(world.drafts, DRAFT, stream.draft)
-    context = session.prompt + session.emitted
-    if draft.queued == 1:
-        queue_window(world, r, session, stream, int(context))
+    if row(world.drafts, DRAFT, stream.draft).queued == 1:
+        queue_window(world, r, session, stream, int(session.prompt + session.emitted))
         return
-    surface = surface_at(world, draft.surface)
-    rows = stream.candidates
-    job_ms = session.window * decode_ms(surface, float(rows), 1.0, float(context))
+    job_ms = window_ms(world, stream, session)
     send(world, r, session, stream, occupy(world, int(session.device), int(session.stream), job_ms))
 
 

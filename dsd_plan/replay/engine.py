@@ -103,7 +103,8 @@ class Run:
         an_event = max(tied, int(drafts["batch_cap"].max())) if queued else 0
         room = FIRST_JOBS + an_event if queued else 0
         # Where batches may be stopped, their ends stay in the heap: room for as many as there are other events.
-        events = slots + users.size + replicas.size + streams.size + devices + room
+        # A session has two where a round that was foreseen has become void.
+        events = 2 * slots + users.size + replicas.size + streams.size + devices + room
         sizes = {
             "heap": 2 * events if queued else events,
             "devices": devices,
@@ -129,6 +130,7 @@ class Run:
         for name, table in self.tables.items():
             self.worlds[name] = address_of(table)
         self.worlds["stream_count"], self.worlds["user_count"] = streams.size, users.size
+        self.worlds["device_count"] = devices
         self.worlds["most_sessions"], self.worlds["most_groups"] = most_sessions, groups
         self.worlds["slots"], self.worlds["keep_rounds"] = slots, keep_rounds
         self.worlds["stages"], self.worlds["most_flights"] = made["reached"].size // slots, made["flights"].size

@@ -1,9 +1,9 @@
-"""The event queue: a binary heap, ordered by time and then by the order of scheduling."""
+"""The event queue: a heap of four children a node, ordered by time and then by the order of scheduling."""
 
 from __future__ import annotations
 
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.layout import EVENT, Row, World
+from dsd_plan.replay.layout import EVENT, KIND_BITS, Row, World
 from dsd_plan.replay.memory import row
 
 
@@ -16,7 +16,7 @@ def push(world: World, time_ms: float, kind: int, index: int) -> None:
     world.events = hole + 1
     # A new event was scheduled last, so it never climbs past one of the same time.
     while hole > 0:
-        above = (hole - 1) >> 1
+        above = (hole - 1) >> 2
         parent = row(world.heap, EVENT, above)
         if parent.time_ms <= time_ms:
             break
@@ -24,49 +24,60 @@ def push(world: World, time_ms: float, kind: int, index: int) -> None:
         hole = above
     event = row(world.heap, EVENT, hole)
     event.time_ms = time_ms
-    event.order = order
-    event.kind = kind
+    event.turn = (order << KIND_BITS) | kind
     event.index = index
+
+
+@compiled
+def kind_of(turn: int) -> int:
+    """The kind in an event's `turn`."""
+    return turn & ((1 << KIND_BITS) - 1)
 
 
 @compiled
 def drop_first(world: World) -> None:
     """Take the first event off the heap."""
+    heap = world.heap
     last = world.events - 1
     world.events = last
-    # Walk the hole to the bottom along the earlier children, then let the last event climb from there: it
+    event = row(heap, EVENT, last)
+    # Walk the hole to the bottom along the earliest children, then let the last event climb from there: it
     # usually belongs near the bottom, and one comparison a level is saved.
     hole = 0
     below = 1
-    while below + 1 < last:
-        below += before(row(world.heap, EVENT, below + 1), row(world.heap, EVENT, below))
-        move(row(world.heap, EVENT, below), row(world.heap, EVENT, hole))
-        hole = below
-        below = 2 * hole + 1
+    while below + 3 < last:
+        left = below + before(row(heap, EVENT, below + 1), row(heap, EVENT, below))
+        right = below + 2 + before(row(heap, EVENT, below + 3), row(heap, EVENT, below + 2))
+        least = left + (right - left) * before(row(heap, EVENT, right), row(heap, EVENT, left))
+        move(row(heap, EVENT, least), row(heap, EVENT, hole))
+        hole = least
+        below = 4 * hole + 1
     if below < last:
-        move(row(world.heap, EVENT, below), row(world.heap, EVENT, hole))
-        hole = below
-    event = row(world.heap, EVENT, last)
+        least = below
+        for child in range(below + 1, last):
+            if before(row(heap, EVENT, child), row(heap, EVENT, least)):
+                least = child
+        move(row(heap, EVENT, least), row(heap, EVENT, hole))
+        hole = least
     while hole > 0:
-        above = (hole - 1) >> 1
-        parent = row(world.heap, EVENT, above)
+        above = (hole - 1) >> 2
+        parent = row(heap, EVENT, above)
         if before(parent, event):
             break
-        move(parent, row(world.heap, EVENT, hole))
+        move(parent, row(heap, EVENT, hole))
         hole = above
-    move(event, row(world.heap, EVENT, hole))
+    move(event, row(heap, EVENT, hole))
 
 
 @compiled
 def before(a: Row, b: Row) -> bool:
     """Whether event `a` comes first; without branches, which the heap's comparisons would make the processor guess."""
-    return (a.time_ms < b.time_ms) | ((a.time_ms <= b.time_ms) & (a.order < b.order))  # type: ignore[no-any-return]
+    return (a.time_ms < b.time_ms) | ((a.time_ms <= b.time_ms) & (a.turn < b.turn))  # type: ignore[no-any-return]
 
 
 @compiled
 def move(a: Row, b: Row) -> None:
     """Copy event `a` over `b`."""
     b.time_ms = a.time_ms
-    b.order = a.order
-    b.kind = a.kind
+    b.turn = a.turn
     b.index = a.index

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.control.policy import KINDS
 from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
-from dsd_plan.domain.deployed import Deployed, DraftPool, Stream
+from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
 from dsd_plan.domain.scenario import Scenario
@@ -65,7 +65,8 @@ def tables_of(deployed: Deployed) -> Tables:
     made.add("lanes", [{}] * sum(of_link.copies for of_link in lanes.values()))
     for stream in deployed.streams:
         devices_there = 0 if stream.draft is None else deployed.drafts[stream.draft].count
-        made.add("streams", [_stream(stream, deployed.scenario, devices_there, made, lanes, origin_s)])
+        row = _stream(stream, deployed.scenario, devices_there, made, lanes, origin_s)
+        made.add("streams", [row | {"foreseeable": _is_foreseeable(deployed, stream)}])
     replicas = devices = 0
     for target in deployed.targets:
         pool = {
@@ -84,16 +85,35 @@ def tables_of(deployed: Deployed) -> Tables:
             "count": draft.count,
             "batch_cap": draft.batch_cap,
             "surface": _surface(draft.surface, made),
-            "queued": any(_queued(stream, draft) for stream in deployed.streams if stream.draft == index),
+            "queued": _is_queued(deployed, index),
         }
         made.add("drafts", [pool])
         devices += draft.count
     return made.joined()
 
 
-def _queued(stream: Stream, draft: DraftPool) -> bool:
-    """Whether the end of a job is not known when it is given: others may be dropped, or share its batch."""
-    return stream.mode == "pipelined" or draft.batch_cap > 1 or stream.assignment.draft_devices_per_session > 1
+def _is_queued(deployed: Deployed, index: int) -> bool:
+    """Whether the end of a pool's job is not known when it is given: others may be dropped, or share its batch."""
+    streams = [stream for stream in deployed.streams if stream.draft == index]
+    return deployed.drafts[index].batch_cap > 1 or any(
+        stream.mode == "pipelined" or stream.assignment.draft_devices_per_session > 1 for stream in streams
+    )
+
+
+def _is_foreseeable(deployed: Deployed, stream: Stream) -> bool:
+    """Whether nothing but its own draft device can come between a verdict and the next job.
+
+    Only with jitter, because then no two events share an instant, and it does not matter which was scheduled first.
+    """
+    hops = (*stream.up, *stream.down)
+    return (
+        stream.mode == "distributed"
+        and stream.draft is not None
+        and not _is_queued(deployed, stream.draft)
+        and stream.assignment.policy.kind == "static"
+        and not any(map(is_timed, hops))
+        and any(hop.jitter_cv > 0.0 and hop.mean_ms > 0.0 for hop in hops)
+    )
 
 
 class _Tables:

@@ -14,7 +14,8 @@ from numba import njit
 from dsd_plan.replay.compiled import fingerprint
 from dsd_plan.replay.draft_queue import drop_job, start_woken_devices
 from dsd_plan.replay.drafting import batch_ends, verdict_arrives
-from dsd_plan.replay.heap import drop_first
+from dsd_plan.replay.foresight import job_arrives, settle_until
+from dsd_plan.replay.heap import drop_first, kind_of
 from dsd_plan.replay.layout import (
     BATCH_ENDS,
     DOWN_REACHES,
@@ -31,7 +32,7 @@ from dsd_plan.replay.layout import (
 )
 from dsd_plan.replay.links import go_up
 from dsd_plan.replay.memory import row
-from dsd_plan.replay.replica import join, prompt_arrives, start_woken
+from dsd_plan.replay.replica import prompt_arrives, start_woken
 from dsd_plan.replay.requests import begin, open_request, user_request
 from dsd_plan.replay.rounds import down_reaches, iteration_ends
 
@@ -58,11 +59,12 @@ def _made(version: int) -> Callable[[Rows], int]:
                         return HEAP_FULL
                     start_woken_devices(world)
                 if world.events == 0 or world.unfinished == 0:
+                    settle_until(world, event.time_ms)
                     return FINISHED
             if world.spare_jobs < world.jobs_an_event:
                 return JOBS_FULL
             time_ms = event.time_ms
-            kind = event.kind
+            kind = kind_of(event.turn)
             index = event.index
             if kind == ITERATION_ENDS:
                 batch = row(world.replicas, REPLICA, index).batch
@@ -75,6 +77,7 @@ def _made(version: int) -> Callable[[Rows], int]:
                     return LOG_FULL
             elif kind <= USER_REQUEST:
                 if world.started == world.mark_start or time_ms >= world.mark_ms:
+                    settle_until(world, time_ms)
                     return AT_MARK
                 if world.vacancies == 0 and world.fresh == world.slots and world.started < world.most_sessions:
                     return SLOTS_FULL
@@ -83,7 +86,7 @@ def _made(version: int) -> Callable[[Rows], int]:
             if kind == ITERATION_ENDS:
                 iteration_ends(world, index)
             elif kind == JOB_ARRIVES:
-                join(world, index)
+                job_arrives(world, index)
             elif kind == VERDICT_ARRIVES:
                 verdict_arrives(world, index)
             elif kind == BATCH_ENDS:

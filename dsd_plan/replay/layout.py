@@ -37,6 +37,8 @@ PREFILL, WINDOW, AHEAD = range(3)
 QUEUED, RUNNING, DRAFTED, DROPPED = range(4)
 """A draft job waits; is in a batch; is done (a guess whose verdict is out); is in a batch for nothing."""
 
+FORESEEN, VOID = 1, 2
+
 NONE = -1
 """No session, no device, no user, no row."""
 
@@ -45,8 +47,10 @@ def _row(integers: str, reals: str, integer: str = "i8") -> np.dtype[np.void]:
     return np.dtype([(name, integer) for name in integers.split()] + [(name, "f8") for name in reals.split()])
 
 
-EVENT = _row("order kind index", "time_ms")
-"""What happens when; `order` counts schedulings, so that events of one instant keep the order they were made in."""
+EVENT = _row("turn index", "time_ms")
+"""What happens when. `turn` is an order and, in its lowest KIND_BITS, the kind: the order counts schedulings, so that
+events of one instant keep the order they were made in."""
+KIND_BITS = 5
 
 KEY = np.dtype([("key", "u8")])
 """A stream's key, of which its requests' random numbers are made."""
@@ -61,6 +65,8 @@ STREAM = _row(
     " prompt output row row_count"
     # 1: time matters on its way (thin links, traces); copies of its site, draft devices in each
     " timed copies per_copy"
+    # 1: a round's draft and way up may be computed when its verdict is sent (foresight.py)
+    " foreseeable"
     # acceptance: rows of the cdf from `cdf` on, one for each guess; or, where matches > 0, so many recorded matches
     # from `match` on, walked from one of the `recorded` starts that begin at `start`
     " cdf match matches start recorded",
@@ -111,11 +117,15 @@ REPLICA = _row(
     " iterations jobs",
     "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms",
 )
-DEVICE = _row("live pool stepping woken head tail queued batch_head batch batches", "free_ms busy_ms began_ms ends_ms")
+DEVICE = _row(
+    "live foreseen pool stepping woken head tail queued batch_head batch batches",
+    "free_ms busy_ms began_ms ends_ms job_ms up_ms",
+)
 """A draft device: when its last job ends, and how much work it has been given.
 
 Where jobs are queued: chains of jobs, as a replica's of sessions; `batches` counts those begun, `busy_ms` sums those
-that have ended.
+that have ended. Where they are not, `foreseen` − 1 is the session whose next job was computed before its verdict came,
+or −1: it ends at `ends_ms`, takes `job_ms`, and `up_ms` on its way up.
 """
 JOB = _row(
     "device stream session part kind state steps rows context previous next",
@@ -148,7 +158,9 @@ SESSION = np.dtype(
             "number stream mode replica device user prompt prefill output"
             " emitted window rounds accepted proposed rejected place next done"
             # of the last round, for the policy
-            " last_accepted last_proposed batch queued",
+            " last_accepted last_proposed batch queued"
+            # FORESEEN, or VOID: what its event of a job's arrival is, if that was scheduled before the verdict came
+            " ahead",
             "started_ms first_ms last_ms joined_ms wait_ms iteration_ms network_ms"
             # over its rounds
             " sum_draft_ms sum_up_ms sum_wait_ms sum_verify_ms sum_down_ms",
@@ -165,7 +177,7 @@ drafts ahead, NONE without one, for a window of `ahead_window`; `confirmed`: its
 """
 TIED = _row("device prefill", "")
 """Draft devices of a session, where jobs are queued: `most_tied` rows a slot. `prefill` is its job, NONE when done."""
-GROUP = _row("session tokens", "arrival_ms gap_ms")
+GROUP = _row("session tokens", "arrival_ms gap_ms", integer="i4")
 """Tokens that reach a user together, of the session of this number; `gap_ms` since its group before, NaN at first."""
 ROUND = _row(
     "session round replica device window accepted batch",
@@ -216,7 +228,7 @@ TABLES: dict[str, np.dtype[np.void]] = {
 
 WORLD = _row(
     " ".join(TABLES)  # where each table begins
-    + " stream_count user_count most_sessions most_groups keep_rounds"
+    + " stream_count user_count device_count most_sessions most_groups keep_rounds"
     # slots never used begin at `fresh`; `vacancies` were used and left, `endings` have ended and are not yet read
     " slots fresh vacancies endings"
     " begun events scheduled started refused logged waking"

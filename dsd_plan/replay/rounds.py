@@ -7,6 +7,7 @@ from math import log, nan
 from dsd_plan.replay.acceptance import accept
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import drop_ahead, untie
+from dsd_plan.replay.foresight import verdict_sent
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DISTRIBUTED,
@@ -21,7 +22,6 @@ from dsd_plan.replay.layout import (
     STREAM,
     TARGET_ONLY,
     USER_REQUEST,
-    VERDICT_ARRIVES,
     Row,
     World,
 )
@@ -145,7 +145,7 @@ def deliver(world: World, r: int, tokens: int, turn: int, last: bool, arrival_ms
     if last:
         finish(world, r, session)
     elif session.mode >= DISTRIBUTED:
-        push(world, arrival_ms, VERDICT_ARRIVES, r)
+        verdict_sent(world, r, session, row(world.streams, STREAM, session.stream))
 
 
 @compiled

@@ -7,11 +7,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from math import ceil, inf
 from time import perf_counter
 
+from dsd_plan.domain.acceptance import accepted_pmf
+from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.fleet import Link
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.replay.engine import users_of
+from tests.benchmarks.plain_heapq import System, replayed
 from tests.benchmarks.row import Row
 from tests.replay.builder import poisson, system
 from tests.replay.runs import kernel_run
@@ -40,6 +44,7 @@ def run() -> list[Row]:
     rounds = int(kernel_run(deployed, most=SESSIONS).tables["sessions"]["rounds"].sum())
     kernel_s = best_of(7, lambda: kernel_run(deployed, most=SESSIONS))
     twin_s = best_of(1, lambda: Twin(deployed, 0, 0, users_of(deployed)["first_ms"].tolist(), SESSIONS).run())
+    crowds = [crowd_row(live) for live in (200, 1000, 20000)]
     with tempfile.TemporaryDirectory() as cache:
         compiling_s = first_call_s(cache)
         cached_s = min(first_call_s(cache) for _ in range(3))
@@ -47,11 +52,62 @@ def run() -> list[Row]:
         Row(
             f"replay kernel ({rounds / kernel_s / 1e6:.2f} M rounds/s)",
             kernel_s,
-            f"heapq twin ({rounds / twin_s / 1e6:.3f} M)",
+            f"readable twin ({rounds / twin_s / 1e6:.3f} M)",
             twin_s,
         ),
+        *crowds,
         Row("first replay from the cache, imports included", cached_s, "compiling the kernel", compiling_s),
     ]
+
+
+def crowd_row(live: int) -> Row:
+    """The kernel and plain Python in turns. Raises AssertionError where they do not tell the same story."""
+    deployed, plain, most = crowd(live)
+    sessions = kernel_run(deployed, most=most).tables["sessions"]
+    rounds, e2e_ms = int(sessions["rounds"].sum()), float((sessions["last_ms"] - sessions["started_ms"]).mean())
+    plain_rounds, plain_ms = 0, 0.0
+    kernel_s = plain_s = inf
+    for _ in range(3):
+        kernel_s = min(kernel_s, best_of(2, lambda: kernel_run(deployed, most=most)))
+        start = perf_counter()
+        plain_rounds, plain_ms = replayed(plain, most)
+        plain_s = min(plain_s, perf_counter() - start)
+    # Their luck differs, and so do their rounds by a little.
+    assert abs(plain_rounds / rounds - 1.0) < 0.02
+    assert abs(plain_ms / e2e_ms - 1.0) < 0.05
+    return Row(
+        f"replay kernel, {live} live sessions ({rounds / kernel_s / 1e6:.2f} M rounds/s)",
+        kernel_s,
+        f"plain heapq ({plain_rounds / plain_s / 1e6:.3f} M)",
+        plain_s,
+    )
+
+
+def crowd(live: int) -> tuple[Deployed, System, int]:
+    """About so many live sessions at .85 of saturation, a draft device for each; for both engines, and how many."""
+    rate_per_s, prompt, output, window, cap = live * 0.145, 300, 128, 4, 32
+    replicas, devices = ceil(live / 65), 2 * live
+    target, draft = (20.0, 0.2, 0.03), (5.0, 0.1, 0.0)
+    deployed = system(
+        poisson(rate_per_s, prompt, output),
+        window=window,
+        target=StepLaw(step_ms=target[0], per_token_ms=target[1], per_prompt_token_ms=target[2]),
+        draft=StepLaw(step_ms=draft[0], per_token_ms=draft[1]),
+        link=Link(between=("edge", "region"), rtt_ms=40.0, jitter_cv=0.2),
+        replicas=replicas,
+        devices=devices,
+        cap=cap,
+        routing="round_robin",
+        draft_routing="round_robin",
+    )
+    cumulative, total = [], 0.0
+    for p in accepted_pmf(deployed.streams[0].acceptance, window)[:-1]:
+        total += p
+        cumulative.append(total)
+    plain = System(
+        rate_per_s, prompt, output, window, tuple(cumulative), target, draft, 20.0, 0.2, replicas, devices, cap
+    )
+    return deployed, plain, max(4000, 3 * live)
 
 
 def best_of(times: int, action: Callable[[], object]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,9 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.fleet import Link, RttTrace
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.workload import Requests
-from dsd_plan.replay.engine import users_of
+from dsd_plan.replay.engine import Run, keys_of, users_of
+from dsd_plan.replay.inputs import tables_of
+from dsd_plan.replay.kernel import AT_MARK
 from dsd_plan.replay.load import lanes_of
 from tests.replay.builder import closed, points, poisson, recorded, round_trace, system, token_trace
 from tests.replay.runs import kernel_run
@@ -182,6 +186,41 @@ def test_the_scenarios_reach_what_they_are_meant_to() -> None:
     run = kernel_run(deployed, 5, 2, 150)
     assert (run.tables["replicas"]["memory_waits"] > 0).all()
     assert (run.tables["replicas"]["draft_ms"] > 0).all()
+
+
+@pytest.mark.parametrize("devices", [1, 40, 80])
+def test_rounds_that_were_foreseen_can_be_shared(devices: int) -> None:
+    """Sessions that come to a draft device between a verdict's departure and its arrival, or after it."""
+    deployed = system(
+        {"a": poisson(20.0, 100, 30), "b": closed(5, 0.2, 50, 40)},
+        window={"a": 4, "b": 3},
+        draft=LAWS["bent"],
+        link=Link(between=("edge", "region"), rtt_ms=80.0, jitter_cv=0.8),
+        replicas=2,
+        devices=devices,
+        cap=4,
+    )
+    assert_identical(deployed, most=400)
+
+
+def test_marks_see_only_what_has_come_to_pass_of_foreseen_rounds() -> None:
+    """A device has worked, up to any mark, what it has of its jobs by then."""
+    deployed = system(
+        {"a": poisson(3.0, 100, 30), "b": poisson(9.0, 10, 2)},
+        mode={"a": "distributed", "b": "target_only"},
+        link=Link(between=("edge", "region"), rtt_ms=400.0, jitter_cv=0.1),
+        devices=40,
+    )
+    run = Run(tables_of(deployed), keys_of(deployed, 1, 0), users_of(deployed), 60)
+    twin = Twin(deployed, 1, 0, [], 60).run()
+    for started in range(5, 60, 5):
+        run.mark_at(inf, started)
+        assert run.advance() == AT_MARK
+        mark = run.mark()
+        worked = [
+            sum(max(min(end, mark.at_ms) - begin, 0.0) for begin, end in device.jobs) for device in twin.drafts[0]
+        ]
+        assert mark.device_ms.tolist() == pytest.approx(worked, abs=1e-6)
 
 
 @pytest.mark.parametrize("most", [1, 7, 200])
