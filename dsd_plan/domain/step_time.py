@@ -88,10 +88,17 @@ def law_step_ms(law: Array, new_tokens: float) -> float:
     return law[i + 1] + (law[i + 3] - law[i + 1]) * (new_tokens - law[i]) / width  # type: ignore[no-any-return]
 
 
+def affine_decode_ms(
+    step_ms: float, token_ms: float, kv_token_ms: float, batch: float, new_tokens: float, context_tokens: float
+) -> float:
+    """A law without knots for `batch` sequences of `new_tokens` each over `context_tokens` of KV each."""
+    return step_ms + batch * (token_ms * new_tokens + kv_token_ms * context_tokens)
+
+
 def law_decode_ms(law: Array, batch: float, new_tokens: float, context_tokens: float) -> float:
     """The law for `batch` sequences of `new_tokens` each over `context_tokens` of KV each."""
     if law.size == AFFINE:
-        return law[0] + batch * (law[1] * new_tokens + law[3] * context_tokens)  # type: ignore[no-any-return]
+        return affine_decode_ms(law[0], law[1], law[3], batch, new_tokens, context_tokens)
     return law_step_ms(law, batch * new_tokens) + batch * law[3] * context_tokens  # type: ignore[no-any-return]
 
 

@@ -8,7 +8,6 @@ and the round goes on event by event. What the device and the session have done 
 
 from __future__ import annotations
 
-from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -28,7 +27,7 @@ from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import UP_JITTER
 from dsd_plan.replay.replica import join
-from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.surfaces import decode_at
 
 
 @compiled
@@ -43,9 +42,9 @@ def verdict_sent(world: World, r: int, session: Row, stream: Row) -> None:
 @compiled
 def window_ms(world: World, stream: Row, session: Row) -> float:
     """How long a device takes to draft the session's next window, all of its paths together."""
-    surface = surface_at(world, row(world.drafts, DRAFT, stream.draft).surface)
+    surface = row(world.drafts, DRAFT, stream.draft).surface
     context = float(session.prompt + session.emitted)
-    return session.window * decode_ms(surface, float(stream.candidates), 1.0, context)  # type: ignore[no-any-return]
+    return session.window * decode_at(world, surface, float(stream.candidates), 1.0, context)  # type: ignore[no-any-return]
 
 
 @compiled

@@ -101,6 +101,8 @@ SURFACE = _row(
     " batches news contexts prefills prompts laws",
     "",
 )
+NUMBER = _row("", "value")
+"""Of the surfaces' axes, tables and laws."""
 TARGET = _row("first count batch_cap surface fused_surface turn", "kv_tokens")
 """A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""
 DRAFT = _row("first count batch_cap surface turn queued", "")
@@ -118,8 +120,8 @@ REPLICA = _row(
     "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms",
 )
 DEVICE = _row(
-    "live foreseen pool stepping woken head tail queued batch_head batch batches",
-    "free_ms busy_ms began_ms ends_ms job_ms up_ms",
+    "pool stepping woken head tail queued batch_head batch batches live foreseen",
+    "free_ms busy_ms ends_ms job_ms up_ms began_ms",
 )
 """A draft device: when its last job ends, and how much work it has been given.
 
@@ -201,7 +203,7 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "match": MATCH,
     "starts": START,
     "surfaces": SURFACE,
-    "numbers": _row("", "value"),
+    "numbers": NUMBER,
     "targets": TARGET,
     "drafts": DRAFT,
     "replicas": REPLICA,

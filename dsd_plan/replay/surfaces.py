@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dsd_plan.domain import step_time
-from dsd_plan.domain.step_time import StepSurface
+from dsd_plan.domain.step_time import AFFINE, StepSurface, affine_decode_ms
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.layout import SURFACE, World
+from dsd_plan.replay.layout import NUMBER, SURFACE, World
 from dsd_plan.replay.memory import floats, row
 
 for _function in (
-    *(step_time.law_step_ms, step_time.law_decode_ms, step_time.law_prefill_ms, step_time.clamp, step_time.cell),
+    *(step_time.law_step_ms, step_time.law_decode_ms, step_time.affine_decode_ms, step_time.law_prefill_ms, step_time.clamp, step_time.cell),
     *(step_time.decode_ms, step_time.prefill_ms, step_time.iteration_ms),
 ):
     compiled(_function)
@@ -30,3 +30,15 @@ def surface_at(world: World, index: int) -> StepSurface:
         floats(numbers, at.prefill, (at.prefills, at.prompts)),
         floats(numbers, at.law, (at.laws,)),
     )
+
+
+@compiled
+def decode_at(world: World, index: int, batch: float, new_tokens: float, context_tokens: float) -> float:
+    """`decode_ms` of a surface. A law without knots is read where it stands: eight views cost more than its sum."""
+    at = row(world.surfaces, SURFACE, index)
+    if at.batches == 0 and at.laws == AFFINE:
+        step_ms = row(world.numbers, NUMBER, at.law).value
+        token_ms = row(world.numbers, NUMBER, at.law + 1).value
+        kv_token_ms = row(world.numbers, NUMBER, at.law + 3).value
+        return affine_decode_ms(step_ms, token_ms, kv_token_ms, batch, new_tokens, context_tokens)
+    return step_time.decode_ms(surface_at(world, index), batch, new_tokens, context_tokens)
