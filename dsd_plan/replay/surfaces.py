@@ -9,7 +9,14 @@ from dsd_plan.replay.layout import NUMBER, SURFACE, World
 from dsd_plan.replay.memory import floats, row
 
 for _function in (
-    *(step_time.law_step_ms, step_time.law_decode_ms, step_time.affine_decode_ms, step_time.law_prefill_ms, step_time.clamp, step_time.cell),
+    *(
+        step_time.law_step_ms,
+        step_time.law_decode_ms,
+        step_time.affine_decode_ms,
+        step_time.law_prefill_ms,
+        step_time.clamp,
+        step_time.cell,
+    ),
     *(step_time.decode_ms, step_time.prefill_ms, step_time.iteration_ms),
 ):
     compiled(_function)
