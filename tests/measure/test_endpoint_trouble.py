@@ -175,3 +175,11 @@ def test_streams_as_the_standard_allows_them(pieces: tuple[bytes, ...]) -> None:
 def test_events_that_are_none_are_told(body: bytes) -> None:
     with pytest.raises(MeasurementError, match=r"request 1: found .* expected server-sent events"):
         read(b"data: " + body + b"\n\n", TEXT, END)
+
+
+def test_a_single_token_without_text_is_told_by_the_answers_end() -> None:
+    """A token that prints as nothing (half of a character, a mark): it came no later than the end did."""
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": %d}}\n\n'
+    assert read(END, usage % 1) == (1.0,)
+    with pytest.raises(MeasurementError, match="held no text"):
+        read(END, usage % 2)

@@ -204,6 +204,7 @@ class _Reading:
         """Data of an event that goes on in its next line."""
         self._usage: dict[str, Any] | None = None
         self._finished = False
+        self._finished_s: float | None = None
         self._last_s = 0.0
 
     def take(self, data: bytes, at_s: float) -> None:
@@ -250,7 +251,7 @@ class _Reading:
             if not isinstance(choice, dict):
                 raise self._malformed(body[:60].decode("utf-8", "replace"))
             if choice.get("finish_reason"):
-                self._finished = True
+                self._finished, self._finished_s = True, at_s
             if _has_text(choice):
                 self.arrivals_s.append(at_s)
 
@@ -264,6 +265,9 @@ class _Reading:
                 f"{self._what}: the stream ended before the answer did, after {len(self.arrivals_s)} chunks; "
                 "did the server die? see its log"
             )
+        if not self.arrivals_s and self._finished_s is not None and (self._usage or {}).get("completion_tokens") == 1:
+            # A single token that prints as nothing is told by the end of the answer.
+            self.arrivals_s.append(self._finished_s)
         if not self.arrivals_s:
             raise MeasurementError(
                 f"{self._what}: the answer held no text, so that no token could be timed; does the model emit "
