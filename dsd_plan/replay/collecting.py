@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dsd_plan.replay.counting import parted
 from dsd_plan.replay.engine import Run
 from dsd_plan.replay.kernel import FLIGHTS_FULL, HEAP_FULL, JOBS_FULL, SLOTS_FULL
 from dsd_plan.replay.layout import Rows
 
 NOT_EMPTIED = (FLIGHTS_FULL, JOBS_FULL, HEAP_FULL)
 """Full tables in which reading what has ended makes no room."""
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 """Groups of tokens that are worth looking at together; more wait only where sessions that began earlier still run."""
 
 
@@ -52,14 +53,17 @@ class Collector:
         if grows:
             run.grow(status)
         if self._held >= self._enough:
-            self._hand_on(run, self._complete(run))
+            self._hand_on(self._complete(run))
             self._enough = max(CHUNK, 2 * self._held)
+        else:
+            # What was read is a view of the run's own tables.
+            self._groups[-1], self._rounds[-1] = self._groups[-1].copy(), self._rounds[-1].copy()
 
     def finish(self, run: Run) -> None:
         """Hand on everything that is left, sessions that have not ended too."""
         self._read(run)
         self._sessions.append(run.live())
-        self._hand_on(run, int(run.worlds["started"][0]))
+        self._hand_on(int(run.worlds["started"][0]))
 
     def _read(self, run: Run) -> int:
         ended, groups, rounds = run.read()
@@ -79,24 +83,24 @@ class Collector:
                 first = min(first, int(late.min()))
         return first
 
-    def _hand_on(self, run: Run, end: int) -> None:
-        sessions, self._sessions = _parted(self._sessions, "number", end)
-        rows = np.concatenate(self._groups)["session"] < end
-        groups, self._groups = _split(self._groups, rows)
-        rounds, self._rounds = _split(self._rounds, rows if sum(map(len, self._rounds)) else rows[:0])
+    def _hand_on(self, end: int) -> None:
+        rows = np.concatenate(self._sessions)
+        before = rows["number"] < end
+        sessions, self._sessions = rows[before], [rows[~before]]
+        groups, self._groups = _split(self._groups, end)
+        rounds, self._rounds = _split(self._rounds, end)
         self._held = self._groups[0].size
         if sessions.size:
             self._take(Chunk(self._first, sessions[np.argsort(sessions["number"])], groups, rounds))
             self._first = end
 
 
-def _parted(parts: list[Rows], column: str, end: int) -> tuple[Rows, list[Rows]]:
-    rows = np.concatenate(parts)
-    return _split([rows], rows[column] < end)
-
-
-def _split(parts: list[Rows], chosen: np.ndarray) -> tuple[Rows, list[Rows]]:
-    rows = np.concatenate(parts)
-    if chosen.all():
-        return rows, [rows[:0]]
-    return rows[chosen], [rows[~chosen]]
+def _split(parts: list[Rows], end: int) -> tuple[Rows, list[Rows]]:
+    """Rows of sessions before `end`, and the others."""
+    total = sum(part.size for part in parts)
+    ready, rest = np.empty(total, dtype=parts[0].dtype), np.empty(total, dtype=parts[0].dtype)
+    count = left = 0
+    for part in parts:
+        found = parted(part, end, ready[count:], rest[left:])
+        count, left = count + found, left + part.size - found
+    return ready[:count], [rest[:left].copy()]

@@ -9,6 +9,7 @@ import numpy as np
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from dsd_plan.replay import counting
 from dsd_plan.replay.inputs import Tables
 from dsd_plan.replay.kernel import AT_MARK, FINISHED, FLIGHTS_FULL, JOBS_FULL, LOG_FULL, SLOTS_FULL, advance
 from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
@@ -72,6 +73,7 @@ def load_kernel() -> None:
     """Take the kernel from its cache, or compile it, by letting a world without requests end."""
     fixed = {name: np.zeros(0, dtype=TABLES[name]) for name in ("streams", "targets")}
     Run(fixed, np.zeros(0, TABLES["keys"]), np.zeros(0, TABLES["users"]), 1, groups=1).advance()
+    counting.load()
 
 
 class Run:
@@ -189,7 +191,10 @@ class Run:
             world[name] = address_of(self.tables[name])
 
     def read(self) -> tuple[Rows, Rows, Rows]:
-        """Sessions that have ended, groups of tokens and rounds, as copies, since this was last asked; makes room."""
+        """Sessions that have ended, groups of tokens and rounds since this was last asked; makes room.
+
+        Groups and rounds are views of tables that the run writes over when it goes on.
+        """
         world = self.worlds
         count, logged = int(world["endings"][0]), int(world["logged"][0])
         slots = self.tables["ended"]["slot"][:count]
@@ -201,7 +206,7 @@ class Run:
         self.tables["vacant"]["slot"][left : left + count] = slots
         world["vacancies"], world["endings"], world["logged"] = left + count, 0, 0
         rounds = self.tables["rounds"][: logged if world["keep_rounds"][0] else 0]
-        return ended, self.tables["groups"][:logged].copy(), rounds.copy()
+        return ended, self.tables["groups"][:logged], rounds
 
     def mark(self) -> Mark:
         """Sums up to the next event, which is a request about to start."""

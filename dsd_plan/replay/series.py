@@ -26,14 +26,17 @@ class TimeBins:
         """Add one, or the weight, to the bin of each time."""
         if at_ms.size == 0:
             return
-        last_ms = float(at_ms.max())
+        self.reach(float(at_ms.max()))
+        of = self.sums.shape[1]
+        places = workload * BINS + (at_ms / self.width_ms).astype(np.int64)
+        self.sums[what] += np.bincount(places, weights, minlength=of * BINS).reshape(of, BINS)
+
+    def reach(self, last_ms: float) -> None:
+        """Have bins up to this time."""
         while last_ms >= BINS * self.width_ms:
             pairs = self.sums.reshape(*self.sums.shape[:2], BINS // 2, 2).sum(axis=3)
             self.sums = np.concatenate([pairs, np.zeros_like(pairs)], axis=2)
             self.width_ms *= 2.0
-        of = self.sums.shape[1]
-        places = workload * BINS + (at_ms / self.width_ms).astype(np.int64)
-        self.sums[what] += np.bincount(places, weights, minlength=of * BINS).reshape(of, BINS)
 
     def edges_ms(self) -> Array:
         """Where the bins begin, and where the last one ends."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import METRICS, RequestTrace
-from dsd_plan.replay.layout import MS_PER_S, Rows
+from dsd_plan.replay.layout import MS_PER_S, NONE, Rows
 from dsd_plan.replay.series import (
     END_MS,
     ENDS,
@@ -131,40 +131,43 @@ class Tallies:
             total += np.bincount(place, weight, minlength=total.size).reshape(total.shape)
 
     def _add_times(self, chunk: Chunk, workload: Indices, ended: Which, kept: Which) -> None:
-        at_ms = [at_ms for _, at_ms in self._marks]
+        from dsd_plan.replay.counting import count_tokens
+
+        at_ms = np.array([at_ms for _, at_ms in self._marks], dtype=np.float64)
         sessions, groups = chunk.sessions[ended], chunk.groups
         stretch = np.searchsorted(at_ms, sessions["last_ms"], side="right")
-        own = workload[groups["session"] - chunk.first]
-        arrived = own * self.stretches + np.searchsorted(at_ms, groups["arrival_ms"], side="right")
         place = workload[ended] * self.stretches + stretch
-        for name, places, weights in (
-            ("finished", place, None),
-            ("good", place, kept[ended].astype(float)),
-            ("arrived_tokens", arrived, groups["tokens"]),
-        ):
+        for name, weights in (("finished", None), ("good", kept[ended].astype(float))):
             total = self.of_time[name]
-            total += np.bincount(places, weights, minlength=total.size).reshape(total.shape)
+            total += np.bincount(place, weights, minlength=total.size).reshape(total.shape)
         places = sessions["stream"] * self.stretches + stretch
         self.finished += np.bincount(places, minlength=self.finished.size).reshape(self.finished.shape)
-        self.bins.add(TOKENS, own, groups["arrival_ms"], groups["tokens"])
+        self.bins.reach(float(groups["arrival_ms"].max(initial=0.0)))
+        bins = self.bins.sums[TOKENS]
+        count_tokens(groups, chunk.first, workload, at_ms, self.of_time["arrived_tokens"], bins, self.bins.width_ms)
 
     def _add_latencies(self, chunk: Chunk, place: Indices, ended: Which) -> None:
+        from dsd_plan.replay.counting import sorted_gaps
+
         sessions, places = chunk.sessions[ended], place[ended]
         longer = sessions["output"] > 1
         self._scatter("ttft", places, sessions["first_ms"] - sessions["started_ms"])
         self._scatter("e2e", places, sessions["last_ms"] - sessions["started_ms"])
         self._scatter("tpot", places[longer], tpot_ms(sessions[longer]))
-        gaps = chunk.groups[chunk.groups["gap_ms"] > 0]
-        own = gaps["session"] - chunk.first
-        whole = ended[own]
-        self._scatter("itl", place[own[whole]], gaps["gap_ms"][whole])
+        counts, gaps = np.zeros(len(self.workloads) * self.stretches, dtype=np.int64), np.empty(chunk.groups.size)
+        sorted_gaps(chunk.groups, chunk.first, np.where(ended, place, NONE), counts, gaps)
+        for of, mine in enumerate(np.split(gaps, np.cumsum(counts))[:-1]):
+            self._values("itl", of).add(mine.copy())
 
     def _scatter(self, metric: str, places: Indices, values: Array) -> None:
         present = np.flatnonzero(np.bincount(places))
         for place in present:
             mine = values if present.size == 1 else values[places == place]
             # A copy: a view would keep the whole chunk in memory.
-            self.latency[metric][place // self.stretches][place % self.stretches].add(mine.astype(np.float64))
+            self._values(metric, int(place)).add(mine.astype(np.float64))
+
+    def _values(self, metric: str, place: int) -> Values:
+        return self.latency[metric][place // self.stretches][place % self.stretches]
 
     def _add_series(self, sessions: Rows, workload: Indices, stretch: Indices) -> None:
         counted = stretch < self.stretches - 1

@@ -91,8 +91,8 @@ class Values:
 
 
 def _counted(values: Array) -> NDArray[np.int64]:
-    bins = np.zeros(values.size, dtype=np.int64)
-    positive = values > SMALLEST
-    scaled = (np.log(values[positive]) - _FIRST) / log(RATIO)
-    bins[positive] = np.minimum(scaled.astype(np.int64) + 1, _BINS - 1)
-    return np.bincount(bins, minlength=_BINS)
+    from dsd_plan.replay.counting import count_by_size
+
+    bins = np.zeros(_BINS, dtype=np.int64)
+    count_by_size(values, SMALLEST, RATIO, bins)
+    return bins

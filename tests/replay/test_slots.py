@@ -30,7 +30,7 @@ def run_in_pieces(deployed: Deployed, most: int, slots: int) -> tuple[np.ndarray
     pieces = []
 
     def make_room(full: Run, status: int) -> None:
-        pieces.append(full.read())
+        pieces.append(tuple(table.copy() for table in full.read()))
         if status == SLOTS_FULL and pieces[-1][0].size == 0:
             full.grow(status)
 
