@@ -93,8 +93,15 @@ def assume_independent(counts: AcceptanceCounts) -> FittedLaw:
     if mean is None and totals["accepted"] is not None and proposed and window:
         rounds = round(proposed / window)
         mean = 1.0 + totals["accepted"] / (proposed / window)
-    if window is None or mean is None:
-        raise ValueError("totals tell no window or no mean; give `window`, and `rounds` or `tokens_per_round`")
+    if window is None:
+        raise ValueError(
+            "the counters tell no window (drafts proposed a round); import them again with --window N, or write "
+            "`window` into the file"
+        )
+    if mean is None:
+        raise ValueError(
+            "the counters tell no mean; write `rounds` and `accepted`, or `tokens_per_round`, into the file"
+        )
     accepted = float(mean) - 1.0
     if not 0.0 <= accepted <= window:
         raise ValueError(f"{mean:g} tokens a round cannot come from a window of {window}")

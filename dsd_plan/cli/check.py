@@ -12,7 +12,7 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     For each workload: its route, the devices that may serve it, and how well the steps that it needs are known.
     Warnings name what lies beyond the measured points.
     """
-    from dsd_plan.cli.check_text import gaps, show_scenario
+    from dsd_plan.cli.check_text import foreign, gaps, show_scenario
     from dsd_plan.cli.link_text import link_warnings, measured_links
     from dsd_plan.domain.coverage import coverage
     from dsd_plan.domain.summary import summary
@@ -37,6 +37,8 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     for link in given.links:
         for text in () if link.profile is None else link_warnings(link.profile):
             warn(f"link {' – '.join(link.between)}: {text}")
+    for text in foreign(given):
+        warn(text)
     for text in dict.fromkeys(text for workload in covered for text in gaps(workload)):
         warn(text)
     for text in left_to_type(scenario):

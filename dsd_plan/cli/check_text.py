@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dsd_plan.cli.terminal import say, show_table
+from dsd_plan.cli.terminal import say, say_wrapped, show_table
 from dsd_plan.report.numbers import milliseconds, number
 
 if TYPE_CHECKING:
     from dsd_plan.domain.coverage import PairCoverage, ProfileCoverage, WorkloadCoverage
     from dsd_plan.domain.scenario import Scenario
-    from dsd_plan.domain.workload import Requests, Workload
+    from dsd_plan.domain.workload import Requests, RequestTrace, Workload
 
 MARKS = {"measured": "●", "interpolated": "◐", "extrapolated": "○", "declared": "–"}
 """How a number is known, as in the report."""
@@ -29,13 +29,13 @@ def show_scenario(scenario: Scenario, coverage: tuple[WorkloadCoverage, ...]) ->
         say()
         show_pair(target, pair)
     say()
-    say("steps known for one sequence and for a full batch: " + ", ".join(f"{m} {o}" for o, m in MARKS.items()))
+    say_wrapped("steps known for one sequence and for a full batch: " + ", ".join(f"{m} {o}" for o, m in MARKS.items()))
 
 
 def show_workload(scenario: Scenario, covered: WorkloadCoverage) -> None:
     """What one workload asks for, and what its prediction can stand on."""
     workload = scenario.workload(covered.workload)
-    say(f"{workload.name} at {workload.site}: {stream(workload.requests)}, for {workload.target}")
+    say_wrapped(f"{workload.name} at {workload.site}: {stream(workload.requests)}, for {workload.target}")
     say(f"  budgets: {promises(workload)}")
     for route in covered.routes:
         say(f"  route: {' – '.join(route.sites)}, {milliseconds(route.rtt_ms)} there and back")
@@ -93,6 +93,29 @@ def promises(workload: Workload) -> str:
     return ", ".join(f"{metric.upper()} {at} {milliseconds(limit)}" for metric, at, limit in limits) or "none"
 
 
+def foreign(scenario: Scenario) -> Iterator[str]:
+    """Pairs whose acceptance was recorded with another draft and for another target."""
+    for pair in scenario.pairs:
+        known = getattr(pair.acceptance, "metadata", None)
+        if known is not None and known.draft != pair.draft and known.target != pair.target:
+            yield (
+                f"{pair.draft} proposes for {pair.target}: its acceptance was recorded with {known.draft} for "
+                f"{known.target}, another pair; record this one's (`dsd-plan trace record` or `trace import`), or "
+                "take what follows as a what-if"
+            )
+
+
+def recorded(requests: RequestTrace) -> str:
+    """A recorded stream: its rate and mean lengths, like a declared one's."""
+    count = requests.arrival_s.size
+    span_s = float(requests.arrival_s[-1] - requests.arrival_s[0])
+    rate = f"{number((count - 1) / span_s)} requests/s" if span_s > 0 else "all at one time"
+    lengths = (float(tokens.mean()) for tokens in (requests.prompt_tokens, requests.output_tokens))
+    prompt, output = (number(mean) for mean in lengths)
+    what = "request" if count == 1 else "requests"
+    return f"{rate} ({count:,} recorded {what}), {prompt} tokens in, {output} out on average"
+
+
 def stream(requests: Requests) -> str:
     """A request stream in words."""
     from dsd_plan.domain.workload import ClosedRequests, PoissonRequests
@@ -102,5 +125,5 @@ def stream(requests: Requests) -> str:
     elif isinstance(requests, ClosedRequests):
         source = f"{requests.users:,} users"
     else:
-        return f"{requests.arrival_s.size:,} recorded requests"
+        return recorded(requests)
     return f"{source}, {requests.prompt_tokens} tokens in, {requests.output_tokens} out"

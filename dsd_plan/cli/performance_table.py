@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsd_plan.cli.terminal import say, show_table, warn
-from dsd_plan.report.numbers import milliseconds, number, share, with_unit
+from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
+from dsd_plan.report.numbers import interval, milliseconds, number, share, with_unit
 
 if TYPE_CHECKING:
     from dsd_plan.domain.performance import Performance, WorkloadPerformance
@@ -48,6 +48,8 @@ def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> N
 
 def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
     """One workload's latencies against its budgets, and its rates."""
+    from dsd_plan.domain.performance import Interval
+
     count = "" if workload.requests is None else f" ({workload.requests:,} requests)"
     say(f"{workload.name}{count}")
     limits = {(metric, statistic): limit for metric, statistic, limit in budgets.limits()}
@@ -64,9 +66,13 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
         rows.append((label, *(milliseconds(getattr(values, statistic)) for statistic in STATISTICS), ", ".join(kept)))
     show_table(("", *STATISTICS, "budget"), rows)
     known = [(label, (workload.ci or {}).get(f"{metric}_ms.mean")) for label, metric in METRICS]
-    means = [f"{label} {number(ends[0])}–{number(ends[1])} ms" for label, ends in known if ends is not None]
+    means = [
+        f"{label} {interval('mean_ms', Interval(point=ends[0], low=ends[0], high=ends[1]))}"
+        for label, ends in known
+        if ends is not None
+    ]
     if means:
-        say(f"means lie in (95 %, over replications): {', '.join(means)}")
+        say_wrapped(f"means lie in (95 %, over replications): {', '.join(means)}")
     say(
         f"{number(workload.requests_per_s)} requests/s, {number(workload.tokens_per_s)} tokens/s, "
         f"{share(workload.slo_attainment)} within budget"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dsd_plan.cli.heat_table import heat_table, sparkline
-from dsd_plan.cli.terminal import say
+from dsd_plan.cli.terminal import say, say_wrapped
 from dsd_plan.report.markup import MARKS
 from dsd_plan.report.numbers import milliseconds, number
 from dsd_plan.report.profile_words import NOT_VERIFIED
@@ -118,7 +118,9 @@ def _verify_cost(table: dict[str, Any]) -> None:
         bars = sparkline([(cell["ms"] - 1.0) / (cell["new_tokens"] - 1) for cell in cells])
         rows.append((f"{row['batch']} {bars}", [_told(cell["ms"], cell["origin"]) for cell in cells]))
     heat_table("batch", [f"{new}" for new in table["new_tokens"][1:]], rows)
-    say("  bars: ▁ more tokens cost nothing, █ they cost as many steps as tokens; low bars are where speculation pays")
+    say_wrapped(
+        "  bars: ▁ more tokens cost nothing, █ they cost as many steps as tokens; low bars are where speculation pays"
+    )
 
 
 def _prefill(rows: list[dict[str, Any]]) -> None:

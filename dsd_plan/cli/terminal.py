@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+COLUMNS = 80
 THIN_SPACE = "\u202f"
 UNSEEN = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 """Control characters (but the line's end) and marks of writing direction: no name may steer a terminal."""
@@ -21,6 +22,19 @@ def visible(text: str) -> str:
 def say(text: str = "") -> None:
     """A line of the result."""
     typer.echo(visible(text))
+
+
+def say_wrapped(text: str) -> None:
+    """Prose of the result, in lines of 80 columns that begin as far in as the first."""
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    # A number stays with its unit: lines break at plain spaces alone.
+    lines: list[str] = []
+    for word in text.split(" "):
+        if word and lines and len(lines[-1]) + 1 + len(word) <= COLUMNS:
+            lines[-1] += f" {word}"
+        elif word:
+            lines.append(indent + word)
+    say("\n".join(lines))
 
 
 def warn(text: str) -> None:

@@ -44,8 +44,16 @@ def run(trace: TracePath, html: Html = None, as_json: AsJson = False) -> None:
 
 
 def is_workload(trace: Path) -> bool:
-    """Whether the table is one of requests. Raises TraceError where it is no table at all."""
+    """Whether the table is one of requests. Raises TraceError where it is no table, or no trace of ours."""
+    from dsd_plan.files.columns import REQUESTS, ROUNDS, TOKENS
     from dsd_plan.files.reading import read_file
     from dsd_plan.files.tables import open_table
 
-    return "arrival_s" in open_table(read_file(trace, TraceError)).columns
+    found = open_table(read_file(trace, TraceError)).columns
+    if not {column.name for column in (*REQUESTS, *TOKENS, *ROUNDS)} & set(found):
+        raise TraceError(
+            str(trace),
+            f"has no column of a trace (found {', '.join(found)[:200]}); is it of another tool? "
+            "`dsd-plan trace import FILE --from KIND -o OUT` converts it, and --list shows every KIND",
+        )
+    return "arrival_s" in found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsd_plan.cli.terminal import say, show_table
+from dsd_plan.cli.terminal import say, say_wrapped, show_table
 from dsd_plan.report.numbers import number, share, signed_share
 
 if TYPE_CHECKING:
@@ -96,15 +96,17 @@ def show_law(file: str, law: FittedLaw) -> None:
 def show_fit(fit: AcceptanceFit) -> None:
     """How the candidates compare, and what one rate would have cost."""
     say("")
-    say("  candidates, judged on requests that they had not seen, and their errors against the trace:")
+    say_wrapped("  candidates, judged on requests that they had not seen, and their errors against the trace:")
     show_table(
         ("  law", "test", "bits behind", "tokens", "var", "rounds var", "slower"),
         [judged_row(one, one.candidate.name == fit.chosen) for one in fit.judged],
         text_columns=2,
     )
-    say("  bits behind: held out, a round; tokens: a round, at the worst window; var: of accepted; rounds var: of the")
-    say(f"  rounds in which a request emits {fit.emitted_tokens} tokens, both at window {fit.window};")
-    say("  slower: at the window that the law would choose, at worst, than at the trace's own best")
+    say_wrapped(
+        "  bits behind: held out, a round; tokens: a round, at the worst window; var: of accepted; rounds var: of "
+        f"the rounds in which a request emits {fit.emitted_tokens} tokens, both at window {fit.window}; slower: at "
+        "the window that the law would choose, at worst, than at the trace's own best"
+    )
     say("")
     one = fit.of("independent")
     show_table(
@@ -117,7 +119,7 @@ def show_fit(fit: AcceptanceFit) -> None:
     )
     worst = max(one.choices, key=lambda each: each.slower)
     if worst.slower > 0:
-        say(
+        say_wrapped(
             f"  at worst it chooses window {worst.window} where {worst.best} is best, {share(worst.slower)} slower "
             f"(draft step {worst.draft_cost:g}, round trip {worst.round_trip:g} verify steps)"
         )

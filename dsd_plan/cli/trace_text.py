@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsd_plan.cli.terminal import say, show_table
+from dsd_plan.cli.terminal import say, say_wrapped, show_table
 from dsd_plan.report.numbers import number, share
 
 if TYPE_CHECKING:
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 WINDOWS = (1, 2, 3, 4, 6, 8, 12)
 DESCRIBED_WINDOW = 8
 """Window at which a trace's rounds are described."""
+OF_WHAT = {
+    "token trace": "of all tokens, those after a rejection too",
+    "round trace": "of all proposals, those after a rejection too",
+    "counters": "of all proposals, those after a rejection too",
+}
+"""Of what the accepted share is one."""
+ROUNDS_OF = {
+    "token trace": "of that window, replayed one after the other,",
+    "round trace": "that proposed as many or more",
+    "counters": "that proposed as many or more",
+}
+"""Which rounds a window's figures are of."""
 BAR = 30
 """Cells of a full bar."""
 
@@ -41,8 +53,15 @@ def describe_rounds(trace: TokenTrace | RoundTrace, largest: int) -> dict[str, A
     """What rounds of one window, as large as the trace tells and no larger than 8, say of one another."""
     from dataclasses import asdict
 
-    from dsd_plan.calibrate.dependence import dependence
+    import numpy as np
 
+    from dsd_plan.calibrate.dependence import dependence
+    from dsd_plan.domain.acceptance import TokenTrace
+
+    if isinstance(trace, TokenTrace):
+        longest = int(np.diff(np.append(trace.request_starts(), trace.match.size)).max())
+        # A round of a longer window would be cut short by the end of every request.
+        largest = min(largest, max(1, longest - 1))
     return {"dependence": asdict(dependence(trace, min(largest, DESCRIBED_WINDOW)))}
 
 
@@ -71,13 +90,15 @@ def show_acceptance(file: str, told: dict[str, Any]) -> None:
     requests = "" if told["requests"] is None else f" of {told['requests']:,} requests"
     say(f"  {how_much(told)}{requests}, recorded by {told['recorder']} {told['version']}")
     if told["accepted_share"] is not None:
-        say(f"  accepted: {share(told['accepted_share'])}")
+        say(f"  accepted: {share(told['accepted_share'])} {OF_WHAT[told['kind']]}")
     for task, value in told["accepted_share_by_task"].items():
         say(f"    {task}: {share(value)}")
+    if told.get("window") is not None:
+        say(f"  window: {told['window']}, as was said")
     if told.get("mean_tokens_per_round") is not None:
         say(f"  tokens a round, on average: {number(told['mean_tokens_per_round'])}")
     if told["tokens_per_round"]:
-        say("  by window: how often a round keeps every proposal, and how many tokens it emits")
+        say_wrapped(f"  by window: how often a round {ROUNDS_OF[told['kind']]} keeps all, and how many tokens it emits")
         show_table(
             ("  window", *told["all_kept"]),
             [
@@ -104,7 +125,8 @@ def show_rounds(told: dict[str, Any]) -> None:
             )
             for one in told["positions"]
         ],
-        title="  does acceptance fall with position? kept, where all before it were",
+        title=f"  does acceptance fall with position? rounds of window {window}; kept, of those tried,\n"
+        "  which had kept all before",
     )
     counts = told["histogram"]
     show_table(

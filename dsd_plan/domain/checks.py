@@ -350,6 +350,13 @@ def _search(scenario: Scenario) -> Iterator[Problem]:
     # The default reaches past short evidence on purpose: what was not measured is skipped, pair by pair.
     if search.windows == Search().windows or most is None or None in covered:
         return
+    if most == 0 and all(isinstance(pair.acceptance, AcceptanceCounts) for pair in scenario.pairs):
+        text = (
+            "the acceptance of every pair is counters that tell no positions, so no window can be played; make a law "
+            "of them with `dsd-plan trace fit COUNTERS --assume-independent -o LAW`, or record a trace"
+        )
+        yield Problem("search.windows", text)
+        return
     for index, window in enumerate(search.windows):
         if window > most:
             yield Problem(

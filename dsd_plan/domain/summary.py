@@ -88,7 +88,7 @@ def acceptance_summary(acceptance: Acceptance) -> dict[str, Any]:
         told |= {"tokens": int(acceptance.match.size), "match_rate": float(acceptance.match.mean())}
     elif isinstance(acceptance, AcceptanceCounts):
         positions = min(SURVIVAL_POSITIONS, len(acceptance.reached))
-        told |= counted_totals(acceptance)
+        told |= {**counted_totals(acceptance), "window": acceptance.window}
     else:
         positions = min(SURVIVAL_POSITIONS, int(acceptance.proposed.max()))
         told |= {

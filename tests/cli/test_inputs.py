@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dsd_plan.cli import main
@@ -133,6 +134,33 @@ def test_a_recorded_trace_describes_itself_as_it_was_recorded(tmp_path: Path, ca
     assert recorded["tokens_per_round"]["1"] == pytest.approx(1 + recorded["all_kept"]["1"])
     assert main(["trace", "describe", path]) == 0
     assert "96 tokens of 4 requests" in capsys.readouterr().out
+
+
+def test_a_table_of_another_tool_is_sent_to_the_import(tmp_path: Path, capsys: Captured) -> None:
+    table = tmp_path / "azure.csv"
+    table.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n", encoding="utf-8")
+    for verb in ("describe", "fit"):
+        assert main(["trace", verb, str(table)]) == 1
+        said = capsys.readouterr().err
+        assert "found TIMESTAMP, ContextTokens, GeneratedTokens" in said
+        assert "`dsd-plan trace import FILE --from KIND -o OUT`" in said
+
+
+def test_each_share_of_accepted_tells_what_it_is_one_of(tmp_path: Path, capsys: Captured) -> None:
+    """Requests of 5 tokens, 3 of them matched: no window above 4 can be played whole."""
+    from dsd_plan.domain.acceptance import TokenTrace
+    from dsd_plan.files import write_acceptance
+    from tests.domain.clinic import METADATA
+
+    path = tmp_path / "t.parquet"
+    match = np.array([1, 1, 0, 1, 0] * 8, dtype=np.uint8)
+    write_acceptance(path, TokenTrace(metadata=METADATA, request_id=np.repeat(np.arange(8), 5), match=match))
+    assert main(["trace", "describe", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "accepted: 60.0 % of all tokens, those after a rejection too" in said
+    assert "how often a round of that window, replayed one after the other," in said
+    assert "rounds of window 4; kept, of those tried," in said
+    assert max(len(line) for line in said.splitlines()[1:]) <= 80
 
 
 def test_a_workload_trace_is_recognised_by_its_columns(tmp_path: Path, capsys: Captured) -> None:

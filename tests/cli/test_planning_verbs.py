@@ -116,10 +116,11 @@ def test_intervals_over_replications_are_shown(
     files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     known = replace(PERFORMANCE.workloads[0], ci={"tpot_ms.mean": (30.5, 32.25), "ttft_ms.mean": None})
+    known = replace(known, ci={**(known.ci or {}), "e2e_ms.mean": (1500.0, 1612.0)})
     replayed = replace(PERFORMANCE, source="replay", workloads=(known,))
     monkeypatch.setattr(planning, "replay", lambda *given, **options: replayed)
     assert main(["replay", *files]) == 0
-    assert "means lie in (95 %, over replications): TPOT 30.5–32.2 ms\n" in capsys.readouterr().out
+    assert "means lie in (95 %, over replications): TPOT 30.5–32.2 ms, E2E 1.50–1.61 s\n" in capsys.readouterr().out
 
 
 def test_replay_passes_its_options_and_says_when_nothing_settled(

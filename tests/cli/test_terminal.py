@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsd_plan.cli.terminal import progress, say, say_json, show_table, warn
+from dsd_plan.cli.terminal import progress, say, say_json, say_wrapped, show_table, warn
 
 
 def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,3 +36,11 @@ def test_progress_goes_to_stderr_once_a_tenth(capsys: pytest.CaptureFixture[str]
         for done in range(101):
             on_progress(done, 100, f"{done} of 100")
     assert capsys.readouterr() == ("", "".join(f"measuring: {done} of 100\n" for done in range(0, 101, 10)))
+
+
+def test_prose_is_broken_at_80_columns_and_numbers_stay_with_their_units(capsys: pytest.CaptureFixture[str]) -> None:
+    say_wrapped("  " + " ".join(["seven77"] * 9) + " 12\u202fms " + "x" * 90)
+    lines = capsys.readouterr().out.splitlines()
+    # 2 + 9·8 − 1 columns hold the nine words, and " 12 ms" makes 79.
+    assert lines[0] == "  " + " ".join(["seven77"] * 9) + " 12 ms"
+    assert lines[1:] == ["  " + "x" * 90]

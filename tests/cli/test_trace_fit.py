@@ -101,6 +101,19 @@ def test_totals_are_one_rate_only_when_told(tmp_path: Path, capsys: pytest.Captu
     assert "assumed: one rate for every position" in said.err
 
 
+def test_totals_without_a_window_are_sent_back_to_the_import(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "counts.json"
+    write_acceptance_counts(path, AcceptanceCounts(metadata=METADATA, rounds=10, accepted=20))
+    assert main(["trace", "fit", str(path), "--assume-independent"]) == 1
+    assert "import them again with --window N" in capsys.readouterr().err
+    write_acceptance_counts(path, AcceptanceCounts(metadata=METADATA, rounds=10, accepted=20, window=5))
+    assert main(["trace", "fit", str(path), "--assume-independent"]) == 0
+    assert main(["trace", "describe", str(path)]) == 0
+    assert "window: 5" in capsys.readouterr().out
+
+
 def test_a_law_that_makes_no_sense_is_refused_whole(tmp_path: Path, falling: Path) -> None:
     law = tmp_path / "law.json"
     assert main(["trace", "fit", str(falling), "-o", str(law)]) == 0

@@ -17,6 +17,7 @@ from dsd_plan.domain.workload import Budgets, RequestTrace
 from tests.domain.clinic import METADATA, PLAN, REQUESTS, ROUNDS, SCENARIO, TOKENS, part
 
 S = SCENARIO
+TOTALS = AcceptanceCounts(metadata=METADATA, rounds=10, accepted=20, window=5)
 
 
 def with_pair(**changes: Any) -> Scenario:
@@ -142,6 +143,11 @@ SPOILT: list[tuple[str, Scenario, str]] = [
     ("search.windows", replace(S, search=Search(windows=())), "empty list"),
     ("search.windows[1]", replace(S, search=Search(windows=(2, 2))), "2 is listed twice"),
     ("search.windows[1]", replace(S, search=Search(windows=(3, 4))), "windows up to 3, found 4"),
+    (
+        "search.windows",
+        replace(S, pairs=part(S.pairs, acceptance=TOTALS), search=Search(windows=(3, 4))),
+        "counters that tell no positions, so no window can be played; make a law of them with `dsd-plan trace fit",
+    ),
 ]
 
 
