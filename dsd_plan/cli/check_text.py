@@ -48,7 +48,7 @@ def show_workload(scenario: Scenario, covered: WorkloadCoverage) -> None:
 
 def show_pair(target: str, pair: PairCoverage) -> None:
     """Acceptance of a draft over the windows of the search."""
-    say(f"{pair.draft} proposes for {target}: {pair.source}")
+    say_wrapped(f"{pair.draft} proposes for {target}: {pair.source}")
     show_table(
         ("  window", *(str(known.window) for known in pair.windows)),
         [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsd_plan.cli.options import AsJson, Seed
+from dsd_plan.cli.outputs import check_folder
 from dsd_plan.cli.terminal import progress, say, say_json
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def run(
         raise typer.BadParameter(f"{' and '.join(sources)} are given; one of them makes a folder")
     if more and not from_logs:
         raise typer.BadParameter(f"{more[0]} follows {path}; files stand behind --from-logs, and one folder is made")
+    check_folder(path)
     if not from_logs and not from_prometheus:
         copy(path, example or "metro-edge", as_json)
         return

@@ -60,13 +60,13 @@ def show_profile(told: dict[str, Any]) -> None:
 
 def _head(told: dict[str, Any]) -> None:
     made = [told[key] for key in ("backend", "precision", "measured_at") if told[key] is not None]
-    say(f"{told['model']} on {told['device']}: {', '.join([told['origin'], *made])}")
+    say_wrapped(f"{told['model']} on {told['device']}: {', '.join([told['origin'], *made])}")
     sizes = []
     if told["weights_gib"] is not None:
         sizes.append(f"weights {number(told['weights_gib'])} GiB")
     if told["kv_mib_per_token"] is not None:
         sizes.append(f"KV {number(told['kv_mib_per_token'])} MiB a token")
-    say("  " + "; ".join([told["file"], *sizes]))
+    say_wrapped("  " + "; ".join([told["file"], *sizes]))
     if told["citation"]:
         say_hanging(f"  taken from: {told['citation']}", 4)
 
@@ -95,7 +95,9 @@ def _told(value: float, origin: str) -> tuple[float, str]:
 
 def _steps(table: dict[str, Any]) -> None:
     say()
-    say(f"How long is a step? Median ms; new tokens a sequence across; {table['context_tokens']:,} tokens of context")
+    say_wrapped(
+        f"How long is a step? Median ms; new tokens a sequence across; {table['context_tokens']:,} tokens of context"
+    )
     rows = [(f"{row['batch']}", [_told(cell["ms"], cell["origin"]) for cell in row["cells"]]) for row in table["rows"]]
     heat_table("batch", [f"{new}" for new in table["new_tokens"]], rows)
     _signs([cell for row in table["rows"] for cell in row["cells"]])
@@ -111,7 +113,7 @@ def _verify_cost(table: dict[str, Any]) -> None:
     if len(table["new_tokens"]) < 2:
         return
     say()
-    say(f"What does verifying more tokens cost? In plain steps; {table['context_tokens']:,} tokens of context")
+    say_wrapped(f"What does verifying more tokens cost? In plain steps; {table['context_tokens']:,} tokens of context")
     rows = []
     for row in table["rows"]:
         cells = row["verify_cost"]

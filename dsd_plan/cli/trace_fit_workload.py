@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsd_plan.cli.terminal import progress, say, say_json, show_table
+from dsd_plan.cli.terminal import progress, say, say_json, say_wrapped, show_table
 from dsd_plan.cli.trace_html import LONG
 from dsd_plan.errors import TraceError
 
@@ -48,6 +48,7 @@ def fit_requests(trace: Path, html: Path | None, refused: list[str], seed: int, 
                 "prompt_tokens": {**asdict(fit.prompts), "farthest": view.prompts.farthest},
                 "output_tokens": {**asdict(fit.outputs), "farthest": view.outputs.farthest},
                 "correlation": fit.correlation,
+                "clock_s": fit.clock_s,
                 "streams": view.streams,
                 "figures": [{**asdict(row), "error": row.error, "inside": row.inside} for row in view.rows],
                 "dispersion": [asdict(row) for row in view.dispersion],
@@ -55,7 +56,11 @@ def fit_requests(trace: Path, html: Path | None, refused: list[str], seed: int, 
         )
         return
     say(f"{trace}: {view.law} arrivals")
-    say(f"  {law_words(view)}")
+    say_wrapped(f"  {law_words(view)}")
+    if fit.clock_s is not None:
+        say(f"  the recording's clock steps {number(fit.clock_s)} s: its gaps, and their CV, are the clock's")
+    if view.view.told.cached_share is not None:
+        say("  no law of cached prefixes is fitted; `dsd-plan trace synth --like` keeps them")
     show_table(
         ("  figure", "recorded", "made", "least", "most", "error"),
         [

@@ -9,7 +9,7 @@ import typer
 
 from dsd_plan.cli.options import AsJson, Seed
 from dsd_plan.cli.synth_options import CLOSED, LIKE, OPEN, Arrivals, Given, arrival_law, lengths, weights
-from dsd_plan.cli.terminal import say, say_json, show_table, warn
+from dsd_plan.cli.terminal import say, say_json, say_wrapped, show_table, warn
 
 if TYPE_CHECKING:
     from dsd_plan.calibrate.synthesis import ArrivalLaw
@@ -218,7 +218,7 @@ def show_fit(fit: WorkloadFit) -> None:
     from dsd_plan.report.numbers import UNKNOWN, number, signed_share
 
     law = ", ".join(f"{key} {number(value)}" for key, value in fitted(fit)["arrivals"].items() if key != "law")
-    say(f"fitted: {fitted(fit)['arrivals']['law']} arrivals ({law}); lengths as recorded")
+    say_wrapped(f"fitted: {fitted(fit)['arrivals']['law']} arrivals ({law}); lengths as recorded")
     if fit.clock_s is not None:
         say(f"  the recording's clock steps {number(fit.clock_s)} s: its gaps, and their CV, are the clock's")
     show_table(

@@ -57,6 +57,13 @@ def test_new_refuses_to_write_over_anything(tmp_path: Path, capsys: Captured) ->
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_new_makes_one_folder_above_its_own_and_no_more(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["new", str(tmp_path / "a" / "plan")]) == 0
+    assert main(["new", str(tmp_path / "b" / "c" / "plan")]) == 1
+    assert f"there is no folder {tmp_path / 'b'}; make it" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
 def test_new_tells_what_it_wrote(tmp_path: Path, capsys: Captured) -> None:
     assert main(["new", str(tmp_path / "metro"), "--json"]) == 0
     written = json.loads(capsys.readouterr().out)["written"]
