@@ -84,5 +84,6 @@ def run(
     else:
         show_performance(performance, {workload.name: workload.budgets for workload in given.workloads})
     if interrupted:
-        warn(performance.notes[0])
+        if as_json:
+            warn(performance.notes[0])
         raise typer.Exit(ExitCode.INTERRUPTED)

@@ -65,6 +65,26 @@ def test_events_are_valid_and_slices_of_a_thread_follow_each_other(stretch: dict
         assert max(e["ts"] + e.get("dur", 0.0) for e in events) <= 2.5e6
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"mode": "pipelined"},
+        {"mode": "pipelined", "draft_cap": 4},
+        {"mode": "distributed", "draft_cap": 4},
+        {"mode": "pipelined", "candidates": 2, "devices_per_session": 2},
+    ],
+)
+def test_slices_follow_each_other_however_drafts_are_made(how: dict[str, Any]) -> None:
+    events = timeline(system(poisson(6.0, 100, 40), devices=4, replicas=2, **how), requests=100, sessions=10)
+    threads = defaultdict(list)
+    for event in events:
+        if event["ph"] == "X":
+            threads[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
+    assert {pid for pid, _ in threads} == {1, 2, 3}
+    for spans in threads.values():
+        assert all(later[0] >= earlier[1] - 0.002 for earlier, later in pairwise(sorted(spans)))
+
+
 def test_a_lone_request_told_by_hand() -> None:
     """10 up, prefill 22, 10 down; then draft 4 · 5, up 10, verify 21, down 10: each to the microsecond."""
     target = StepLaw(step_ms=20.0, per_token_ms=0.2, per_prompt_token_ms=0.02)
