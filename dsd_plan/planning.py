@@ -299,7 +299,7 @@ def _replayed(deployed: Deployed, seed: int, requests: int | None, replications:
     )
     if threads.interrupted:
         raise KeyboardInterrupt
-    return Observation(found.pooled, found.each)
+    return Observation(found.pooled, found.each, found.energy_parts)
 
 
 def _played_part(deployed: Deployed, requests: int | None) -> tuple[Deployed, float]:

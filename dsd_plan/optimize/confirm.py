@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
@@ -21,6 +22,8 @@ class Observation:
 
     pooled: Performance
     runs: tuple[Performance, ...] = ()
+    energy_parts: tuple[dict[str, Any], ...] = ()
+    """A row a device type and part: J a token, and the share of the fleet's energy."""
 
 
 Observe = Callable[[Plan], Observation]

@@ -68,6 +68,7 @@ def study_of(
         curves=curves,
         maps=maps,
         round_parts=_round_parts(decision),
+        energy_parts=chosen.observed.energy_parts,
         tipping_points=tips,
         acceptance=acceptance_evidence(scenario),
         profiles=profile_evidence(scenario),

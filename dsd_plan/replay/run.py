@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.replay.devices import device_uses, saturations, unmeasured
+from dsd_plan.replay.energy import energy_parts
 from dsd_plan.replay.inputs import refuse_unsupported, tables_of
 from dsd_plan.replay.listing import Columns, series_columns
 from dsd_plan.replay.load import link_saturations, open_rate_per_s
@@ -37,6 +38,8 @@ class Replayed:
     """By replication that has ended: its requests first … end − 1 are measured."""
     series: tuple[Columns, ...] = ()
     """By replication, over time: see `listing.series_columns`."""
+    energy_parts: tuple[dict[str, Any], ...] = ()
+    """See `energy.energy_parts`; empty where there is no steady state."""
 
 
 def replay(
@@ -89,14 +92,16 @@ def replayed(
         part = f"the first {share:.0%} of the shortest recording was played; ask for more requests to play it whole"
         notes = (*notes, part)
     opened = [one.ran.marks[cut.place] for one in ran]
+    pooled = _performance(deployed, samples, notes)
     return Replayed(
-        _performance(deployed, samples, notes),
+        pooled,
         tuple(_performance(deployed, [sample], notes) for sample in samples),
         {one.number: (first.started, one.tallies.measured_end) for first, one in zip(opened, ran, strict=True)},
         tuple(
             series_columns(one.number, one.tallies, first.at_ms, one.ran.marks[-1].at_ms)
             for first, one in zip(opened, ran, strict=True)
         ),
+        energy_parts(deployed, samples) if pooled.steady else (),
     )
 
 
