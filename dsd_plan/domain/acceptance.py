@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, accepted_pmf_of
 from dsd_plan.domain.records import Count, Natural, Positive, Probability, record
 
 Proposal = Literal["argmax", "sampled"]
@@ -79,8 +80,7 @@ class TokenTrace:
 
     def request_starts(self) -> NDArray[np.int64]:
         """Index of the first row of each request."""
-        changes = np.flatnonzero(np.diff(self.request_id)) + 1
-        return np.concatenate([np.zeros(1, dtype=np.int64), changes.astype(np.int64)])
+        return _starts(self.request_id)
 
 
 MORE_OF_A_ROUND = ("context_tokens", "candidates", "draft_ms", "verify_ms")
@@ -100,6 +100,10 @@ class RoundTrace:
     candidates: NDArray[np.int64] | None = None
     draft_ms: Array | None = None
     verify_ms: Array | None = None
+
+    def request_starts(self) -> NDArray[np.int64]:
+        """Index of the first row of each request."""
+        return _starts(self.request_id)
 
     @property
     def several_paths(self) -> bool:
@@ -121,6 +125,11 @@ class RoundTrace:
             task=self.task[keep],
             **{name: values[keep] for name in MORE_OF_A_ROUND if (values := getattr(self, name)) is not None},
         )
+
+
+def _starts(request_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    changes = np.flatnonzero(np.diff(request_id)) + 1
+    return np.concatenate([np.zeros(1, dtype=np.int64), changes.astype(np.int64)])
 
 
 @record
@@ -150,12 +159,21 @@ class AcceptanceCounts:
         """Counters tell no tasks."""
 
 
-Acceptance = AcceptanceLaw | TokenTrace | RoundTrace | AcceptanceCounts
+DECLARED = (AcceptanceLaw, BetaLaw, MarkovLaw)
+"""Laws: written down, or fitted to what was recorded elsewhere."""
+
+Acceptance = AcceptanceLaw | BetaLaw | MarkovLaw | TokenTrace | RoundTrace | AcceptanceCounts
 
 
 def acceptance_form(acceptance: Acceptance) -> str:
     """What kind of evidence it is, in words."""
-    forms = {TokenTrace: "token trace", RoundTrace: "round trace", AcceptanceCounts: "counters"}
+    forms = {
+        TokenTrace: "token trace",
+        RoundTrace: "round trace",
+        AcceptanceCounts: "counters",
+        BetaLaw: "fitted law of rates by request",
+        MarkovLaw: "fitted law of states over rounds",
+    }
     return forms.get(type(acceptance), "declared law")
 
 
@@ -182,7 +200,7 @@ def counted_totals(counts: AcceptanceCounts) -> dict[str, int | float | None]:
 @lru_cache(maxsize=64)
 def for_task(acceptance: Acceptance, task: str | None) -> Acceptance:
     """Acceptance of one task; a law has no tasks and stays as it is. Raises KeyError where the task is not told."""
-    if task is None or isinstance(acceptance, AcceptanceLaw):
+    if task is None or isinstance(acceptance, DECLARED):
         return acceptance
     if isinstance(acceptance, AcceptanceCounts):
         raise KeyError(f"no rows of task {task!r}; counters tell no tasks")
@@ -195,9 +213,15 @@ def largest_window(acceptance: Acceptance) -> int | None:
         return int(acceptance.proposed.max())
     if isinstance(acceptance, AcceptanceCounts):
         return len(acceptance.reached)
+    if isinstance(acceptance, BetaLaw | MarkovLaw):
+        return acceptance.largest_window
     if isinstance(acceptance, AcceptanceLaw) and acceptance.survival is not None:
         return len(acceptance.survival)
     return None
+
+
+TYPICAL_TOKENS = 256
+"""Where rounds depend on one another, a round "picked at random" is one of requests of so many tokens."""
 
 
 @lru_cache(maxsize=512)
@@ -209,6 +233,8 @@ def accepted_pmf(acceptance: Acceptance, window: int) -> Array:
     if isinstance(acceptance, TokenTrace):
         accepted = accepted_by_round(acceptance, window)
         pmf = np.bincount(accepted, minlength=window + 1) / accepted.size
+    elif isinstance(acceptance, BetaLaw | MarkovLaw):
+        pmf = accepted_pmf_of(acceptance, window, TYPICAL_TOKENS).copy()
     else:
         survival = np.concatenate([[1.0], survival_by_position(acceptance, window), [0.0]])
         pmf = survival[:-1] - survival[1:]
@@ -218,7 +244,7 @@ def accepted_pmf(acceptance: Acceptance, window: int) -> Array:
 
 def survival_by_position(acceptance: Acceptance, window: int) -> Array:
     """s_i = P(first i proposals all accepted) for i = 1 … window, shape (window,)."""
-    if isinstance(acceptance, TokenTrace):
+    if isinstance(acceptance, TokenTrace | BetaLaw | MarkovLaw):
         pmf = accepted_pmf(acceptance, window)
         survival: Array = 1.0 - np.cumsum(pmf)[:-1]
         return survival

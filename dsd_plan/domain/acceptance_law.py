@@ -86,7 +86,7 @@ class LawScore:
 
 
 def scenario_law(law: FittedLaw) -> AcceptanceLaw | None:
-    """What model and replay take: survival by position, ending at the largest window; None where rounds depend."""
+    """Survival by position, ending at the largest window; None where rounds depend on one another."""
     if law.kind not in ("independent", "positional"):
         return None
     extrapolated = law.largest_window > law.measured_window

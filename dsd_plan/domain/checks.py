@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw, TokenTrace, largest_window
+from dsd_plan.domain.acceptance import DECLARED, AcceptanceCounts, AcceptanceLaw, TokenTrace, largest_window
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec
 from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
@@ -168,7 +168,7 @@ def _pairs(scenario: Scenario, models: Collection[str]) -> Iterator[Problem]:
             yield Problem(place, f'"{pair.draft}" + "{pair.target}" is already pairs[{first}]; keep one of them')
         if isinstance(pair.acceptance, AcceptanceLaw):
             yield from acceptance_law_problems(f"{place}.acceptance", pair.acceptance)
-        else:
+        elif not isinstance(pair.acceptance, DECLARED):
             yield from _recorded(place, pair)
         if pair.wire == "topk" and pair.k is None:
             yield Problem(f"{place}.k", 'missing; `wire = "topk"` needs to know how many candidates travel')
@@ -203,7 +203,7 @@ def acceptance_law_problems(place: str, law: AcceptanceLaw) -> Iterator[Problem]
 
 
 def _recorded(place: str, pair: Pair) -> Iterator[Problem]:
-    if isinstance(pair.acceptance, AcceptanceLaw):
+    if isinstance(pair.acceptance, DECLARED):
         return
     if isinstance(pair.acceptance, AcceptanceCounts) and not pair.acceptance.reached:
         yield Problem(
@@ -297,7 +297,7 @@ def _task(scenario: Scenario, place: str, workload: Workload) -> Iterator[Proble
     if workload.task is None:
         return
     for pair in scenario.pairs:
-        if pair.target != workload.target or isinstance(pair.acceptance, AcceptanceLaw):
+        if pair.target != workload.target or isinstance(pair.acceptance, DECLARED):
             continue
         tasks = [] if pair.acceptance.task is None else np.unique(pair.acceptance.task).tolist()
         if workload.task not in tasks:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from dsd_plan.domain.acceptance import (
+    DECLARED,
     Acceptance,
     AcceptanceLaw,
     acceptance_form,
@@ -222,9 +223,11 @@ def _lengths(workload: Workload) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def _pair(scenario: Scenario, workload: Workload, pair: Pair) -> PairCoverage:
     acceptance = for_task(pair.acceptance, workload.task)
-    if isinstance(acceptance, AcceptanceLaw):
+    if isinstance(acceptance, DECLARED):
         past = acceptance.measured_window
-        source = "declared law" if past is None else f"fitted law, extrapolated past window {past}"
+        if not isinstance(acceptance, AcceptanceLaw) and acceptance.largest_window == past:
+            past = None
+        source = acceptance_form(acceptance) if past is None else f"fitted law, extrapolated past window {past}"
     else:
         source = (
             f"{acceptance_form(acceptance)} recorded with {acceptance.metadata.draft} for {acceptance.metadata.target}"

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from dsd_plan.domain.acceptance import (
+    DECLARED,
     Acceptance,
     AcceptanceCounts,
     AcceptanceLaw,
@@ -64,11 +65,11 @@ def summary(scenario: Scenario) -> dict[str, Any]:
 
 def acceptance_summary(acceptance: Acceptance) -> dict[str, Any]:
     """What is known of a pair's acceptance; `survival` is s_i = P(first i proposals all accepted), i = 1, 2, …"""
-    if isinstance(acceptance, AcceptanceLaw):
+    if isinstance(acceptance, DECLARED):
         positions = largest_window(acceptance) or SURVIVAL_POSITIONS
         return {
-            "kind": "declared law",
-            "per_token": acceptance.per_token,
+            "kind": acceptance_form(acceptance),
+            "per_token": acceptance.per_token if isinstance(acceptance, AcceptanceLaw) else None,
             "survival": survival_by_position(acceptance, positions).tolist(),
         }
     metadata = acceptance.metadata

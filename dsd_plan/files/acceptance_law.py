@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw
-from dsd_plan.domain.acceptance_law import FittedLaw, law_problems, scenario_law
+from dsd_plan.domain.acceptance_law import FittedLaw, dependent_law, law_problems, scenario_law
+from dsd_plan.domain.acceptance_laws import DependentLaw
 from dsd_plan.errors import Problem, TraceError
 from dsd_plan.files.acceptance_counts import counts_of
 from dsd_plan.files.documents import document_of, save_document
@@ -35,19 +36,12 @@ def is_law(file: FileText) -> bool:
     return isinstance(schema, str) and schema.startswith(LAW_SCHEMA)
 
 
-def counts_or_law_of(file: FileText) -> AcceptanceCounts | AcceptanceLaw:
-    """What a scenario takes of a JSON file: counters, or a law whose rounds do not depend on one another.
-
-    Raises TraceError for a law that no model or replay plays yet.
-    """
+def counts_or_law_of(file: FileText) -> AcceptanceCounts | AcceptanceLaw | DependentLaw:
+    """What a scenario takes of a JSON file: counters, or a fitted law. Raises TraceError for one that lacks a part."""
     if not is_law(file):
         return counts_of(file)
     fitted = law_of(file)
-    law = scenario_law(fitted)
+    law = scenario_law(fitted) or dependent_law(fitted)
     if law is None:
-        text = (
-            f"found {fitted.kind}: laws with rounds that depend on one another cannot be used in a scenario yet; "
-            "give the trace itself, which plays bursts as recorded, or fit with --law positional"
-        )
-        raise TraceError(file.name, [Problem("kind", text)])
+        raise TraceError(file.name, [Problem("kind", f"found {fitted.kind}, without the parameters of such a law")])
     return law

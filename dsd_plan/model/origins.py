@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.acceptance import DECLARED
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.profile import LatencyProfile, Origin
 from dsd_plan.domain.step_time import decode_origin, prefill_origin
@@ -45,7 +45,7 @@ def _of(deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None])
             drafting, at_batch = pool.fused_profile or pool.profile, batch
         read.append(("decode_ms", drafting, at_batch, 1.0))
         prefilling.append(drafting)
-        yield "acceptance", "declared" if isinstance(stream.acceptance, AcceptanceLaw) else "measured"
+        yield "acceptance", "declared" if isinstance(stream.acceptance, DECLARED) else "measured"
     for key, profile, at_batch, new_tokens in read:
         yield from ((key, decode_origin(profile, at_batch, new_tokens, context)) for context in contexts)
     for profile in prefilling:

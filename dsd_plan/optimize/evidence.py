@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.acceptance import (
+    DECLARED,
     Acceptance,
     AcceptanceCounts,
-    AcceptanceLaw,
     RoundTrace,
     TokenTrace,
     acceptance_form,
@@ -40,7 +40,7 @@ def _acceptance(pair: Pair, windows: int) -> AcceptanceEvidence:
     positions = min(windows, largest_window(acceptance) or windows)
     survival = survival_by_position(acceptance, positions)
     bounds = survival_bounds(acceptance, positions)
-    recorded = None if isinstance(acceptance, AcceptanceLaw) else acceptance
+    recorded = None if isinstance(acceptance, DECLARED) else acceptance
     return AcceptanceEvidence(
         draft=pair.draft,
         target=pair.target,
@@ -58,7 +58,7 @@ def _acceptance(pair: Pair, windows: int) -> AcceptanceEvidence:
 
 def _match_rates(acceptance: Acceptance) -> dict[str, float] | None:
     """Share of proposals that the target accepted, by task."""
-    if isinstance(acceptance, AcceptanceLaw | AcceptanceCounts) or acceptance.task is None:
+    if isinstance(acceptance, (*DECLARED, AcceptanceCounts)) or acceptance.task is None:
         return None
     rates = {}
     for task in np.unique(acceptance.task).tolist():
@@ -78,7 +78,7 @@ def survival_bounds(acceptance: Acceptance, positions: int) -> tuple[Array, Arra
     taken as independent, which makes the interval too narrow. (Cochran, Sampling Techniques, §6.3;
     Wilson 1927.) With one request there is nothing to estimate the variance from, and it counts as one round.
     """
-    if isinstance(acceptance, AcceptanceLaw):
+    if isinstance(acceptance, DECLARED):
         return None
     if isinstance(acceptance, AcceptanceCounts):
         shares = survival_by_position(acceptance, positions)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.acceptance import DECLARED
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.profile import LatencyProfile, Origin
 from dsd_plan.domain.step_time import decode_origin, prefill_origin
@@ -48,6 +48,6 @@ def _of_stream(deployed: Deployed, stream: Stream, batch: float) -> Iterator[tup
         if drafting[0] is not None:
             yield from (("decode_ms", origin) for origin in decode(drafting[0], drafting[1], 1))
             prefilling.append((drafting[0], 1.0))
-        yield "acceptance", "declared" if isinstance(stream.acceptance, AcceptanceLaw) else "measured"
+        yield "acceptance", "declared" if isinstance(stream.acceptance, DECLARED) else "measured"
     for profile, at_batch in prefilling:
         yield from (("prefill_ms", prefill_origin(profile, at_batch, length)) for length in lengths)
