@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-STATIC = 0
+STATIC, THRESHOLD = range(2)
 
-KINDS: dict[str, int] = {"static": STATIC}
+KINDS: dict[str, int] = {"static": STATIC, "threshold": THRESHOLD}
 """Number of each `policy.kind` that can run; compiled code compares numbers, not names."""
 
 
@@ -22,6 +22,19 @@ class Policy(NamedTuple):
     """One of `KINDS`."""
     window: int
     """The assignment's window: `static` keeps it, an adaptive policy starts from it."""
+    smallest: int = 1
+    """An adaptive policy's windows: smallest … largest."""
+    largest: int = 12
+    grow_above: float = 0.8
+    """threshold: smoothed share of accepted proposals above which the window grows by one."""
+    shrink_below: float = 0.5
+    """threshold: below which it shrinks by one."""
+    smoothing: float = 0.3
+    """threshold: weight of the last round in the smoothed share."""
+
+
+NOTHING_SEEN = -1.0
+"""`smoothed` of a session of which no proposal has been verified."""
 
 
 class PolicyState(NamedTuple):
@@ -29,6 +42,8 @@ class PolicyState(NamedTuple):
 
     window: int
     """The window in force."""
+    smoothed: float = NOTHING_SEEN
+    """threshold: the smoothed share of accepted proposals."""
 
 
 class Observation(NamedTuple):
@@ -56,21 +71,40 @@ class Decision(NamedTuple):
     """What the session does next."""
 
     window: int
-    """Tokens to propose in the next round."""
+    """Tokens to propose in the next round; 0: none, the target makes one token itself."""
 
 
 def initial_state(policy: Policy) -> PolicyState:
     """State of a session that has not speculated yet."""
-    return PolicyState(policy.window)
+    return PolicyState(policy.window, NOTHING_SEEN)
 
 
 def decide(policy: Policy, state: PolicyState, observation: Observation) -> tuple[PolicyState, Decision]:
     """The next round's window. Raises ValueError for a kind that no policy answers to."""
     if policy.kind == STATIC:
         return static(policy, state)
+    if policy.kind == THRESHOLD:
+        return threshold(policy, state, observation)
     raise ValueError("policy.kind is not one of dsd_plan.control.policy.KINDS")
 
 
 def static(policy: Policy, _state: PolicyState) -> tuple[PolicyState, Decision]:
     """The assignment's window, whatever happens."""
-    return PolicyState(policy.window), Decision(policy.window)
+    return PolicyState(policy.window, NOTHING_SEEN), Decision(policy.window)
+
+
+def threshold(policy: Policy, state: PolicyState, observation: Observation) -> tuple[PolicyState, Decision]:
+    """One more where much is accepted, one less where little is.
+
+    The share of the last round's proposals that were accepted is smoothed exponentially, from the first round's on.
+    A round without proposals tells nothing.
+    """
+    window, smoothed = state.window, state.smoothed
+    if observation.proposed > 0:
+        share = observation.accepted / observation.proposed
+        smoothed = share if smoothed < 0.0 else smoothed + policy.smoothing * (share - smoothed)
+        if smoothed > policy.grow_above:
+            window = min(window + 1, policy.largest)
+        elif smoothed < policy.shrink_below:
+            window = max(window - 1, policy.smallest)
+    return PolicyState(window, smoothed), Decision(window)

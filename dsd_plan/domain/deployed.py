@@ -21,6 +21,8 @@ from dsd_plan.domain.wire import TOKEN_ID_BYTES, round_bytes
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace, Workload
 from dsd_plan.errors import PlanError, Problem
 
+LARGEST_WINDOW = 12
+"""That a policy chooses, unless it is told."""
 AT_THE_EDGE = ("distributed", "pipelined")
 """Modes in which the draft runs at the users' site, and each round crosses the network."""
 MIB_PER_GIB = 1024.0
@@ -88,11 +90,18 @@ class Stream:
     """Index into `Deployed.drafts`; None unless distributed."""
     acceptance: Acceptance | None
     """None in target_only."""
+    largest_window: int = 0
+    """That the policy may choose; `window` if it keeps that."""
 
     @property
     def mode(self) -> str:
         """The assignment's mode."""
         return self.assignment.mode
+
+    @property
+    def adapts(self) -> bool:
+        """Whether a policy changes the window from round to round."""
+        return self.assignment.policy.kind != "static" and self.window > 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -309,7 +318,21 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         target=targets.index(assignment.target_device),
         draft=drafts.index(assignment.draft_device or "") if at_the_edge else None,
         acceptance=acceptance,
+        largest_window=_largest_window(assignment, acceptance, window),
     )
+
+
+def _largest_window(assignment: Assignment, acceptance: Acceptance | None, window: int) -> int:
+    policy = assignment.policy
+    if policy.kind == "static" or acceptance is None:
+        return window
+    beyond = 1 if assignment.mode == "pipelined" else 0
+    known = largest_window(acceptance)
+    limit = None if known is None else known - beyond
+    largest = policy.largest or max(min(LARGEST_WINDOW, limit or LARGEST_WINDOW), window)
+    if limit is not None and largest > limit:
+        raise _MisfitError("policy.largest", f"acceptance tells of windows up to {limit}, found {largest}")
+    return largest
 
 
 def _speculation(scenario: Scenario, assignment: Assignment, workload: Workload) -> tuple[int, Acceptance]:

@@ -179,9 +179,16 @@ PLAN: tuple[NotYet, ...] = (
     ),
     NotYet(
         "assignments[].policy.kind",
-        only("static"),
+        only("static", "threshold"),
+        "the policies model_based and wc_dnn",
+        'use "threshold", or leave `policy` out: "static" keeps `window`',
+    ),
+    NotYet(
+        "assignments[].policy.kind",
+        lambda kind: kind != "threshold",
         "windows that adapt from round to round",
         'leave `policy` out: "static" keeps `window`',
+        replayed=True,
     ),
     NotYet("deployments[].batching", only("fifo"), "batches of jobs of like size", 'leave it out: "fifo"'),
 )

@@ -16,6 +16,16 @@ class Policy:
     """How the window is chosen each round; `static` keeps the assignment's."""
 
     kind: PolicyKind = "static"
+    smallest: Count = 1
+    """Of a policy that adapts: windows are smallest … largest, and the assignment's is the first."""
+    largest: Count | None = None
+    """None: 12, or the largest that acceptance tells of."""
+    grow_above: Probability = 0.8
+    """threshold: smoothed share of accepted proposals above which the window grows by one."""
+    shrink_below: Probability = 0.5
+    """threshold: below which it shrinks by one."""
+    smoothing: Probability = 0.3
+    """threshold: weight of the last round in that share."""
 
 
 @record

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 from dsd_plan.domain.checks import unknown_name
 from dsd_plan.domain.not_yet import PLAN, not_yet_problems
-from dsd_plan.domain.plan import Assignment, Plan
+from dsd_plan.domain.plan import Assignment, Plan, Policy
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import Problem
 
@@ -36,6 +37,7 @@ def _assignments(plan: Plan) -> Iterator[Problem]:
         place = f"assignments[{index}]"
         yield from _draft_keys(place, assignment)
         yield from _paths(place, assignment)
+        yield from _policy(f"{place}.policy", assignment)
         if assignment.share == 0:
             yield Problem(f"{place}.share", "found 0; take the assignment away, or give it a share")
 
@@ -72,6 +74,25 @@ def _paths(place: str, assignment: Assignment) -> Iterator[Problem]:
             f"{place}.draft_devices_per_session",
             f"found {devices}, more than the {paths} candidate paths that they would share; at most one a path",
         )
+
+
+def _policy(place: str, assignment: Assignment) -> Iterator[Problem]:
+    policy, window = assignment.policy, assignment.window
+    if policy.kind == "static":
+        given = [field.name for field in fields(Policy) if getattr(policy, field.name) != field.default]
+        for name in given:
+            yield Problem(f"{place}.{name}", 'means nothing with kind "static", which keeps the window; leave it out')
+        return
+    if assignment.mode == "target_only":
+        yield Problem(place, "means nothing in mode target_only; leave it out")
+    if policy.shrink_below > policy.grow_above:
+        yield Problem(
+            f"{place}.shrink_below", f"found {policy.shrink_below}, more than grow_above ({policy.grow_above})"
+        )
+    if policy.largest is not None and policy.largest < policy.smallest:
+        yield Problem(f"{place}.largest", f"found {policy.largest}, less than smallest ({policy.smallest})")
+    if window is not None and not policy.smallest <= window <= (policy.largest or window):
+        yield Problem(place, f"windows {policy.smallest}–{policy.largest or '…'} do not hold the first one ({window})")
 
 
 def _shares(plan: Plan) -> Iterator[Problem]:

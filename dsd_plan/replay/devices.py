@@ -14,7 +14,7 @@ from dsd_plan.domain.performance import DevicePerformance, LinkPerformance
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.step_time import AFFINE
 from dsd_plan.replay.layout import MS_PER_S
-from dsd_plan.replay.load import draft_saturation, lanes_of, link_name, open_rate_per_s, target_saturation
+from dsd_plan.replay.load import at_window, draft_saturation, lanes_of, link_name, open_rate_per_s, target_saturation
 from dsd_plan.replay.samples import Sample
 
 Array = NDArray[np.float64]
@@ -45,6 +45,14 @@ def saturations(deployed: Deployed, rates: Sequence[float]) -> dict[str, float]:
     targets = {pool.device.name: target_saturation(deployed, i, rates) for i, pool in enumerate(deployed.targets)}
     drafts = {pool.device.name: draft_saturation(deployed, i, rates) for i, pool in enumerate(deployed.drafts)}
     return targets | drafts
+
+
+def least_saturations(deployed: Deployed, rates: Sequence[float]) -> dict[str, float]:
+    """As `saturations`, at the windows that ask least of each device type where policies choose them."""
+    streams = [stream for stream in deployed.streams if stream.adapts]
+    windows = {w for s in streams for w in range(s.assignment.policy.smallest, s.largest_window + 1)}
+    found = [saturations(at_window(deployed, window), rates) for window in sorted(windows) or (0,)]
+    return {name: min(one[name] for one in found) for name in found[0]}
 
 
 def link_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[LinkPerformance, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dsd_plan.control import policy
-from dsd_plan.control.policy import Observation, Policy, PolicyState, decide
 from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drop_job, ended_batch, leave_job, queue_job, settle_batch, tied
@@ -33,9 +31,7 @@ from dsd_plan.replay.links import send_up
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.routing import another_device, chosen_device
 from dsd_plan.replay.surfaces import surface_at
-
-compiled(policy.static)
-compiled(decide)
+from dsd_plan.replay.windows import next_window
 
 
 @compiled
@@ -71,6 +67,7 @@ def verdict_arrives(world: World, r: int) -> None:
     if session.mode == PIPELINED:
         speculation = row(world.speculations, SPECULATION, r)
         j = speculation.ahead
+        speculation.next_window = next_window(world, stream, r, session)
         if j != NONE and speculation.hit == 1:
             session.window = speculation.ahead_window
             speculation.confirmed = 1
@@ -80,29 +77,17 @@ def verdict_arrives(world: World, r: int) -> None:
         if j != NONE:
             speculation.ahead = NONE
             drop_job(world, j)
-    choose_window(stream, session)
+        session.window = speculation.next_window
+    else:
+        session.window = next_window(world, stream, r, session)
+    if session.window == 0:
+        send(world, r, session, stream, world.now_ms)
+        return
     if row(world.drafts, DRAFT, stream.draft).queued == 1:
         queue_window(world, r, session, stream, int(session.prompt + session.emitted))
         return
     job_ms = window_ms(world, stream, session)
     send(world, r, session, stream, occupy(world, int(session.device), int(session.stream), job_ms))
-
-
-@compiled
-def choose_window(stream: Row, session: Row) -> None:
-    """Ask the policy, with what the session knows."""
-    observation = Observation(
-        int(session.last_accepted),
-        int(session.last_proposed),
-        session.network_ms,
-        session.wait_ms,
-        session.iteration_ms,
-        int(session.batch),
-        int(session.queued),
-    )
-    # The window in force is all the state there is, and the session holds it.
-    _, decision = decide(Policy(stream.policy, stream.window), PolicyState(int(session.window)), observation)
-    session.window = decision.window
 
 
 @compiled
@@ -139,10 +124,13 @@ def send_and_go_on(world: World, r: int, session: Row, stream: Row) -> None:
     send(world, r, session, stream, world.now_ms)
     if session.mode == PIPELINED:
         speculation = row(world.speculations, SPECULATION, r)
-        context = session.prompt + session.emitted + session.window
-        speculation.ahead_window = session.window
-        speculation.ahead = queue_job(world, 0, int(session.stream), r, AHEAD, int(session.window) + 1, 1, int(context))
         speculation.confirmed = 0
+        speculation.ahead = NONE
+        if speculation.next_window > 0:
+            context = session.prompt + session.emitted + session.window
+            steps = int(speculation.next_window) + 1
+            speculation.ahead_window = speculation.next_window
+            speculation.ahead = queue_job(world, 0, int(session.stream), r, AHEAD, steps, 1, int(context))
 
 
 @compiled

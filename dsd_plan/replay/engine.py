@@ -9,9 +9,10 @@ import numpy as np
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from dsd_plan.errors import PlanError, Problem
 from dsd_plan.replay import counting
 from dsd_plan.replay.inputs import Tables
-from dsd_plan.replay.kernel import AT_MARK, FINISHED, FLIGHTS_FULL, JOBS_FULL, LOG_FULL, SLOTS_FULL, advance
+from dsd_plan.replay.kernel import AT_MARK, BAD_WINDOW, FINISHED, FLIGHTS_FULL, JOBS_FULL, LOG_FULL, SLOTS_FULL, advance
 from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
@@ -165,7 +166,15 @@ class Run:
             status = advance(self.worlds)
             if status in (FINISHED, AT_MARK):
                 return status
+            if status == BAD_WINDOW:
+                self._refuse_window()
             make(self, status)
+
+    def _refuse_window(self) -> None:
+        index = int(self.worlds["refused_stream"][0]) - 1
+        found, largest = int(self.worlds["refused_window"][0]), int(self.tables["policies"]["largest"][index])
+        text = f"the policy chose a window of {found}, expected 0–{largest}; correct the policy, or its `largest`"
+        raise PlanError("the plan that is replayed", [Problem(f"assignments[{index}].policy", text)])
 
     def grow(self, status: int) -> None:
         """Double what is full: the log, messages on their way, the sessions' slots, draft jobs or their events."""

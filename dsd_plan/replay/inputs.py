@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.control.policy import KINDS
-from dsd_plan.domain.acceptance import TokenTrace, accepted_pmf
+from dsd_plan.domain.acceptance import RoundTrace, TokenTrace, accepted_pmf
+from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_states
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
@@ -195,6 +196,8 @@ def _stream(
     up = made.add("hops", [_hop(hop, made, lanes) for hop in stream.up])
     down = made.add("hops", [_hop(hop, made, lanes) for hop in stream.down])
     copies = scenario.site(stream.workload.site).count
+    policy = _policy(stream)
+    made.add("policies", [policy])
     return {
         "timed": any(map(is_timed, (*stream.up, *stream.down))),
         "copies": copies,
@@ -216,24 +219,54 @@ def _stream(
         "proposal_up": messages.round_up / max(stream.window, 1),
         "round_down": messages.accepted_down,
         "rejected_down": messages.rejected_down,
-        **_acceptance(stream, made),
+        **_acceptance(stream, made, policy["largest"]),
         **_requests(stream, made, origin_s),
     }
 
 
-def _acceptance(stream: Stream, made: _Tables) -> dict[str, Any]:
-    if stream.acceptance is None:
+def _policy(stream: Stream) -> dict[str, Any]:
+    policy = stream.assignment.policy
+    row: dict[str, Any] = {"smallest": stream.window, "largest": stream.window}
+    if policy.kind == "threshold":
+        row = {"smallest": policy.smallest, "largest": stream.largest_window}
+        row |= {name: getattr(policy, name) for name in ("grow_above", "shrink_below", "smoothing")}
+    return row
+
+
+def _acceptance(stream: Stream, made: _Tables, largest: int) -> dict[str, Any]:
+    """`largest`: the largest window that may be asked for."""
+    acceptance = stream.acceptance
+    if acceptance is None:
         return {}
-    if isinstance(stream.acceptance, TokenTrace):
-        match, starts = stream.acceptance.match, stream.acceptance.request_starts()
+    if isinstance(acceptance, TokenTrace):
+        match, starts = acceptance.match, acceptance.request_starts()
         return {
             "match": made.add_columns("match", hit=match),
             "matches": match.size,
             "start": made.add_columns("starts", place=starts),
             "recorded": starts.size,
         }
-    guessed = stream.window + (stream.mode == "pipelined")
-    return {"cdf": made.add_columns("cdf", p=np.cumsum(accepted_pmf(stream.acceptance, guessed)))}
+    guessed = largest + (stream.mode == "pipelined")
+    if isinstance(acceptance, BetaLaw | MarkovLaw):
+        states = round_states(acceptance, guessed)
+        moves = states.transition_cdf()
+        return {
+            "cdf": made.add_columns("cdf", p=states.accepted_cdf().ravel()),
+            "states": states.start.size,
+            "stride": guessed + 1,
+            "first_state": made.add_columns("cdf", p=states.start_cdf()),
+            "next_state": NONE if moves is None else made.add_columns("cdf", p=moves.ravel()),
+        }
+    row: dict[str, Any] = {"cdf": made.add_columns("cdf", p=np.cumsum(accepted_pmf(acceptance, guessed)))}
+    if isinstance(acceptance, RoundTrace):
+        starts = acceptance.request_starts()
+        row |= {
+            "played_round": made.add_columns("played", proposed=acceptance.proposed, accepted=acceptance.accepted),
+            "played": acceptance.proposed.size,
+            "start": made.add_columns("starts", place=starts),
+            "recorded": starts.size,
+        }
+    return row
 
 
 def _requests(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:

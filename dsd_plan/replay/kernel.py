@@ -36,10 +36,11 @@ from dsd_plan.replay.replica import prompt_arrives, start_woken
 from dsd_plan.replay.requests import begin, open_request, user_request
 from dsd_plan.replay.rounds import down_reaches, iteration_ends
 
-FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL, FLIGHTS_FULL, JOBS_FULL, HEAP_FULL = range(7)
+FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL, FLIGHTS_FULL, JOBS_FULL, HEAP_FULL, BAD_WINDOW = range(8)
 """Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log
 tokens; no room for the request that is about to start; none for messages on their way down; none for the draft jobs
-of the next event; none for the events that end the batches of draft devices."""
+of the next event; none for the events that end the batches of draft devices; a policy
+chose a window that there is not."""
 
 
 def _made(version: int) -> Callable[[Rows], int]:
@@ -62,7 +63,7 @@ def _made(version: int) -> Callable[[Rows], int]:
                     settle_until(world, event.time_ms)
                     return FINISHED
             if world.spare_jobs < world.jobs_an_event:
-                return JOBS_FULL
+                return BAD_WINDOW if world.refused_stream > 0 else JOBS_FULL
             time_ms = event.time_ms
             kind = kind_of(event.turn)
             index = event.index

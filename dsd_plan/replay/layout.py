@@ -67,9 +67,12 @@ STREAM = _row(
     " timed copies per_copy"
     # 1: a round's draft and way up may be computed when its verdict is sent (foresight.py)
     " foreseeable"
-    # acceptance: rows of the cdf from `cdf` on, one for each guess; or, where matches > 0, so many recorded matches
-    # from `match` on, walked from one of the `recorded` starts that begin at `start`
-    " cdf match matches start recorded",
+    # acceptance: rows of the cdf from `cdf` on, one for each guess; of a law with `states` as many a state, `stride`
+    # apart, and the states' own cdfs: of the first one and, unless NONE, of the next one by the one before
+    " cdf states stride first_state next_state"
+    # or, where matches > 0, so many recorded matches from `match` on, or where played > 0, so many recorded rounds;
+    # walked from one of the `recorded` starts that begin at `start`
+    " match matches played_round played start recorded",
     # mean time between Poisson requests; mean think time; bytes of each message
     "gap_ms think_ms first_down proposal_up round_down rejected_down",
 )
@@ -94,6 +97,8 @@ CUMULATIVE = _row("", "p")
 """P(accepted ≤ j)."""
 MATCH = np.dtype([("hit", "u1")])
 START = _row("place", "")
+PLAYED = _row("proposed accepted", "")
+"""A recorded round."""
 
 SURFACE = _row(
     # where each axis and table begins among the numbers, and how long the axes are
@@ -170,13 +175,16 @@ SESSION = np.dtype(
         ).descr,
     ]
 )
-SPECULATION = _row("hit ahead ahead_window confirmed waits", "")
-"""What a session whose draft jobs are queued keeps beside its row.
+SPECULATION = _row("hit ahead ahead_window next_window confirmed waits state decided", "smoothed")
+"""What a session keeps beside its row, where its draft jobs are queued, or its window or acceptance has a memory.
 
 hit: the last round was accepted whole, and the guess of the target's next token was right; `ahead`: the job that
-drafts ahead, NONE without one, for a window of `ahead_window`; `confirmed`: its window will be sent when it is done;
-`waits`: draft jobs that the round still waits for.
+drafts ahead, NONE without one, for a window of `ahead_window`; `next_window`: what the policy said last;
+`confirmed`: the window ahead will be sent when it is done; `waits`: draft jobs that the round still waits for;
+`state`: of the law by which this round's tokens are accepted; `decided` and `smoothed`: the policy's memory.
 """
+POLICY = _row("smallest largest", "grow_above shrink_below smoothing")
+"""A stream's parameters of its policy; no window is larger than `largest`."""
 TIED = _row("device prefill", "")
 """Draft devices of a session, where jobs are queued: `most_tied` rows a slot. `prefill` is its job, NONE when done."""
 GROUP = _row("session tokens", "arrival_ms gap_ms", integer="i4")
@@ -202,6 +210,8 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "cdf": CUMULATIVE,
     "match": MATCH,
     "starts": START,
+    "played": PLAYED,
+    "policies": POLICY,
     "surfaces": SURFACE,
     "numbers": NUMBER,
     "targets": TARGET,
@@ -242,7 +252,9 @@ WORLD = _row(
     # one event makes at most `jobs_an_event`
     " fresh_job left_job spare_jobs jobs_an_event most_tied waking_devices most_events"
     # the sessions watched[first] ≤ i < watched_end must finish; `unfinished` of them are left, negative: none watched
-    " watched watched_end unfinished",
+    " watched watched_end unfinished"
+    # one more than the stream whose policy chose a window that there is not, and that window
+    " refused_stream refused_window",
     # the present instant; stop for a mark when a request comes at `mark_ms` or later
     "now_ms mark_ms",
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
 
 from dsd_plan.domain.acceptance import accepted_pmf
+from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_moments
 from dsd_plan.domain.deployed import Deployed, DraftPool, Stream, TargetPool
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
@@ -42,12 +44,26 @@ def _expected_rounds(stream: Stream, most: int) -> np.ndarray:
     """Mean rounds to emit 0 … most − 1 tokens: m(n) = 1 + Σ_j P(X = j) m(n − j − 1), m(≤ 0) = 0."""
     if stream.acceptance is None:
         return np.arange(most, dtype=np.float64)
+    if isinstance(stream.acceptance, BetaLaw | MarkovLaw):
+        told: np.ndarray = round_moments(stream.acceptance, stream.window, most - 1).rounds[0]
+        return told
     pmf = accepted_pmf(stream.acceptance, stream.window)
     rounds = np.zeros(most)
     for n in range(1, most):
         reached = rounds[max(n - pmf.size, 0) : n][::-1]
         rounds[n] = 1.0 + float(np.dot(pmf[: reached.size], reached))
     return rounds
+
+
+def at_window(deployed: Deployed, window: int) -> Deployed:
+    """The plan with this window, or the nearest that it allows, wherever a policy chooses."""
+
+    def chosen(stream: Stream) -> Stream:
+        if not stream.adapts:
+            return stream
+        return replace(stream, window=min(max(window, stream.assignment.policy.smallest), stream.largest_window))
+
+    return replace(deployed, streams=tuple(map(chosen, deployed.streams)))
 
 
 def open_rate_per_s(stream: Stream) -> float | None:

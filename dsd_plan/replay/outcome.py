@@ -16,6 +16,7 @@ from dsd_plan.domain.performance import (
     WorkloadPerformance,
 )
 from dsd_plan.domain.workload import METRICS, RequestTrace
+from dsd_plan.replay.assumptions import assumptions
 from dsd_plan.replay.devices import DeviceUse, link_uses
 from dsd_plan.replay.layout import MS_PER_S
 from dsd_plan.replay.load import link_name
@@ -242,6 +243,7 @@ def _notes(deployed: Deployed, samples: Sequence[Sample], workloads: Sequence[Wo
             f"{name}: requests are a recording: numbers are averages over it, not of a steady state, and intervals "
             "do not cover the chance in its arrivals"
         )
+    yield from assumptions(deployed)
     yield from _repeated_traces(deployed, max(sample.end_ms for sample in samples) / MS_PER_S)
     first = 0
     for pool in deployed.targets:

@@ -141,7 +141,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
             contexts += context
             work.new_tokens += verified
             work.kv_tokens += context
-            if session.mode == FUSED:
+            if session.mode == FUSED and session.window > 0:
                 drafts += paths
                 draft_contexts += paths * context
                 longest = max(longest, session.window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log
 
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
+from dsd_plan.replay.acceptance import begin_acceptance
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import tie
 from dsd_plan.replay.heap import push
@@ -19,7 +20,6 @@ from dsd_plan.replay.layout import (
     REQUEST,
     SESSION,
     SLOT,
-    START,
     STREAM,
     TARGET,
     TRACE,
@@ -32,12 +32,12 @@ from dsd_plan.replay.links import place, send_up
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.random_numbers import (
     GAP,
-    TRACE_START,
     USER_BITS,
     request_key,
     uniform,
 )
 from dsd_plan.replay.routing import chosen_replica
+from dsd_plan.replay.windows import begin_policy
 
 
 @compiled
@@ -123,9 +123,8 @@ def start_session(world: World, s: int, number: int, prompt: int, prefill: int, 
     session.output = output
     session.window = stream.window
     session.device = NONE
-    if stream.matches > 0:
-        recorded = int(uniform(key, 0, TRACE_START) * stream.recorded)
-        session.place = row(world.starts, START, stream.start + recorded).place
+    begin_acceptance(world, stream, r, session)
+    begin_policy(world, stream, r)
 
     session.replica = chosen_replica(world, row(world.targets, TARGET, stream.target), stream.routing, key)
     row(world.replicas, REPLICA, session.replica).live += 1

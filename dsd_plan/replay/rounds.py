@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import log, nan
 
+from dsd_plan.control.policy import STATIC
 from dsd_plan.replay.acceptance import accept
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import drop_ahead, untie
@@ -30,6 +31,7 @@ from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, THINK, uniform
 from dsd_plan.replay.replica import join, release, wake
+from dsd_plan.replay.windows import next_window
 
 
 @compiled
@@ -79,6 +81,8 @@ def emit(world: World, r: int, replica: Row) -> None:
     if last:
         end_service(world, r, session)
     elif session.mode < DISTRIBUTED:
+        if stream.policy != STATIC:
+            session.window = next_window(world, stream, r, session)
         join(world, r)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
-from dsd_plan.replay.devices import device_uses, saturations, unmeasured
+from dsd_plan.replay.devices import device_uses, least_saturations, unmeasured
 from dsd_plan.replay.energy import energy_parts
 from dsd_plan.replay.inputs import refuse_unsupported, tables_of
 from dsd_plan.replay.listing import Columns, series_columns
@@ -72,7 +72,7 @@ def replayed(
         raise ValueError(f"{requests} requests in {replications} replications; at least 2 in 1 are needed")
     refuse_unsupported(deployed)
     rates = [open_rate_per_s(stream) or 0.0 for stream in deployed.streams]
-    offered, sent = saturations(deployed, rates), link_saturations(deployed, rates)
+    offered, sent = least_saturations(deployed, rates), link_saturations(deployed, rates)
     notes = (*_overfull(offered, "can do at full batches"), *_overfull(sent, "can carry"))
     if notes:
         return Replayed(nothing_measured(deployed, unmeasured(deployed, offered), notes), ())

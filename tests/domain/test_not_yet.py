@@ -63,7 +63,7 @@ ASSIGNED: dict[str, dict[str, Any]] = {
     "mode": {"mode": "edge_only"},
     "routing": {"routing": "least_expected_delay"},
     "draft_routing": {"draft_routing": "least_expected_delay"},
-    "policy.kind": {"policy": Policy(kind="threshold")},
+    "policy.kind": {"policy": Policy(kind="model_based")},
 }
 PLANS: dict[str, Plan] = {
     f"assignments[0].{key}": replace(PLAN, assignments=part(PLAN.assignments, **changes))
@@ -75,6 +75,7 @@ REPLAYED: dict[str, dict[str, Any]] = {
     "mode": {"mode": "pipelined"},
     "candidates": {"candidates": 2},
     "draft_devices_per_session": {"draft_devices_per_session": 2, "candidates": 2},
+    "policy.kind": {"policy": Policy(kind="threshold")},
 }
 """What only the replay can play."""
 SEVERAL_PATHS = RoundTrace(

@@ -10,7 +10,7 @@ import numpy as np
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw, RoundTrace, TokenTrace, TraceMetadata
 from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.fleet import Device, Link, ModelSpec, Site
-from dsd_plan.domain.plan import Assignment, Deployment, Plan, Routing
+from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy, Routing
 from dsd_plan.domain.profile import (
     LatencyProfile,
     LatencyStats,
@@ -34,6 +34,7 @@ DRAFT = StepLaw(step_ms=5.0)
 FUSED = StepLaw(step_ms=1.0, per_token_ms=0.01)
 SEVEN_OF_TEN = AcceptanceLaw(per_token=0.7)
 NO_BUDGETS = Budgets()
+STATIC = Policy()
 METADATA = TraceMetadata("draft", "target", "0", "argmax", "test", "1")
 
 
@@ -65,8 +66,10 @@ def token_trace(requests: Sequence[Sequence[int]]) -> TokenTrace:
     )
 
 
-def round_trace(proposed: Sequence[int], accepted: Sequence[int]) -> RoundTrace:
-    return RoundTrace(METADATA, np.zeros(len(proposed), dtype=np.int64), np.array(proposed), np.array(accepted))
+def round_trace(proposed: Sequence[int], accepted: Sequence[int], request: Sequence[int] | None = None) -> RoundTrace:
+    """Rounds of one request, unless told of which."""
+    of = np.zeros(len(proposed), dtype=np.int64) if request is None else np.array(request)
+    return RoundTrace(METADATA, of, np.array(proposed), np.array(accepted))
 
 
 def points(law: StepLaw, batches: Sequence[int], news: Sequence[int], contexts: Sequence[int]) -> LatencyProfile:
@@ -117,6 +120,7 @@ def system(
     draft_cap: int | None = None,
     candidates: int = 1,
     devices_per_session: int = 1,
+    policy: Policy = STATIC,
     memory_gib: float = 64.0,
     kv_mib: float | None = None,
     routing: Routing = "jsq",
@@ -184,6 +188,7 @@ def system(
                 routing=routing,
                 draft_routing=draft_routing,
                 candidates=candidates if speculates and modes[name] != "pipelined" else 1,
+                policy=policy if speculates else STATIC,
                 draft_devices_per_session=devices_per_session if modes[name] == "distributed" else 1,
             )
         )

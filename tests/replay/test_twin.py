@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
+from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.fleet import Link, RttTrace
+from dsd_plan.domain.plan import Policy
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.workload import Requests
 from dsd_plan.replay.engine import Run, keys_of, users_of
@@ -61,6 +63,7 @@ def assert_identical(deployed: Deployed, seed: int = 5, replication: int = 2, mo
     assert run.tables["lanes"]["busy_ms"].tolist() == [lane.busy_ms for lane in lanes]
     assert run.tables["lanes"]["bytes"].tolist() == [lane.bytes for lane in lanes]
     wasted = [twin.drafting.wasted_ms.get(stream, 0.0) for stream in deployed.streams]
+    assert kernel["proposed"].sum() >= kernel["accepted"].sum()
     assert run.tables["work"]["wasted_ms"].tolist() == wasted
     assert run.tables["devices"]["queued"].sum() == 0
     return twin
@@ -89,6 +92,15 @@ ACCEPTANCES: dict[str, Acceptance] = {
     "survival": AcceptanceLaw(survival=(0.8, 0.7, 0.3, 0.2, 0.2, 0.1)),
     "tokens": TRACE,
     "rounds": round_trace([6, 6, 4, 6], [6, 0, 4, 2]),
+    "several requests": round_trace([3, 3, 5, 6, 6, 2, 2, 2], [3, 1, 5, 6, 0, 2, 0, 1], [0, 0, 0, 1, 1, 2, 2, 2]),
+    "rates": BetaLaw(a=3.0, b=1.5, largest_window=6, measured_window=6),
+    "states": MarkovLaw(
+        states=((0.9, 0.8, 0.75, 0.7, 0.6, 0.5), (0.3, 0.1, 0.0, 0.0, 0.0, 0.0)),
+        transition=((0.8, 0.2), (0.4, 0.6)),
+        start=(0.5, 0.5),
+        largest_window=6,
+        measured_window=6,
+    ),
 }
 
 
@@ -111,6 +123,13 @@ def links(draw: st.DrawFn, start: str, end: str) -> Link:
         uplink_mbps=draw(st.sampled_from([None, 0.5])),
         downlink_mbps=draw(st.sampled_from([None, 0.01])),
     )
+
+
+POLICIES = (
+    Policy(),
+    Policy(kind="threshold", largest=5),
+    Policy(kind="threshold", largest=5, grow_above=0.6, shrink_below=0.55, smoothing=1.0),
+)
 
 
 @st.composite
@@ -154,6 +173,7 @@ def systems(draw: st.DrawFn) -> Deployed:
         devices=devices,
         draft_cap=draw(st.sampled_from([None, None, 1, 2, 8])),
         candidates=candidates,
+        policy=draw(st.sampled_from(POLICIES)),
         devices_per_session=draw(st.integers(1, min(devices, candidates))),
         cap=draw(st.sampled_from([1, 3, 64])),
         memory_gib=700.0 / 1024 if limited else 64.0,

@@ -66,6 +66,7 @@ class Drafting:
 
     def verdict_arrives(self, session: Session) -> None:
         guess, stream = session.ahead, session.stream
+        window = self.window_of(session)
         if guess is not None and session.hit:
             session.window, session.confirmed = session.ahead_window, True
             if guess.done:
@@ -74,6 +75,10 @@ class Drafting:
         if guess is not None:
             session.ahead = None
             self.drop(guess)
+        session.window = window
+        if window == 0:
+            self.goes_up(session, self.world.now)
+            return
         if self.queued[stream.draft]:
             parts = len(session.devices)
             session.waits = parts
@@ -85,13 +90,28 @@ class Drafting:
         job = session.window * decode_ms(surface, float(stream.assignment.candidates), 1.0, float(session.context))
         self.goes_up(session, self.at_once(session.devices[0], job))
 
+    def window_of(self, session: Session) -> int:
+        """Ask the policy, with what the session knows."""
+        policy = session.stream.assignment.policy
+        accepted, proposed = session.told
+        if policy.kind == "threshold" and proposed > 0:
+            share = accepted / proposed
+            before = session.smoothed
+            session.smoothed = share if before is None else before + policy.smoothing * (share - before)
+            if session.smoothed > policy.grow_above:
+                session.decided = min(session.decided + 1, session.stream.largest_window)
+            elif session.smoothed < policy.shrink_below:
+                session.decided = max(session.decided - 1, policy.smallest)
+        return session.decided
+
     def send(self, session: Session) -> None:
         """A window is done: it goes up, and a pipelined draft goes on."""
         self.goes_up(session, self.world.now)
         if session.stream.mode == "pipelined":
-            session.ahead_window, session.confirmed = session.window, False
-            session.ahead = Job("ahead", session, session.context + session.window, session.window + 1, 1)
-            session.devices[0].queue.append(session.ahead)
+            session.ahead_window, session.confirmed, session.ahead = session.decided, False, None
+            if session.decided > 0:
+                session.ahead = Job("ahead", session, session.context + session.window, session.decided + 1, 1)
+                session.devices[0].queue.append(session.ahead)
 
     def goes_up(self, session: Session, drafted_ms: float) -> None:
         stream = session.stream

@@ -33,6 +33,13 @@ class Session:
     ended: bool = False
     prefills: list[Job] = field(default_factory=list)
     waits: int = 0
+    decided: int = 0
+    """The policy's window in force; `smoothed` its share of accepted proposals."""
+    smoothed: float | None = None
+    state: int = 0
+    """Of a law whose rounds depend on one another."""
+    told: tuple[int, int] = (0, 0)
+    """Accepted, proposed: of the last round."""
     emitted: int = 0
     rounds: int = 0
     accepted: int = 0

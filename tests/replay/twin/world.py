@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from math import inf, isinf, log
 
-from dsd_plan.domain.acceptance import Acceptance, TokenTrace, accepted_pmf
+import numpy as np
+
+from dsd_plan.domain.acceptance import Acceptance, RoundTrace, TokenTrace, accepted_pmf
+from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_states
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
@@ -20,6 +23,7 @@ from tests.replay.twin.random_numbers import (
     DOWN,
     DRAFT_ROUTE,
     GAP,
+    NEXT_STATE,
     ROUTE,
     SITE_COPY,
     THINK,
@@ -112,11 +116,14 @@ class Twin:
             routing = stream.assignment.draft_routing or "random"
             devices = [self.choose("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)]
         session = Session(len(self.sessions), key, stream, self.now, prompt, prefill, output, chosen, devices, user)
-        session.window = stream.window
+        session.window = session.decided = stream.window
         self.sessions.append(session)
-        if isinstance(stream.acceptance, TokenTrace):
-            starts = stream.acceptance.request_starts()
-            session.place = int(starts[int(uniform(key, 0, TRACE_START) * len(starts))])
+        if isinstance(stream.acceptance, TokenTrace | RoundTrace):
+            requests = stream.acceptance.request_id.tolist()
+            starts = [i for i in range(len(requests)) if i == 0 or requests[i] != requests[i - 1]]
+            session.place = starts[int(uniform(key, 0, TRACE_START) * len(starts))]
+        if isinstance(stream.acceptance, BetaLaw | MarkovLaw):
+            session.state = which(round_states(stream.acceptance, 1).start_cdf(), uniform(key, 0, ACCEPT))
         chosen.live += 1
         if devices:
             self.drafting.begin(session)
@@ -204,7 +211,7 @@ class Twin:
             mean([s.prefill for s in fresh]),
         )
         drafted = 0.0
-        fused = [s for s in going if s.stream.mode == "fused"]
+        fused = [s for s in going if s.stream.mode == "fused" and s.window > 0]
         if fused:
             longest = max(s.window for s in fused)
             rows = [s.context for s in fused for _ in range(s.stream.assignment.candidates)]
@@ -230,6 +237,7 @@ class Twin:
             if stream.mode != "target_only":
                 accepted = self.accept(session)
                 session.accepted += accepted
+                session.told = accepted, session.window
                 tokens = min(accepted + 1, session.output - session.emitted)
             payload = stream.messages.accepted_down * (tokens if stream.mode == "fused" else 1)
             if session.devices and accepted < session.window:
@@ -251,6 +259,7 @@ class Twin:
         if last:
             self.end(session)
         elif not session.devices:
+            session.window = self.drafting.window_of(session)
             session.replica.queue.append(session)
 
     def accept(self, session: Session) -> int:
@@ -271,11 +280,36 @@ class Twin:
             session.place = (session.place + min(run, session.window) + 1) % len(bits)
             return run
         u, total = uniform(session.key, session.rounds, ACCEPT), 0.0
+        if most == 0 and not isinstance(acceptance, RoundTrace | MarkovLaw):
+            return 0
+        if isinstance(acceptance, BetaLaw | MarkovLaw):
+            return self.run_of_states(session, acceptance, most)
+        if isinstance(acceptance, RoundTrace):
+            place = session.place
+            session.place = (place + 1) % len(acceptance.proposed)
+            if acceptance.proposed[place] == session.window:
+                run = int(acceptance.accepted[place])
+                if run == session.window < most:
+                    below = [float(p) for p in np.cumsum(accepted_pmf(acceptance, most))]
+                    run += u < (1.0 - below[run]) / (1.0 - below[run - 1])
+                return run
+            if most == 0:
+                return 0
         for accepted, p in enumerate(accepted_pmf(acceptance, most)):
             total += p
             if u < total:
                 return accepted
         return most
+
+    def run_of_states(self, session: Session, law: BetaLaw | MarkovLaw, most: int) -> int:
+        run = 0
+        if most > 0:
+            by_state = round_states(law, most).accepted_cdf()
+            run = min(which(by_state[session.state], uniform(session.key, session.rounds, ACCEPT)), most)
+        moves = round_states(law, 1).transition_cdf()
+        if moves is not None:
+            session.state = which(moves[session.state], uniform(session.key, session.rounds, NEXT_STATE))
+        return run
 
     def end(self, session: Session) -> None:
         session.replica.live -= 1
@@ -289,6 +323,11 @@ class Twin:
             think = -log(uniform(session.key, 0, THINK)) * (session.stream.requests.think_s * 1000.0)
             stream, user, visit = session.stream, session.user, session.visit + 1
             self.at(session.arrivals_ms[-1] + think, lambda: self.user_asks(stream, user, visit))
+
+
+def which(cumulated: Sequence[float], u: float) -> int:
+    """The first index whose value exceeds `u`."""
+    return next(i for i, value in enumerate(cumulated) if u < value)
 
 
 def mean(values: list[int]) -> float:
