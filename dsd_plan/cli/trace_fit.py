@@ -208,6 +208,4 @@ def warnings(law: FittedLaw) -> list[str]:
         found.append(f"assumed: {law.assumption}")
     if law.largest_window > law.measured_window:
         found.append(f"windows {law.measured_window + 1}–{law.largest_window} are extrapolated")
-    if law.kind in ("beta", "markov"):
-        found.append("a scenario does not take this law yet; give it the trace, or fit with --law positional")
     return found

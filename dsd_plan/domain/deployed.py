@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task, largest_window
+from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task
 from dsd_plan.domain.candidate_paths import with_candidates
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.network import Hop, route
@@ -17,12 +17,11 @@ from dsd_plan.domain.plan import Assignment, Deployment, Plan
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.step_time import StepSurface, surface_of
+from dsd_plan.domain.window_range import check_guess, largest_choice
 from dsd_plan.domain.wire import TOKEN_ID_BYTES, round_bytes
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace, Workload
 from dsd_plan.errors import PlanError, Problem
 
-LARGEST_WINDOW = 12
-"""That a policy chooses, unless it is told."""
 AT_THE_EDGE = ("distributed", "pipelined")
 """Modes in which the draft runs at the users' site, and each round crosses the network."""
 MIB_PER_GIB = 1024.0
@@ -307,6 +306,10 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
     elif assignment.mode != "target_only":
         raise _MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
     at_the_edge = assignment.mode in AT_THE_EDGE
+    try:
+        largest = largest_choice(assignment, acceptance, window)
+    except ValueError as error:
+        raise _MisfitError("policy.largest", str(error)) from None
     return Stream(
         workload=workload,
         assignment=assignment,
@@ -318,21 +321,8 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         target=targets.index(assignment.target_device),
         draft=drafts.index(assignment.draft_device or "") if at_the_edge else None,
         acceptance=acceptance,
-        largest_window=_largest_window(assignment, acceptance, window),
+        largest_window=largest,
     )
-
-
-def _largest_window(assignment: Assignment, acceptance: Acceptance | None, window: int) -> int:
-    policy = assignment.policy
-    if policy.kind == "static" or acceptance is None:
-        return window
-    beyond = 1 if assignment.mode == "pipelined" else 0
-    known = largest_window(acceptance)
-    limit = None if known is None else known - beyond
-    largest = policy.largest or max(min(LARGEST_WINDOW, limit or LARGEST_WINDOW), window)
-    if limit is not None and largest > limit:
-        raise _MisfitError("policy.largest", f"acceptance tells of windows up to {limit}, found {largest}")
-    return largest
 
 
 def _speculation(scenario: Scenario, assignment: Assignment, workload: Workload) -> tuple[int, Acceptance]:
@@ -348,22 +338,12 @@ def _speculation(scenario: Scenario, assignment: Assignment, workload: Workload)
         acceptance = with_candidates(acceptance, assignment.candidates)
         accepted_pmf(acceptance, assignment.window)
         if assignment.mode == "pipelined":
-            _known_beyond(acceptance, assignment.window)
+            check_guess(acceptance, assignment.window)
     except KeyError as error:
         raise _MisfitError("workload", str(error.args[0])) from None
     except ValueError as error:
         raise _MisfitError("window", str(error)) from None
     return assignment.window, acceptance
-
-
-def _known_beyond(acceptance: Acceptance, window: int) -> None:
-    """A draft that goes on at once guesses one token more than it proposed. Raises ValueError where that is unknown."""
-    limit = largest_window(acceptance)
-    if limit is not None and window + 1 > limit:
-        raise ValueError(
-            f"pipelined with window {window} needs acceptance of position {window + 1}, the target's own token after "
-            f"a full window; it is known up to {limit}"
-        )
 
 
 def _messages(

@@ -174,8 +174,6 @@ def _law(view: AcceptanceFitView) -> Section:
         lines.append(Html(f"<li>assumed: {safe(isolated(law.assumption))}</li>"))
     blocks.append(Html(f'<h3>The law</h3><ul class="lines">{joined(lines)}</ul>'))
     so_what = 'A scenario takes it: `acceptance = "law.json"`, written by `-o law.json`.'
-    if law.kind in ("beta", "markov"):
-        so_what = "A scenario does not take this law yet; give it the trace, or fit with `--law positional`."
     return Section("law", "The law", "What does the law say?", so_what, tuple(blocks))
 
 
