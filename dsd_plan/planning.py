@@ -41,14 +41,16 @@ REPLICATIONS = 8
 def predict(scenario: Scenario, plan: Plan) -> Performance:
     """What the analytic model says of a plan: latency in ms, rates a second, energy in J a token, cost an hour.
 
+    Each workload's `ci` holds about 95 %: the inputs' measured errors, and the model's own, known for its regime.
     Raises ScenarioError or PlanError listing everything that does not fit, UnstableError naming the device that the
     offered work saturates.
     """
     from dsd_plan.model import predict as predicted
+    from dsd_plan.model import with_intervals
 
     deployed = _deployed(scenario, plan)
     _check_predictable(scenario, plan)
-    return predicted(deployed)
+    return with_intervals(deployed, predicted(deployed), predicted)
 
 
 @dataclass(frozen=True, slots=True)

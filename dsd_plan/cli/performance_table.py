@@ -72,7 +72,8 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
         if ends is not None
     ]
     if means:
-        say_wrapped(f"means lie in (95 %, over replications): {', '.join(means)}")
+        how = "over replications" if workload.requests is not None else "inputs and model"
+        say_wrapped(f"means lie in (95 %, {how}): {', '.join(means)}")
     say(
         f"{number(workload.requests_per_s)} requests/s, {number(workload.tokens_per_s)} tokens/s, "
         f"{share(workload.slo_attainment)} within budget"

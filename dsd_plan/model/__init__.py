@@ -3,5 +3,6 @@
 from dsd_plan.model.anatomy import anatomies
 from dsd_plan.model.break_even import break_even_rtt_ms, break_even_with
 from dsd_plan.model.predict import predict
+from dsd_plan.model.uncertainty import with_intervals
 
-__all__ = ["anatomies", "break_even_rtt_ms", "break_even_with", "predict"]
+__all__ = ["anatomies", "break_even_rtt_ms", "break_even_with", "predict", "with_intervals"]
