@@ -228,11 +228,12 @@ def crosscheck(
     Raises ScenarioError, PlanError, UnstableError.
     """
     from dsd_plan.model import predict as predict_deployed
+    from dsd_plan.model import with_intervals
 
     deployed = _deployed(scenario, plan)
     _check_predictable(scenario, plan)
     part, share = _played_part(deployed, requests)
-    predicted = predict_deployed(part)
+    predicted = with_intervals(part, predict_deployed(part), predict_deployed)
     if share < 1.0:
         note = f"predicted for the first {share:.0%} of the shortest recording, which is what was replayed"
         predicted = replace(predicted, notes=(*predicted.notes, note))
@@ -258,6 +259,7 @@ def optimize(
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
     """
     from dsd_plan.model import predict as predict_deployed
+    from dsd_plan.model import with_intervals
     from dsd_plan.optimize.run import optimize as optimized
 
     _check(scenario)
@@ -266,7 +268,7 @@ def optimize(
     def observe(plan: Plan) -> Observation:
         return _replayed(deploy(scenario, plan), seed, requests, replications)
 
-    return optimized(
+    study = optimized(
         scenario,
         predict=predict_deployed,
         observe=observe,
@@ -281,6 +283,8 @@ def optimize(
         ),
         on_progress=on_progress,
     )
+    predicted = with_intervals(deploy(scenario, study.plan), study.predicted, predict_deployed)
+    return replace(study, predicted=predicted)
 
 
 def _replayed(deployed: Deployed, seed: int, requests: int | None, replications: int) -> Observation:

@@ -18,7 +18,7 @@ STATISTICS = ("mean", "p50", "p95", "p99")
 def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> None:
     """Print it; `budgets` are the workloads' own, by name."""
     for workload in performance.workloads:
-        show_workload(workload, budgets[workload.name])
+        show_workload(workload, budgets[workload.name], performance.source)
         say()
     show_table(
         ("device", "saturation", "busy", "mean batch", "power"),
@@ -46,7 +46,7 @@ def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> N
         warn(note)
 
 
-def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
+def show_workload(workload: WorkloadPerformance, budgets: Budgets, source: str) -> None:
     """One workload's latencies against its budgets, and its rates."""
     from dsd_plan.domain.performance import Interval
 
@@ -72,7 +72,7 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets) -> None:
         if ends is not None
     ]
     if means:
-        how = "over replications" if workload.requests is not None else "inputs and model"
+        how = "inputs and model" if source == "model" else "over replications"
         say_wrapped(f"means lie in (95 %, {how}): {', '.join(means)}")
     say(
         f"{number(workload.requests_per_s)} requests/s, {number(workload.tokens_per_s)} tokens/s, "
