@@ -101,6 +101,7 @@ def dependent_law(fitted: FittedLaw) -> DependentLaw | None:
             b=fitted.beta_b,
             largest_window=fitted.largest_window,
             measured_window=fitted.measured_window,
+            proposal=fitted.metadata.proposal,
         )
     if fitted.kind == "markov":
         return MarkovLaw(
@@ -109,6 +110,7 @@ def dependent_law(fitted: FittedLaw) -> DependentLaw | None:
             start=fitted.start,
             largest_window=fitted.largest_window,
             measured_window=fitted.measured_window,
+            proposal=fitted.metadata.proposal,
         )
     return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class BetaLaw:
     b: Positive
     largest_window: Count
     measured_window: Count
+    proposal: Literal["argmax", "sampled"] | None = None
+    """How the draft chose the proposals that the law was fitted to; None: not told."""
 
 
 @record
@@ -41,6 +43,8 @@ class MarkovLaw:
     start: tuple[Probability, ...]
     largest_window: Count
     measured_window: Count
+    proposal: Literal["argmax", "sampled"] | None = None
+    """How the draft chose the proposals that the law was fitted to; None: not told."""
 
 
 DependentLaw = BetaLaw | MarkovLaw

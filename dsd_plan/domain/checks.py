@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from dsd_plan.domain.acceptance import DECLARED, AcceptanceCounts, AcceptanceLaw, TokenTrace, largest_window
+from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec
 from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
@@ -168,7 +169,7 @@ def _pairs(scenario: Scenario, models: Collection[str]) -> Iterator[Problem]:
             yield Problem(place, f'"{pair.draft}" + "{pair.target}" is already pairs[{first}]; keep one of them')
         if isinstance(pair.acceptance, AcceptanceLaw):
             yield from acceptance_law_problems(f"{place}.acceptance", pair.acceptance)
-        elif not isinstance(pair.acceptance, DECLARED):
+        else:
             yield from _recorded(place, pair)
         if pair.wire == "topk" and pair.k is None:
             yield Problem(f"{place}.k", 'missing; `wire = "topk"` needs to know how many candidates travel')
@@ -203,7 +204,7 @@ def acceptance_law_problems(place: str, law: AcceptanceLaw) -> Iterator[Problem]
 
 
 def _recorded(place: str, pair: Pair) -> Iterator[Problem]:
-    if isinstance(pair.acceptance, DECLARED):
+    if isinstance(pair.acceptance, AcceptanceLaw):
         return
     if isinstance(pair.acceptance, AcceptanceCounts) and not pair.acceptance.reached:
         yield Problem(
@@ -211,10 +212,14 @@ def _recorded(place: str, pair: Pair) -> Iterator[Problem]:
             "the counters tell totals, and not how far rounds got: no window can be computed from them; record a "
             "trace, or declare { per_token = … }, which assumes that tokens are accepted independently",
         )
-    if pair.wire == "ids" and pair.acceptance.metadata.proposal == "sampled":
+    if isinstance(pair.acceptance, BetaLaw | MarkovLaw):
+        held, proposal = "law was fitted to", pair.acceptance.proposal
+    else:
+        held, proposal = "trace holds", pair.acceptance.metadata.proposal
+    if pair.wire == "ids" and proposal == "sampled":
         yield Problem(
             f"{place}.acceptance",
-            "the trace holds sampled proposals, which need the draft's probabilities at the target, and `wire` sends "
+            f"the {held} sampled proposals, which need the draft's probabilities at the target, and `wire` sends "
             "token ids alone; record it with argmax proposals, or let `wire` send more",
         )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from dsd_plan.domain.acceptance import AcceptanceCounts, AcceptanceLaw
+from dsd_plan.domain.acceptance_laws import BetaLaw
 from dsd_plan.domain.checks import scenario_problems, unknown_name
 from dsd_plan.domain.fleet import FaultWindow, Link, RttTrace, Site
 from dsd_plan.domain.profile import StepLaw, declared_profile
@@ -213,3 +214,13 @@ def test_thousands_of_sites_are_checked_in_one_pass() -> None:
     workloads = tuple(replace(S.workloads[0], name=f"w{i}", site=f"s{i}") for i in range(3000))
     devices = part(part(S.devices, 0, site="s0"), 1, site="s2999")
     assert scenario_problems(replace(S, sites=sites, links=links, workloads=workloads, devices=devices)) == ()
+
+
+@pytest.mark.parametrize("proposal", ["argmax", "sampled", None])
+def test_a_fitted_law_of_sampled_proposals_needs_more_than_ids(proposal: Literal["argmax", "sampled"] | None) -> None:
+    law = BetaLaw(a=2.0, b=1.0, largest_window=12, measured_window=12, proposal=proposal)
+    told = [p.text for p in scenario_problems(with_pair(acceptance=law)) if p.place == "pairs[0].acceptance"]
+    assert len(told) == (proposal == "sampled")
+    assert all("the law was fitted to sampled proposals" in text for text in told)
+    wider = scenario_problems(with_pair(acceptance=law, wire="topk", k=8))
+    assert not [p for p in wider if p.place == "pairs[0].acceptance"]

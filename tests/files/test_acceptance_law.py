@@ -80,7 +80,7 @@ def test_scenarios_take_laws_whose_rounds_depend(tmp_path: Path, kind: str) -> N
 
 def test_laws_whose_rounds_depend_keep_their_windows() -> None:
     beta = dependent_law(law("beta", largest_window=3, survival=(0.55, 0.4, 0.3)))
-    assert beta == BetaLaw(a=2.0, b=1.5, largest_window=3, measured_window=2)
+    assert beta == BetaLaw(a=2.0, b=1.5, largest_window=3, measured_window=2, proposal="argmax")
     markov = dependent_law(law("markov"))
     assert isinstance(markov, MarkovLaw)
     assert (markov.states, markov.start) == (KINDS["markov"]["states"], (0.5, 0.5))
