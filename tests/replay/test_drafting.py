@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,13 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.fleet import Link
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.errors import PlanError
+from dsd_plan.replay.engine import Run, keys_of, users_of
+from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.load import draft_saturation, unloaded_ms
 from dsd_plan.replay.run import replay
 from tests.replay.builder import closed, poisson, recorded, round_trace, system, token_trace
 from tests.replay.runs import kernel_run
+from tests.replay.test_twin import assert_identical
 
 ALL = AcceptanceLaw(per_token=1.0)
 NONE = AcceptanceLaw(per_token=0.0)
@@ -218,3 +223,24 @@ def test_offered_work_of_draft_devices() -> None:
     assert draft_saturation(batched, 0, [1.0]) == pytest.approx((2 * 4 * 7.0 / 4 + 5.0 / 4) / 1000)
     full = system(poisson(30.0, 10, 11), mode="pipelined", window=4, acceptance=ALL)
     assert not replay(full, requests=50, replications=1).steady
+
+
+@pytest.mark.parametrize("mode", ["pipelined", "distributed"])
+def test_the_tables_of_draft_jobs_grow(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More jobs, and more ends of batches that were stopped, than there is room for at first."""
+    monkeypatch.setattr(import_module("dsd_plan.replay.engine"), "FIRST_JOBS", 1)
+    deployed = system(
+        {"a": closed(40, 0.0, 50, 20), "b": poisson(10.0, 50, 1)},
+        mode=mode,  # type: ignore[arg-type]
+        window=3,
+        draft=StepLaw(step_ms=9.0, per_kv_token_us=3.0, per_prompt_token_ms=0.3),
+        link=Link(between=("edge", "region"), rtt_ms=3.0, jitter_cv=0.5),
+        devices=20,
+        draft_cap=2,
+        acceptance=AcceptanceLaw(per_token=0.4),
+    )
+    run = Run(tables_of(deployed), keys_of(deployed, 5, 2), users_of(deployed), 300)
+    rows = run.tables["draft_jobs"].size
+    assert_identical(deployed, most=300)
+    run.advance()
+    assert run.tables["draft_jobs"].size > rows
