@@ -6,7 +6,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from dsd_plan.domain.acceptance import MORE_OF_A_ROUND, Acceptance, AcceptanceCounts, AcceptanceLaw, RoundTrace
+from dsd_plan.domain.acceptance import (
+    MORE_OF_A_ROUND,
+    Acceptance,
+    AcceptanceCounts,
+    AcceptanceLaw,
+    RoundTrace,
+    acceptance_form,
+)
 
 
 @lru_cache(maxsize=64)
@@ -29,7 +36,7 @@ def with_candidates(acceptance: Acceptance, candidates: int) -> Acceptance:
     if isinstance(acceptance, AcceptanceLaw):
         return _of_a_law(acceptance, candidates)
     raise ValueError(
-        f"rounds of {candidates} candidate paths cannot be played on a {type(acceptance).__name__} of one path; "
+        f"rounds of {candidates} candidate paths cannot be played on one path (a {acceptance_form(acceptance)}); "
         f"record rounds with `trace record --form rounds --candidates {candidates}`"
     )
 
