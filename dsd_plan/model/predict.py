@@ -21,6 +21,7 @@ from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.model.devices import DeviceUse, device_uses
 from dsd_plan.model.latency import Latency, Moment, latency_of, moment_of
+from dsd_plan.model.link_queue import with_link_queues
 from dsd_plan.model.notes import notes_of
 from dsd_plan.model.origins import origins
 from dsd_plan.model.saturation import check_stable
@@ -37,7 +38,7 @@ def predict(deployed: Deployed) -> Performance:
     Raises UnstableError naming the device that open requests saturate, or whose memory cannot hold their sessions;
     closed users slow down instead. Assumptions, sources and measured errors: docs/method.md.
     """
-    demands = demands_of(deployed)
+    demands = with_link_queues(deployed, demands_of(deployed))
     check_stable(deployed, demands)
     solution = solve(deployed, demands)
     uses = device_uses(deployed, demands, solution)
