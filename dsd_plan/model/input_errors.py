@@ -30,6 +30,8 @@ from dsd_plan.model.traffic import rounds_along
 Array = NDArray[np.float64]
 
 NORMAL_95 = 1.959963984540054
+LARGEST = 0.9
+"""Relative error of step times that is believed; nothing takes less than a tenth of what was measured."""
 FEWEST_STRETCHES = 3
 """With fewer stretches of time nothing is known of how a link's round trip wanders."""
 
@@ -67,7 +69,8 @@ def step_error(profile: LatencyProfile) -> float | None:
     """Mean relative error of its step times: of steps held out, or of the fit; None of a declared law."""
     if not profile.points:
         return None
-    return profile.held_out.mean_error if profile.held_out is not None else profile.fit.mean_error
+    error = profile.held_out.mean_error if profile.held_out is not None else profile.fit.mean_error
+    return None if error is None else min(error, LARGEST)
 
 
 def _targets(deployed: Deployed, sign: float) -> Deployed | None:
