@@ -35,13 +35,17 @@ LABELS = {
 SHARES = {"goodput_share", "slo_attainment", "acceptance_rate"}
 
 
+ROUNDING = 1e-12
+"""What is left of a sum that should be 0; no quantity here is as small."""
+
+
 def number(value: float | None) -> str:
     """Three significant digits, thousands separated: 0.0412, 1.27, 31.4, 2,900."""
     if value is None or value != value:
         return UNKNOWN
     if not isfinite(value):
         return "∞" if value > 0 else f"{MINUS}∞"
-    if value == 0:
+    if abs(value) < ROUNDING:
         return "0"
     digits = float(f"{value:.3g}")
     exponent = floor(log10(abs(digits)))
