@@ -25,7 +25,7 @@ from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.step_time import AFFINE, StepSurface
-from dsd_plan.model.traffic import rounds_along
+from dsd_plan.model.walks import rounds_along, walk_of
 
 Array = NDArray[np.float64]
 
@@ -165,7 +165,9 @@ def tokens_error(acceptance: Acceptance | None, window: int) -> float | None:
         if starts.size < 2:
             return None
         tokens = max(round(acceptance.match.size / starts.size) - 1, 1)
-        rounds, _ = rounds_along(acceptance, window, tokens)
+        walk = walk_of(acceptance, window)
+        assert walk is not None
+        rounds, _ = rounds_along(walk, window, tokens)
         return float(NORMAL_95 * rounds.std(ddof=1) / sqrt(rounds.size) / rounds.mean())
     if isinstance(acceptance, RoundTrace):
         _, request = np.unique(acceptance.request_id, return_inverse=True)

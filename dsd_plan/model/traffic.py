@@ -9,12 +9,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.acceptance import Acceptance, TokenTrace, accepted_pmf
+from dsd_plan.domain.acceptance import Acceptance, accepted_pmf
 from dsd_plan.domain.acceptance_laws import BetaLaw, DependentLaw, MarkovLaw, round_moments
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.step_time import decode_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.model.moments import Time, message_ms
+from dsd_plan.model.walks import moments_along, rounds_along, walk_of
 from dsd_plan.queueing import renewal
 
 Array = NDArray[np.float64]
@@ -185,8 +186,9 @@ def _rounds_of_length(acceptance: Acceptance | DependentLaw | None, window: int,
         told = round_moments(acceptance, window, most)
         count = _time_of(told.rounds[:, most])
         return Rounds(count, (Part(1.0, output, count),), float(told.accepted[most] / max(count.mean, 1.0)) / window)
-    if isinstance(acceptance, TokenTrace) and output > 1:
-        counts, accepted = rounds_along(acceptance, window, output - 1)
+    walk = walk_of(acceptance, window)
+    if walk is not None and output > 1:
+        counts, accepted = rounds_along(walk, window, output - 1)
         law = renewal.cumulants(counts, np.full(counts.size, 1.0 / counts.size))
     else:
         pmf = accepted_pmf(acceptance, window)
@@ -225,8 +227,9 @@ def _moments(acceptance: Acceptance | DependentLaw | None, window: int, most: in
     if acceptance is None:
         powers: Array = np.arange(most + 1.0) ** np.array([[1.0], [2.0], [3.0]])
         return powers
-    if isinstance(acceptance, TokenTrace):
-        return _moments_along(acceptance, window, most)
+    walk = walk_of(acceptance, window)
+    if walk is not None:
+        return moments_along(walk, most)
     if isinstance(acceptance, BetaLaw | MarkovLaw):
         return round_moments(acceptance, window, most).rounds
     return renewal.round_moments(np.concatenate([[0.0], accepted_pmf(acceptance, window)]), most)
@@ -236,57 +239,3 @@ def _time_of(moments: Array) -> Time:
     """Cumulants, given three raw moments."""
     first, second, third = (float(moment) for moment in moments)
     return Time(first, max(second - first**2, 0.0), third - 3.0 * first * second + 2.0 * first**3)
-
-
-def _moments_along(trace: TokenTrace, window: int, most: int) -> Array:
-    """The same from the start of each recorded request, in one walk: K(n) ≥ r where less than n came before round r."""
-    runs = _runs(trace)
-    place = trace.request_starts().copy()
-    emitted = np.zeros(place.size, dtype=np.int64)
-    found = np.zeros((3, most + 1))
-    turn = 0
-    while (emitted < most).any():
-        turn += 1
-        below = np.cumsum(np.bincount(emitted[emitted < most], minlength=most)) / place.size
-        found[:, 1:] += np.array([[1.0], [2.0 * turn - 1.0], [3.0 * turn**2 - 3.0 * turn + 1.0]]) * below
-        accepted = np.minimum(runs[place], window)
-        emitted += accepted + 1
-        place = (place + accepted + 1) % runs.size
-    return found
-
-
-def rounds_along(trace: TokenTrace, window: int, tokens: int) -> tuple[Array, float]:
-    """Rounds to emit `tokens` from the start of each recorded request, and the accepted share of proposals.
-
-    A round accepts the run of matches up to the window and skips the first miss; the recording is joined end to
-    end, in a circle.
-    """
-    runs = _runs(trace)
-    place = trace.request_starts().copy()
-    emitted = np.zeros(place.size, dtype=np.int64)
-    counts = np.zeros(place.size)
-    accepted_total = proposed_total = 0.0
-    while True:
-        going = emitted < tokens
-        if not going.any():
-            break
-        accepted = np.minimum(runs[place], window)
-        counts += going
-        accepted_total += float(accepted[going].sum())
-        proposed_total += window * int(going.sum())
-        emitted += accepted + 1
-        place = (place + accepted + 1) % runs.size
-    return counts, accepted_total / proposed_total
-
-
-@lru_cache(maxsize=64)
-def _runs(trace: TokenTrace) -> NDArray[np.int64]:
-    """From each token on, how many matches follow before the first miss; a recording without a miss never ends."""
-    size = trace.match.size
-    misses = np.flatnonzero(trace.match == 0)
-    if misses.size == 0:
-        return np.full(size, np.iinfo(np.int32).max, dtype=np.int64)
-    following = np.concatenate([misses, misses[:1] + size])
-    places = np.arange(size)
-    runs: NDArray[np.int64] = (following[np.searchsorted(misses, places)] - places).astype(np.int64)
-    return runs

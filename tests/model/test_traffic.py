@@ -12,7 +12,8 @@ from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, rounds_pmf
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.model.moments import Time, message_ms, product
-from dsd_plan.model.traffic import demands_of, rounds_along, rounds_of
+from dsd_plan.model.traffic import demands_of, rounds_of
+from dsd_plan.model.walks import rounds_along, walk_of
 from tests.model.systems import Chat, system
 
 ABOUT = TraceMetadata(draft="small", target="big", tokenizer_hash="x", proposal="argmax", recorder="test", version="0")
@@ -28,14 +29,14 @@ def recorded(*requests: str) -> TokenTrace:
 
 def test_rounds_along_a_recording() -> None:
     # Window 2. From the first request: 11|0 → 3 tokens, 10 → 2 tokens; from the second: 0 → 1, 11|0 wraps → 3, ….
-    counts, accepted = rounds_along(recorded("11010", "011"), 2, 5)
+    counts, accepted = rounds_along(walk_of(recorded("11010", "011"), 2), 2, 5)
     assert counts.tolist() == [2.0, 3.0]
     # First request accepts 2, 1; second 0, 2, then 1 (the place after the wrapped miss): 6 of 10 proposals.
     assert accepted == pytest.approx(6 / 10)
 
 
 def test_a_recording_without_a_miss_accepts_every_window() -> None:
-    counts, accepted = rounds_along(recorded("1111"), 3, 10)
+    counts, accepted = rounds_along(walk_of(recorded("1111"), 3), 3, 10)
     assert counts.tolist() == [3.0]
     assert accepted == 1.0
 
@@ -47,12 +48,12 @@ def test_requests_of_a_recording_differ() -> None:
     assert rounds.count.variance == pytest.approx(64.0)
 
 
-def test_rounds_of_a_round_trace_follow_its_survival() -> None:
+def test_rounds_of_a_round_trace_at_another_window_follow_its_survival() -> None:
     trace = RoundTrace(ABOUT, np.zeros(4, int), np.full(4, 2), np.array([2, 1, 0, 1]))
-    by_trace = rounds_of(demands(acceptance=trace, window=2)[0].stream)
-    by_law = rounds_of(demands(acceptance=AcceptanceLaw(survival=(0.75, 0.25)), window=2)[0].stream)
+    by_trace = rounds_of(demands(acceptance=trace, window=1)[0].stream)
+    by_law = rounds_of(demands(acceptance=AcceptanceLaw(survival=(0.75,)), window=1)[0].stream)
     assert by_trace.count.mean == pytest.approx(by_law.count.mean)
-    assert by_trace.accepted == pytest.approx(0.5)
+    assert by_trace.accepted == pytest.approx(0.75)
 
 
 def test_rounds_of_states_that_last() -> None:
@@ -126,7 +127,7 @@ def test_rounds_of_a_recording_by_length_walk_its_matches() -> None:
     requests = RequestTrace(np.array([0.0, 1.0]), np.array([10, 10]), lengths)
     mixed = demands(requests=requests, window=2, acceptance=trace)[0].rounds
     for part, tokens in zip(mixed.parts, lengths - 1, strict=True):
-        counts, _ = rounds_along(trace, 2, int(tokens))
+        counts, _ = rounds_along(walk_of(trace, 2), 2, int(tokens))
         assert part.count.mean == pytest.approx(counts.mean())
         assert part.count.variance == pytest.approx(counts.var())
 
@@ -168,3 +169,13 @@ def test_shares_of_a_workload_keep_their_sum() -> None:
     deployed = system(Chat(), Chat(mode="target_only", rate_per_s=3.0))
     assert sum(d.rate for d in demands_of(deployed)) == pytest.approx(0.004)
     assert replace(demands_of(deployed)[0], rate=0.5).rate == 0.5
+
+
+def test_recorded_rounds_are_walked_as_they_were() -> None:
+    """Two requests: 2, 2 accepted and 0, 0; five tokens take two rounds of three, or from the second 1 + 1 + 3."""
+    trace = RoundTrace(ABOUT, np.array([0, 0, 1, 1]), np.full(4, 2), np.array([2, 2, 0, 0]))
+    found = demands(window=2, output=6, acceptance=trace)[0].rounds
+    assert found.count.mean == pytest.approx((2 + 3) / 2)
+    assert found.count.variance == pytest.approx(0.25)
+    # At another window than the recorded one they are drawn by position: nothing was recorded as it would have been.
+    assert walk_of(trace, 1) is None
