@@ -25,6 +25,8 @@ from dsd_plan.errors import PlanError, Problem
 AT_THE_EDGE = ("distributed", "pipelined")
 """Modes in which the draft runs at the users' site, and each round crosses the network."""
 MIB_PER_GIB = 1024.0
+KV_BLOCK_TOKENS, MAX_SEQUENCES = 16, 256
+"""Of an engine-like target that does not say."""
 
 
 class Messages(NamedTuple):
@@ -37,6 +39,19 @@ class Messages(NamedTuple):
     """Mean over rounds; a verdict's bytes may depend on whether a proposal was rejected."""
     accepted_down: float
     rejected_down: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Scheduler of an engine-like target. None: no limit."""
+
+    block_tokens: int
+    blocks: int | None
+    """That sessions can hold: one of the device's is kept back."""
+    sequences: int
+    ahead: bool
+    """The next step is planned while one is in flight."""
+    prefix_cache: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +70,10 @@ class TargetPool:
     fused_profile: LatencyProfile | None
     fused_surface: StepSurface | None
     """The draft that runs on the same replicas, where a stream is fused."""
+    engine: EngineSettings | None = None
+    """None: a plain gated server."""
+    token_cap: int | None = None
+    """Most new tokens in one iteration."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,17 +247,39 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
             raise _MisfitError(
                 "draft_model", f"fused needs {fused_draft!r} on all {deployment.count} replicas of the target"
             )
+    kv_tokens = _kv_tokens(scenario, plan, device, model, fused_draft)
+    engine = _engine(device, kv_tokens)
     return TargetPool(
         device=device,
         model=model,
         profile=profile,
         surface=surface_of(profile),
         replicas=_count(device, deployment, "target_device"),
-        batch_cap=deployment.batch_cap or device.batch_cap or 64,
-        kv_tokens=_kv_tokens(scenario, plan, device, model, fused_draft),
+        batch_cap=engine.sequences if engine else deployment.batch_cap or device.batch_cap or 64,
+        kv_tokens=kv_tokens,
         fused_draft=fused_draft,
         fused_profile=fused_profile,
         fused_surface=None if fused_profile is None else surface_of(fused_profile),
+        engine=engine,
+        token_cap=device.token_cap,
+    )
+
+
+def _engine(device: Device, kv_tokens: float | None) -> EngineSettings | None:
+    """Engine-like where one of its keys is given."""
+    keys = (device.max_sequences, device.kv_block_tokens, device.kv_blocks, device.async_scheduling)
+    if all(key is None for key in (*keys, device.prefix_cache)):
+        return None
+    block = device.kv_block_tokens or KV_BLOCK_TOKENS
+    blocks = device.kv_blocks
+    if blocks is None and kv_tokens is not None:
+        blocks = int(kv_tokens // block)
+    return EngineSettings(
+        block_tokens=block,
+        blocks=None if blocks is None else max(blocks - 1, 0),
+        sequences=device.max_sequences or MAX_SEQUENCES,
+        ahead=bool(device.async_scheduling),
+        prefix_cache=device.prefix_cache is not False,
     )
 
 

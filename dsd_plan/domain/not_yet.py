@@ -66,6 +66,7 @@ SCENARIO: tuple[NotYet, ...] = (
         only(None),
         "chunking a prefill to a cap on the new tokens of an iteration",
         "leave it out; prefills are then served whole",
+        replayed=True,
     ),
     NotYet(
         "devices[].available",
@@ -73,21 +74,31 @@ SCENARIO: tuple[NotYet, ...] = (
         "devices that are up only a share of the time",
         "leave it out, and give the devices that can be counted on as `count`",
     ),
-    NotYet("devices[].max_sequences", only(None), f"{_ENGINE} with a cap on sequences", "use batch_cap instead"),
-    NotYet("devices[].kv_block_tokens", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER),
-    NotYet("devices[].kv_blocks", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER),
-    NotYet("devices[].async_scheduling", only(None), f"{_ENGINE} that plans a step ahead", _PLAIN_SERVER),
+    NotYet(
+        "devices[].max_sequences",
+        only(None),
+        f"{_ENGINE} with a cap on sequences",
+        "use batch_cap instead",
+        replayed=True,
+    ),
+    NotYet("devices[].kv_block_tokens", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER, replayed=True),
+    NotYet("devices[].kv_blocks", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER, replayed=True),
+    NotYet(
+        "devices[].async_scheduling", only(None), f"{_ENGINE} that plans a step ahead", _PLAIN_SERVER, replayed=True
+    ),
     NotYet(
         "devices[].prefix_cache",
         only(None),
         f"{_ENGINE} that reuses cached prefixes",
         "leave it out, and give as prompt_tokens what has to be prefilled",
+        replayed=True,
     ),
     NotYet(
         "devices[].profiles[].fit.law.mixed_kv_token_us",
         only(None),
         "a dearer KV read where a prefill shares the step",
         "leave it out, and fold it into per_kv_token_us",
+        replayed=True,
     ),
     NotYet(
         "devices[].profiles[].sustained",

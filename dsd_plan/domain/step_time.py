@@ -39,12 +39,13 @@ class StepSurface(NamedTuple):
     """As `coefficients` has it: `law[0]` is the time of a step with nothing in it."""
 
 
-AFFINE = 5
+AFFINE = 6
 """Size of a law without knots."""
 
 
 def coefficients(law: StepLaw) -> Array:
-    """step_ms, per_token_ms, per_prompt_token_ms, per_kv_token_ms, per_prompt_token_sq_ms; then the knots, if any.
+    """step_ms, per_token_ms, per_prompt_token_ms, per_kv_token_ms, per_prompt_token_sq_ms, mixed_kv_token_ms; then any
+    knots.
 
     `load_scale` is in all of them. With knots, step_ms is the first knot's time and per_token_ms the mean slope from
     the first knot to the last: what a token adds, where work is shared out among its owners.
@@ -61,6 +62,7 @@ def coefficients(law: StepLaw) -> Array:
         law.per_prompt_token_ms,
         law.per_kv_token_us / 1000.0,
         (law.per_prompt_token_sq_us or 0.0) / 1000.0,
+        (law.mixed_kv_token_us or 0.0) / 1000.0,
     ]
     scale = 1.0 if law.load_scale is None else law.load_scale
     scaled = [value * scale for value in found]
@@ -102,9 +104,16 @@ def law_decode_ms(law: Array, batch: float, new_tokens: float, context_tokens: f
     return law_step_ms(law, batch * new_tokens) + batch * law[3] * context_tokens  # type: ignore[no-any-return]
 
 
+def prompts_in_knots(law: Array) -> bool:
+    """Whether prompt tokens count among the new tokens of the knots: where a law has knots and no slope of prompts."""
+    return law.size > AFFINE and law[2] == 0.0
+
+
 def law_prefill_ms(law: Array, batch: float, prompt_tokens: float) -> float:
     """The law for `batch` prompts of `prompt_tokens` each: linear and quadratic in each prompt."""
     each = batch * law[4] * prompt_tokens * prompt_tokens
+    if prompts_in_knots(law):
+        return law_step_ms(law, batch * prompt_tokens) + each  # type: ignore[no-any-return]
     return law[0] + batch * law[2] * prompt_tokens + each  # type: ignore[no-any-return]
 
 
@@ -198,6 +207,40 @@ def iteration_ms(
     if added < 0.0:
         added = 0.0
     return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens) + added
+
+
+def engine_step_ms(
+    surface: StepSurface,
+    decode_jobs: float,
+    mean_new_tokens: float,
+    mean_context_tokens: float,
+    chunks: float,
+    chunk_tokens: float,
+    chunk_squares: float,
+) -> float:
+    """Time in ms of a step of decodes, verifies and prefill chunks: as `iteration_ms`, and what chunks add to it.
+
+    `chunk_squares` is Σ (k + c)² − k² over chunks of c tokens on top of k already there, so that the chunks of a prompt
+    add what the prompt would. Where the law's knots hold prompts, the tokens of chunks follow those of decodes along
+    them. Decodes read their KV at mixed_kv_token_us more where a chunk shares the step. Science: T, K, Σ c·(k + c/2).
+    """
+    if chunks <= 0.0:
+        return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens)
+    law = surface.law
+    mean_chunk = chunk_tokens / chunks
+    bent = law[4] * (chunk_squares - chunks * mean_chunk * mean_chunk)
+    if decode_jobs <= 0.0:
+        return prefill_ms(surface, chunks, mean_chunk) + bent  # type: ignore[no-any-return]
+    step = decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens)
+    mixed = law[5] * decode_jobs * mean_context_tokens
+    if prompts_in_knots(law):
+        tokens = decode_jobs * mean_new_tokens
+        along = law_step_ms(law, tokens + chunk_tokens) - law_step_ms(law, tokens)
+        return step + mixed + along + law[4] * chunk_squares  # type: ignore[no-any-return]
+    added = prefill_ms(surface, chunks, mean_chunk) + bent - law[0]
+    if added < 0.0:
+        added = 0.0
+    return step + mixed + added  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)

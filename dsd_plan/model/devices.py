@@ -133,7 +133,7 @@ def _added(pool: TargetPool, demand: Demand) -> float:
 
 
 def _law_added(surface: StepSurface, new_tokens: float, steps: float, demand: Demand) -> float:
-    _, per_token, per_prompt, per_kv, per_square = surface.law[:AFFINE]
+    _, per_token, per_prompt, per_kv, per_square, _ = surface.law[:AFFINE]
     lengths = demand.lengths
     prompt = lengths.prefill * per_prompt + lengths.prompt_square * per_square
     return float(new_tokens * per_token + steps * lengths.context * per_kv + prompt)

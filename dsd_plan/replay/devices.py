@@ -200,7 +200,7 @@ def _marginal_ms(deployed: Deployed, index: int, pool: TargetPool, samples: Sequ
 
 def _law_ms(law: Array, new_tokens: Array, kv_tokens: Array, prompt_tokens: Array, prompt_squares: Array) -> Array:
     """What so much work adds to steps, by the law."""
-    _, per_token, per_prompt, per_kv, per_square = law[:AFFINE]
+    _, per_token, per_prompt, per_kv, per_square, _ = law[:AFFINE]
     added: Array = (
         new_tokens * per_token + kv_tokens * per_kv + prompt_tokens * per_prompt + prompt_squares * per_square
     )

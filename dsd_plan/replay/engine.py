@@ -30,6 +30,7 @@ BACKGROUND = 256
 FIRST_GROUPS = 1 << 16
 FIRST_FLIGHTS = 1 << 10
 FIRST_JOBS = 1 << 10
+ENGINE_CHAINS = ("running_head", "running_tail", "waiting_head", "waiting_tail", "step_head", "plan_head", "plan_tail")
 
 
 def horizon_of(deployed: Deployed, requests: int) -> Horizon:
@@ -97,8 +98,9 @@ class Run:
         drafts = fixed["drafts"].copy() if "drafts" in fixed else np.zeros(0, TABLES["drafts"])
         replicas = np.zeros(int(targets["count"].sum()), dtype=TABLES["replicas"])
         replicas["target"] = np.repeat(np.arange(targets.size), targets["count"])
-        for chain in ("head", "tail", "memory_head", "memory_tail", "batch_head"):
+        for chain in ("head", "tail", "memory_head", "memory_tail", "batch_head", *ENGINE_CHAINS):
             replicas[chain] = NONE
+        replicas["blocks"] = replicas["given"] = np.repeat(targets["blocks"], targets["count"])
         streams = fixed["streams"]
         devices, queued = int(drafts["count"].sum()), bool(drafts["queued"].any())
         tied = int(streams["tied"].max(initial=1))
@@ -118,6 +120,7 @@ class Run:
             "sessions": slots,
             "speculations": slots,
             "tied": slots * tied,
+            "seats": slots if targets["engine"].any() else 0,
             "groups": groups,
             "rounds": groups if keep_rounds else 1,
             "ended": slots,
@@ -186,7 +189,7 @@ class Run:
             names = ["flights", "flight_rounds", "heap"]
             world["most_flights"] *= 2
         elif status == SLOTS_FULL:
-            names = ["sessions", "speculations", "tied", "ended", "vacant", "heap", "travels", "reached"]
+            names = ["sessions", "speculations", "tied", "seats", "ended", "vacant", "heap", "travels", "reached"]
             world["slots"] *= 2
         else:
             names = ["heap"]

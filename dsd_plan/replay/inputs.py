@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dsd_plan.control.policy import KINDS
 from dsd_plan.domain.acceptance import RoundTrace, TokenTrace, accepted_pmf
 from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_states
-from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.deployed import Deployed, Stream, TargetPool
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
 from dsd_plan.domain.scenario import Scenario
@@ -48,6 +48,15 @@ def refuse_unsupported(deployed: Deployed) -> None:
 def _never_admitted(deployed: Deployed) -> Iterator[Problem]:
     for index, stream in enumerate(deployed.streams):
         pool = deployed.targets[stream.target]
+        if pool.engine is not None and stream.mode == "pipelined":
+            yield Problem(
+                f"assignments[{index}].mode",
+                f"not supported yet: pipelined sessions at an engine-like target ({pool.device.name!r}); "
+                "use distributed, or a plain batch server",
+            )
+        if pool.engine is not None:
+            yield from _never_fits(index, stream, pool)
+            continue
         needed = int(np.max(np.add(stream.requests.prompt_tokens, stream.requests.output_tokens)))
         if pool.kv_tokens is not None and needed > pool.kv_tokens:
             yield Problem(
@@ -55,6 +64,20 @@ def _never_admitted(deployed: Deployed) -> Iterator[Problem]:
                 f"a request of {stream.workload.name!r} needs {needed} tokens of KV, a replica of "
                 f"{pool.device.name!r} holds {pool.kv_tokens:.0f}; choose a device with more memory",
             )
+
+
+def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Problem]:
+    """An engine-like server must be able to hold any one sequence with its proposals."""
+    engine = pool.engine
+    assert engine is not None
+    tokens = int(np.max(np.add(stream.requests.prompt_tokens, stream.requests.output_tokens)))
+    needed = -(-(tokens + stream.window * stream.assignment.candidates) // engine.block_tokens)
+    if engine.blocks is not None and needed > engine.blocks:
+        yield Problem(
+            f"assignments[{index}].target_device",
+            f"a request of {stream.workload.name!r} needs {needed} KV blocks, a replica of {pool.device.name!r} has "
+            f"{engine.blocks} besides the one kept back; choose a device with more",
+        )
 
 
 def tables_of(deployed: Deployed) -> Tables:
@@ -75,6 +98,8 @@ def tables_of(deployed: Deployed) -> Tables:
             "count": target.replicas,
             "batch_cap": target.batch_cap,
             "kv_tokens": np.inf if target.kv_tokens is None else target.kv_tokens,
+            "token_cap": target.token_cap or UNLIMITED,
+            **_engine(target),
             "surface": _surface(target.surface, made),
             "fused_surface": NONE if target.fused_surface is None else _surface(target.fused_surface, made),
         }
@@ -91,6 +116,22 @@ def tables_of(deployed: Deployed) -> Tables:
         made.add("drafts", [pool])
         devices += draft.count
     return made.joined()
+
+
+UNLIMITED = 1 << 40
+
+
+def _engine(target: TargetPool) -> dict[str, int]:
+    engine = target.engine
+    if engine is None:
+        return {}
+    return {
+        "engine": 1,
+        "block": engine.block_tokens,
+        "blocks": UNLIMITED if engine.blocks is None else engine.blocks,
+        "ahead": engine.ahead,
+        "prefix_cache": engine.prefix_cache,
+    }
 
 
 def _is_queued(deployed: Deployed, index: int) -> bool:

@@ -108,7 +108,12 @@ SURFACE = _row(
 )
 NUMBER = _row("", "value")
 """Of the surfaces' axes, tables and laws."""
-TARGET = _row("first count batch_cap surface fused_surface turn", "kv_tokens")
+TARGET = _row(
+    "first count batch_cap surface fused_surface turn"
+    # an engine-like server: blocks of `block` tokens; `ahead`: the next step is planned while one is in flight
+    " engine block blocks token_cap ahead prefix_cache",
+    "kv_tokens",
+)
 """A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""
 DRAFT = _row("first count batch_cap surface turn queued", "")
 """A pool: devices[first : first + count].
@@ -121,8 +126,13 @@ REPLICA = _row(
     # chains of sessions: jobs in the queue, prompts that wait for memory, members of the iteration in progress
     " head tail queued memory_head memory_tail memory_waits kv_tokens batch_head batch"
     # sums over all iterations begun
-    " iterations jobs",
-    "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms",
+    " iterations jobs"
+    # engine-like: chains of seats by order of admission, and of those that wait; members of the step in flight and of
+    # the one that is planned
+    " running_head running_tail running waiting_head waiting_tail blocks step_head plan_head plan_tail plan preempted"
+    # blocks ever given back, those there at first among them, and ever taken: free ones are taken oldest first
+    " given taken",
+    "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms running_ms",
 )
 DEVICE = _row(
     "pool stepping woken head tail queued batch_head batch batches live foreseen",
@@ -187,6 +197,17 @@ POLICY = _row("smallest largest", "grow_above shrink_below smoothing")
 """A stream's parameters of its policy; no window is larger than `largest`."""
 TIED = _row("device prefill", "")
 """Draft devices of a session, where jobs are queued: `most_tied` rows a slot. `prefill` is its job, NONE when done."""
+OUT, WAITING, RUNNING, AWAY = range(4)
+SEAT = _row(
+    "state computed held job proposals takes plan_takes emits previous next member planned left left_full left_at", ""
+)
+"""A session at an engine-like server. `computed` tokens of its sequence are in the cache, in `held` blocks.
+
+`job`: it has something to compute, with `proposals` to verify; it `takes` so many tokens in the step in flight, which
+`emits` then or not, and `plan_takes` in the one planned. RUNNING and WAITING seats form two chains; AWAY: preempted
+while it had no job. What it `left` then, as the `left_at`-th block ever given back and those after, `left_full` of them
+full, may still be in the cache.
+"""
 GROUP = _row("session tokens", "arrival_ms gap_ms", integer="i4")
 """Tokens that reach a user together, of the session of this number; `gap_ms` since its group before, NaN at first."""
 ROUND = _row(
@@ -226,6 +247,7 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "sessions": SESSION,
     "speculations": SPECULATION,
     "tied": TIED,
+    "seats": SEAT,
     "groups": GROUP,
     "rounds": ROUND,
     "lanes": LANE,

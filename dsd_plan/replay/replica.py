@@ -5,6 +5,8 @@ from __future__ import annotations
 from dsd_plan.domain.step_time import iteration_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drafting_ms
+from dsd_plan.replay.engine_like import arrives, has_job, leaves
+from dsd_plan.replay.engine_step import start_step
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
@@ -28,6 +30,12 @@ def prompt_arrives(world: World, r: int) -> None:
     """The prompt waits for memory, in order of arrival; then its prefill joins the queue."""
     session = row(world.sessions, SESSION, r)
     replica = row(world.replicas, REPLICA, session.replica)
+    if row(world.targets, TARGET, replica.target).engine == 1:
+        session.joined_ms = world.now_ms
+        arrives(world, r)
+        if replica.stepping == 0:
+            wake(world, int(session.replica))
+        return
     if replica.memory_head == NONE and admitted(world, replica, session):
         join(world, r)
         return
@@ -51,18 +59,23 @@ def admitted(world: World, replica: Row, session: Row) -> bool:
 
 
 @compiled
-def release(world: World, session: Row) -> None:
+def release(world: World, r: int, session: Row) -> None:
     """The target is done with a session: its memory goes to the prompts that wait for it."""
     replica = row(world.replicas, REPLICA, session.replica)
     replica.live -= 1
+    if row(world.targets, TARGET, replica.target).engine == 1:
+        leaves(world, r)
+        if replica.stepping == 0:
+            wake(world, int(session.replica))
+        return
     replica.kv_tokens -= session.prompt + session.output
     while replica.memory_head != NONE:
-        r = replica.memory_head
-        waiting = row(world.sessions, SESSION, r)
+        first = replica.memory_head
+        waiting = row(world.sessions, SESSION, first)
         if not admitted(world, replica, waiting):
             return
         replica.memory_head = waiting.next
-        join(world, r)
+        join(world, first)
 
 
 @compiled
@@ -72,6 +85,11 @@ def join(world: World, r: int) -> None:
     session.joined_ms = world.now_ms
     session.next = NONE
     replica = row(world.replicas, REPLICA, session.replica)
+    if row(world.targets, TARGET, replica.target).engine == 1:
+        has_job(world, r)
+        if replica.stepping == 0:
+            wake(world, int(session.replica))
+        return
     if replica.queued == 0:
         replica.head = r
     else:
@@ -104,7 +122,9 @@ def start_woken(world: World) -> None:
         i = row(world.woken, WAKE, at).server
         replica = row(world.replicas, REPLICA, i)
         replica.woken = 0
-        if replica.queued > 0:
+        if row(world.targets, TARGET, replica.target).engine == 1:
+            start_step(world, i, replica)
+        elif replica.queued > 0:
             start_iteration(world, i, replica)
     world.waking = 0
 

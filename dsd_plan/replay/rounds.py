@@ -8,6 +8,7 @@ from dsd_plan.control.policy import STATIC
 from dsd_plan.replay.acceptance import accept
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import drop_ahead, untie
+from dsd_plan.replay.engine_like import computes, emitted
 from dsd_plan.replay.foresight import verdict_sent
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -18,9 +19,11 @@ from dsd_plan.replay.layout import (
     NONE,
     REPLICA,
     ROUND,
+    SEAT,
     SESSION,
     SLOT,
     STREAM,
+    TARGET,
     TARGET_ONLY,
     USER_REQUEST,
     Row,
@@ -39,6 +42,9 @@ def iteration_ends(world: World, i: int) -> None:
     """Every member emits, in the order of the queue; those that go on at once join it again."""
     replica = row(world.replicas, REPLICA, i)
     replica.stepping = 0
+    if row(world.targets, TARGET, replica.target).engine == 1:
+        step_ends(world, i, replica)
+        return
     r = replica.batch_head
     for _ in range(replica.batch):
         behind = int(row(world.sessions, SESSION, r).next)
@@ -46,6 +52,21 @@ def iteration_ends(world: World, i: int) -> None:
         r = behind
     if replica.queued > 0:
         wake(world, i)
+
+
+@compiled
+def step_ends(world: World, i: int, replica: Row) -> None:
+    """Members of an engine-like server's step that have computed what they wanted emit, in the order of the plan."""
+    r = replica.step_head
+    while r != NONE:
+        seat = row(world.seats, SEAT, r)
+        behind = int(seat.member)
+        if computes(world, r):
+            emit(world, r, replica)
+            emitted(world, r, replica)
+        r = behind
+    replica.step_head = NONE
+    wake(world, i)
 
 
 @compiled
@@ -211,7 +232,7 @@ def end_service(world: World, r: int, session: Row) -> None:
     """The target has produced the last token: free what the session held."""
     if session.device != NONE:
         untie(world, r, session)
-    release(world, session)
+    release(world, r, session)
 
 
 @compiled

@@ -14,10 +14,11 @@ for _function in (
         step_time.law_decode_ms,
         step_time.affine_decode_ms,
         step_time.law_prefill_ms,
+        step_time.prompts_in_knots,
         step_time.clamp,
         step_time.cell,
     ),
-    *(step_time.decode_ms, step_time.prefill_ms, step_time.iteration_ms),
+    *(step_time.decode_ms, step_time.prefill_ms, step_time.iteration_ms, step_time.engine_step_ms),
 ):
     compiled(_function)
 

@@ -128,6 +128,7 @@ def system(
     budgets: Budgets = NO_BUDGETS,
     idle_w: float | None = None,
     cost_per_hour: float = 0.0,
+    engine: dict[str, int | bool] | None = None,
 ) -> Deployed:
     """One edge site, one region; a hub between them with a `further` link.
 
@@ -162,6 +163,7 @@ def system(
                 batch_cap=cap,
                 idle_w=idle_w,
                 cost_per_hour=cost_per_hour,
+                **(engine or {}),
                 profiles={"target": profile(target, "target"), "draft": profile(fused, "draft")},
             ),
         ),

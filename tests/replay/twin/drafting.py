@@ -116,7 +116,7 @@ class Drafting:
     def goes_up(self, session: Session, drafted_ms: float) -> None:
         stream = session.stream
         payload = stream.messages.round_up / stream.window * session.window
-        joins = partial(session.replica.queue.append, session)
+        joins = partial(self.world.joins, session)
         self.world.send_up(session, drafted_ms, payload, session.rounds + 1, joins)
 
     def start_idle(self) -> None:

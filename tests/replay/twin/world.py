@@ -16,6 +16,7 @@ from dsd_plan.domain.network import Hop
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from tests.replay.twin.drafting import Drafting
+from tests.replay.twin.engine_like import EngineLike
 from tests.replay.twin.messages import delay_ms, hop_ms, time_matters
 from tests.replay.twin.parts import Draft, Lane, Replica, Session
 from tests.replay.twin.random_numbers import (
@@ -44,6 +45,12 @@ class Twin:
         self.now = 0.0
         self.sessions: list[Session] = []
         self.replicas = [[Replica(i) for _ in range(p.replicas)] for i, p in enumerate(deployed.targets)]
+        self.engines = {
+            replica: EngineLike(self, replica, pool)
+            for pool, replicas in zip(deployed.targets, self.replicas, strict=True)
+            for replica in replicas
+            if pool.engine is not None
+        }
         self.drafts = [[Draft() for _ in range(pool.count)] for pool in deployed.drafts]
         self.lanes: dict[tuple[int, bool, int], Lane] = {}
         self.drafting = Drafting(self)
@@ -77,7 +84,9 @@ class Twin:
             while self._events and self._events[0][0] == self.now:
                 heapq.heappop(self._events)[2]()
             for replica in (replica for pool in self.replicas for replica in pool):
-                if replica.queue and not replica.stepping:
+                if replica in self.engines and not replica.stepping:
+                    self.engines[replica].start()
+                elif replica.queue and not replica.stepping:
                     self.iterate(replica)
             self.drafting.start_idle()
         return self
@@ -186,6 +195,9 @@ class Twin:
         return mine[int(uniform(key, 0, purpose) * len(mine))]
 
     def prompt_arrives(self, session: Session) -> None:
+        if session.replica in self.engines:
+            self.engines[session.replica].prompt_arrives(session)
+            return
         session.replica.memory.append(session)
         self.admit(session.replica)
 
@@ -196,6 +208,12 @@ class Twin:
             session = replica.memory.popleft()
             replica.reserved += session.prompt + session.output
             replica.queue.append(session)
+
+    def joins(self, session: Session) -> None:
+        if session.replica in self.engines:
+            self.engines[session.replica].has_job(session)
+        else:
+            session.replica.queue.append(session)
 
     def iterate(self, replica: Replica) -> None:
         pool = self.deployed.targets[replica.pool]
@@ -260,7 +278,7 @@ class Twin:
             self.end(session)
         elif not session.devices:
             session.window = self.drafting.window_of(session)
-            session.replica.queue.append(session)
+            self.joins(session)
 
     def accept(self, session: Session) -> int:
         window, acceptance = session.window, session.stream.acceptance
@@ -313,6 +331,10 @@ class Twin:
 
     def end(self, session: Session) -> None:
         session.replica.live -= 1
+        if session.replica in self.engines:
+            self.engines[session.replica].ends(session)
+            self.drafting.end(session)
+            return
         session.replica.reserved -= session.prompt + session.output
         self.drafting.end(session)
         self.admit(session.replica)

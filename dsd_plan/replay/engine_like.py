@@ -1,0 +1,246 @@
+"""Seats of sessions at an engine-like target: who runs, who waits, which blocks are held.
+
+A seat's sequence is its prompt and what it has emitted; with a verify job, its proposals too. All but the last emitted
+token of a sequence must be computed before another can be emitted. Rules: docs/invariants.md.
+"""
+
+from __future__ import annotations
+
+from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.layout import (
+    AWAY,
+    DISTRIBUTED,
+    NONE,
+    OUT,
+    REPLICA,
+    RUNNING,
+    SEAT,
+    SESSION,
+    STREAM,
+    TARGET,
+    TARGET_ONLY,
+    WAITING,
+    Row,
+    World,
+)
+from dsd_plan.replay.memory import row
+
+
+@compiled
+def arrives(world: World, r: int) -> None:
+    """A prompt joins the end of those that wait."""
+    session = row(world.sessions, SESSION, r)
+    replica = row(world.replicas, REPLICA, session.replica)
+    seat = row(world.seats, SEAT, r)
+    seat.computed = seat.held = seat.proposals = seat.takes = seat.plan_takes = seat.emits = seat.left = 0
+    seat.job = 1
+    wait_last(world, replica, r)
+
+
+@compiled
+def has_job(world: World, r: int) -> None:
+    """The session wants its next tokens: decoded, or verified."""
+    session = row(world.sessions, SESSION, r)
+    seat = row(world.seats, SEAT, r)
+    seat.job = 1
+    seat.proposals = proposals(world, session)
+    if seat.state == AWAY:
+        wait_first(world, row(world.replicas, REPLICA, session.replica), r)
+
+
+@compiled
+def proposals(world: World, session: Row) -> int:
+    """Tokens that a round of the session verifies besides the last it has emitted."""
+    if session.mode == TARGET_ONLY:
+        return 0
+    return row(world.streams, STREAM, session.stream).candidates * session.window  # type: ignore[no-any-return]
+
+
+@compiled
+def leaves(world: World, r: int) -> None:
+    """The session's last token is produced: its seat and its blocks are free, a step planned for it is not taken."""
+    session = row(world.sessions, SESSION, r)
+    replica = row(world.replicas, REPLICA, session.replica)
+    seat = row(world.seats, SEAT, r)
+    unlink(world, replica, r)
+    hold(replica, seat, 0)
+    if seat.plan_takes > 0:
+        drop_plan(world, replica, r)
+
+
+@compiled
+def drop_plan(world: World, replica: Row, r: int) -> None:
+    """Take a member out of the planned step."""
+    before, at = NONE, int(replica.plan_head)
+    while at != r:
+        before, at = at, int(row(world.seats, SEAT, at).planned)
+    behind = int(row(world.seats, SEAT, r).planned)
+    if before == NONE:
+        replica.plan_head = behind
+    else:
+        row(world.seats, SEAT, before).planned = behind
+    if behind == NONE:
+        replica.plan_tail = before
+    replica.plan -= 1
+    row(world.seats, SEAT, r).plan_takes = 0
+
+
+@compiled
+def computes(world: World, r: int) -> bool:
+    """The step in flight has ended for a member: its tokens are in the cache. Whether it emits."""
+    seat = row(world.seats, SEAT, r)
+    if seat.state == RUNNING:
+        seat.computed += seat.takes
+    seat.takes = 0
+    if seat.emits == 0:
+        return False
+    seat.emits = seat.job = 0
+    return True
+
+
+@compiled
+def emitted(world: World, r: int, replica: Row) -> None:
+    """Rejected proposals leave the cache; their blocks are free unless the planned step needs them."""
+    session = row(world.sessions, SESSION, r)
+    seat = row(world.seats, SEAT, r)
+    if seat.state == RUNNING:
+        seat.computed = session.prompt + session.emitted - 1
+        hold(replica, seat, blocks_of(world, replica, int(seat.computed + seat.plan_takes)))
+
+
+@compiled
+def hold(replica: Row, seat: Row, blocks: int) -> None:
+    """Take blocks, or give them back, until the seat holds so many."""
+    more = blocks - seat.held
+    if more > 0:
+        replica.taken += more
+    else:
+        replica.given -= more
+    replica.blocks -= more
+    seat.held = blocks
+
+
+@compiled
+def still_cached(world: World, replica: Row, seat: Row, whole: int) -> int:
+    """Tokens of a preempted sequence whose blocks nobody has taken since: it gave them back last block first."""
+    remaining = seat.left - max(replica.taken - seat.left_at, 0)
+    seat.left = 0
+    block = row(world.targets, TARGET, replica.target).block
+    blocks = min(remaining, seat.left_full, (whole - 1) // block)
+    if blocks <= 0:
+        return 0
+    return blocks * block  # type: ignore[no-any-return]
+
+
+@compiled
+def blocks_of(world: World, replica: Row, tokens: int) -> int:
+    """Blocks that so many tokens fill."""
+    block = row(world.targets, TARGET, replica.target).block
+    return (tokens + block - 1) // block  # type: ignore[no-any-return]
+
+
+@compiled
+def wanted(world: World, r: int) -> int:
+    """Tokens that the session would take in the step after the one in flight; 0 for none."""
+    session = row(world.sessions, SESSION, r)
+    seat = row(world.seats, SEAT, r)
+    if seat.emits == 1:
+        # It will have emitted one token at least.
+        if session.mode >= DISTRIBUTED or session.emitted + 1 >= session.output:
+            return 0
+        return 1 + proposals(world, session)
+    if seat.job == 0:
+        return 0
+    return sequence(session, seat) - seat.computed - seat.takes  # type: ignore[no-any-return]
+
+
+@compiled
+def sequence(session: Row, seat: Row) -> int:
+    """Tokens of the session's sequence, with those to verify."""
+    return session.prompt + session.emitted + seat.proposals  # type: ignore[no-any-return]
+
+
+@compiled
+def preempt_newest(world: World, replica: Row) -> None:
+    """The session admitted last gives back its blocks, and waits before all others to compute its sequence again."""
+    r = int(replica.running_tail)
+    seat = row(world.seats, SEAT, r)
+    unlink(world, replica, r)
+    seat.left = seat.held
+    seat.left_full = (seat.computed + seat.takes) // row(world.targets, TARGET, replica.target).block
+    seat.left_at = replica.given
+    hold(replica, seat, 0)
+    seat.computed = 0
+    replica.preempted += 1
+    session = row(world.sessions, SESSION, r)
+    if seat.job == 0 or (seat.emits == 1 and session.mode >= DISTRIBUTED):
+        seat.state = AWAY
+    else:
+        wait_first(world, replica, r)
+
+
+@compiled
+def wait_last(world: World, replica: Row, r: int) -> None:
+    """Join the end of those that wait."""
+    seat = row(world.seats, SEAT, r)
+    seat.state = WAITING
+    seat.previous = replica.waiting_tail
+    seat.next = NONE
+    if replica.waiting_tail == NONE:
+        replica.waiting_head = r
+    else:
+        row(world.seats, SEAT, replica.waiting_tail).next = r
+    replica.waiting_tail = r
+
+
+@compiled
+def wait_first(world: World, replica: Row, r: int) -> None:
+    """Come before all that wait."""
+    seat = row(world.seats, SEAT, r)
+    seat.state = WAITING
+    seat.previous = NONE
+    seat.next = replica.waiting_head
+    if replica.waiting_head == NONE:
+        replica.waiting_tail = r
+    else:
+        row(world.seats, SEAT, replica.waiting_head).previous = r
+    replica.waiting_head = r
+
+
+@compiled
+def run_last(world: World, replica: Row, r: int) -> None:
+    """Join the end of those that run."""
+    seat = row(world.seats, SEAT, r)
+    seat.state = RUNNING
+    seat.previous = replica.running_tail
+    seat.next = NONE
+    if replica.running_tail == NONE:
+        replica.running_head = r
+    else:
+        row(world.seats, SEAT, replica.running_tail).next = r
+    replica.running_tail = r
+    replica.running += 1
+
+
+@compiled
+def unlink(world: World, replica: Row, r: int) -> None:
+    """Leave the chain of those that run, or wait."""
+    seat = row(world.seats, SEAT, r)
+    if seat.state == RUNNING:
+        replica.running -= 1
+        if seat.previous == NONE:
+            replica.running_head = seat.next
+        if seat.next == NONE:
+            replica.running_tail = seat.previous
+    elif seat.state == WAITING:
+        if seat.previous == NONE:
+            replica.waiting_head = seat.next
+        if seat.next == NONE:
+            replica.waiting_tail = seat.previous
+    else:
+        return
+    if seat.previous != NONE:
+        row(world.seats, SEAT, seat.previous).next = seat.next
+    if seat.next != NONE:
+        row(world.seats, SEAT, seat.next).previous = seat.previous
+    seat.state = OUT

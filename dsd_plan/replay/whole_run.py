@@ -1,0 +1,112 @@
+"""A finite recording played from its first request to its last token: what this very run would have seen.
+
+A recording may offer more than a server can do; it has an end all the same. There is no steady state to speak of,
+and no mean over one: only these requests, one by one, and how long the whole took.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsd_plan.domain.deployed import Deployed, TargetPool
+from dsd_plan.domain.profile import StepLaw, declared_profile
+from dsd_plan.domain.step_time import surface_of
+from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.errors import PlanError, Problem
+from dsd_plan.replay.inputs import refuse_unsupported, tables_of
+from dsd_plan.replay.layout import MS_PER_S
+
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeRun:
+    """Every request of a recording, in order of arrival; times in ms, from the recording's first arrival on."""
+
+    arrival_ms: Reals
+    stream: NDArray[np.int64]
+    """Which assignment of the plan served it."""
+    prompt_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    first_ms: Reals
+    """When its first token reached the user."""
+    last_ms: Reals
+    preemptions: int
+    """Times that an engine-like target took a session's blocks away."""
+    running_mean: float
+    """Mean of sessions in a step, over the time that targets were stepping."""
+
+    @property
+    def ttft_ms(self) -> Reals:
+        """Time to first token."""
+        return self.first_ms - self.arrival_ms
+
+    @property
+    def e2e_ms(self) -> Reals:
+        """Time to last token."""
+        return self.last_ms - self.arrival_ms
+
+    @property
+    def tpot_ms(self) -> Reals:
+        """Mean time per token after the first; NaN for requests of one token."""
+        after_first = np.maximum(self.output_tokens - 1, 1)
+        spread = (self.last_ms - self.first_ms) / after_first
+        return np.where(self.output_tokens > 1, spread, np.nan)
+
+    @property
+    def makespan_s(self) -> float:
+        """From the first arrival to the last token."""
+        return float(self.last_ms.max() - self.arrival_ms.min()) / MS_PER_S
+
+
+def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
+    """Replay recorded requests to the end of the last one. Raises PlanError where requests are not a recording.
+
+    Raises ScenarioError or PlanError for what cannot be replayed. `seed` matters only where chance does: acceptance,
+    jitter, routing.
+    """
+    refuse_unsupported(deployed)
+    problems = [
+        Problem(
+            f"assignments[{index}].workload",
+            f"{stream.workload.name!r} is not a recording, and never ends; give its requests as `trace`",
+        )
+        for index, stream in enumerate(deployed.streams)
+        if not isinstance(stream.requests, RequestTrace)
+    ]
+    if problems:
+        raise PlanError(f"plan for {deployed.scenario.name}", problems)
+    count = sum(s.requests.arrival_s.size for s in deployed.streams if isinstance(s.requests, RequestTrace))
+    # The compiled kernel is loaded here, so that importing this room costs nothing.
+    from dsd_plan.replay.engine import Run, keys_of, users_of
+
+    run = Run(tables_of(deployed), keys_of(deployed, seed, 0), users_of(deployed), count)
+    run.advance()
+    sessions, groups = run.tables["sessions"][:count], run.tables["groups"][: int(run.worlds["logged"][0])]
+    replicas = run.tables["replicas"]
+    first_ms, last_ms = np.full(count, np.inf), np.zeros(count)
+    np.minimum.at(first_ms, groups["session"], groups["arrival_ms"])
+    np.maximum.at(last_ms, groups["session"], groups["arrival_ms"])
+    return WholeRun(
+        arrival_ms=sessions["started_ms"].copy(),
+        stream=sessions["stream"].astype(np.int64),
+        prompt_tokens=sessions["prompt"].astype(np.int64),
+        output_tokens=sessions["output"].astype(np.int64),
+        first_ms=first_ms,
+        last_ms=last_ms,
+        preemptions=int(replicas["preempted"].sum()),
+        running_mean=float(replicas["running_ms"].sum() / (replicas["draft_ms"] + replicas["step_ms"]).sum()),
+    )
+
+
+def with_target_law(deployed: Deployed, law: StepLaw) -> Deployed:
+    """The same system with every target's step times by `law` alone: what a law is fitted with."""
+
+    def lawful(pool: TargetPool) -> TargetPool:
+        profile = declared_profile(pool.device.name, pool.model, law)
+        return replace(pool, profile=profile, surface=surface_of(profile))
+
+    return replace(deployed, targets=tuple(lawful(pool) for pool in deployed.targets))
