@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task
 from dsd_plan.domain.candidate_paths import with_candidates
+from dsd_plan.domain.engine_settings import EngineSettings, engine_settings
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.network import Hop, route
 from dsd_plan.domain.plan import Assignment, Deployment, Plan
@@ -25,8 +26,6 @@ from dsd_plan.errors import PlanError, Problem
 AT_THE_EDGE = ("distributed", "pipelined")
 """Modes in which the draft runs at the users' site, and each round crosses the network."""
 MIB_PER_GIB = 1024.0
-KV_BLOCK_TOKENS, MAX_SEQUENCES = 16, 256
-"""Of an engine-like target that does not say."""
 
 
 class Messages(NamedTuple):
@@ -39,19 +38,6 @@ class Messages(NamedTuple):
     """Mean over rounds; a verdict's bytes may depend on whether a proposal was rejected."""
     accepted_down: float
     rejected_down: float
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """Scheduler of an engine-like target. None: no limit."""
-
-    block_tokens: int
-    blocks: int | None
-    """That sessions can hold: one of the device's is kept back."""
-    sequences: int
-    ahead: bool
-    """The next step is planned while one is in flight."""
-    prefix_cache: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +57,7 @@ class TargetPool:
     fused_surface: StepSurface | None
     """The draft that runs on the same replicas, where a stream is fused."""
     engine: EngineSettings | None = None
-    """None: a plain gated server."""
     token_cap: int | None = None
-    """Most new tokens in one iteration."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,7 +232,7 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
                 "draft_model", f"fused needs {fused_draft!r} on all {deployment.count} replicas of the target"
             )
     kv_tokens = _kv_tokens(scenario, plan, device, model, fused_draft)
-    engine = _engine(device, kv_tokens)
+    engine = engine_settings(device, kv_tokens)
     return TargetPool(
         device=device,
         model=model,
@@ -262,24 +246,6 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
         fused_surface=None if fused_profile is None else surface_of(fused_profile),
         engine=engine,
         token_cap=device.token_cap,
-    )
-
-
-def _engine(device: Device, kv_tokens: float | None) -> EngineSettings | None:
-    """Engine-like where one of its keys is given."""
-    keys = (device.max_sequences, device.kv_block_tokens, device.kv_blocks, device.async_scheduling)
-    if all(key is None for key in (*keys, device.prefix_cache)):
-        return None
-    block = device.kv_block_tokens or KV_BLOCK_TOKENS
-    blocks = device.kv_blocks
-    if blocks is None and kv_tokens is not None:
-        blocks = int(kv_tokens // block)
-    return EngineSettings(
-        block_tokens=block,
-        blocks=None if blocks is None else max(blocks - 1, 0),
-        sequences=device.max_sequences or MAX_SEQUENCES,
-        ahead=bool(device.async_scheduling),
-        prefix_cache=device.prefix_cache is not False,
     )
 
 

@@ -62,7 +62,7 @@ def leaves(world: World, r: int) -> None:
     session = row(world.sessions, SESSION, r)
     replica = row(world.replicas, REPLICA, session.replica)
     seat = row(world.seats, SEAT, r)
-    unlink(world, replica, r)
+    leave_chain(world, replica, r)
     hold(replica, seat, 0)
     if seat.plan_takes > 0:
         drop_plan(world, replica, r)
@@ -165,7 +165,7 @@ def preempt_newest(world: World, replica: Row) -> None:
     """The session admitted last gives back its blocks, and waits before all others to compute its sequence again."""
     r = int(replica.running_tail)
     seat = row(world.seats, SEAT, r)
-    unlink(world, replica, r)
+    leave_chain(world, replica, r)
     seat.left = seat.held
     seat.left_full = (seat.computed + seat.takes) // row(world.targets, TARGET, replica.target).block
     seat.left_at = replica.given
@@ -223,7 +223,7 @@ def run_last(world: World, replica: Row, r: int) -> None:
 
 
 @compiled
-def unlink(world: World, replica: Row, r: int) -> None:
+def leave_chain(world: World, replica: Row, r: int) -> None:
     """Leave the chain of those that run, or wait."""
     seat = row(world.seats, SEAT, r)
     if seat.state == RUNNING:

@@ -8,11 +8,11 @@ from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.engine_like import (
     blocks_of,
     hold,
+    leave_chain,
     preempt_newest,
     run_last,
     sequence,
     still_cached,
-    unlink,
     wanted,
 )
 from dsd_plan.replay.heap import push
@@ -84,7 +84,7 @@ def admit(world: World, replica: Row, target: Row, budget: int) -> None:
         whole = sequence(session, seat)
         if seat.takes > 0 or blocks_of(world, replica, whole) > replica.blocks:
             return
-        unlink(world, replica, r)
+        leave_chain(world, replica, r)
         run_last(world, replica, r)
         if target.prefix_cache == 1:
             seat.computed = still_cached(world, replica, seat, whole)

@@ -37,12 +37,31 @@ Tables = Mapping[str, Rows]
 
 def refuse_unsupported(deployed: Deployed) -> None:
     """Raises ScenarioError or PlanError naming everything that a replay cannot do yet, or could never finish."""
-    problems = not_yet_problems(deployed.scenario, SCENARIO)
+    problems = (*not_yet_problems(deployed.scenario, SCENARIO), *_only_of_engines(deployed))
     if problems:
         raise ScenarioError(deployed.scenario.name, problems)
     problems = (*not_yet_problems(deployed.plan, PLAN), *_never_admitted(deployed))
     if problems:
         raise PlanError(f"plan for {deployed.scenario.name}", problems)
+
+
+def _only_of_engines(deployed: Deployed) -> Iterator[Problem]:
+    """What is played at engine-like targets alone, and must not be passed over elsewhere."""
+    engines = {pool.device.name for pool in deployed.targets if pool.engine is not None}
+    for index, device in enumerate(deployed.scenario.devices):
+        if device.name in engines:
+            continue
+        instead = "leave it out, or make the device an engine-like target with max_sequences"
+        if device.token_cap is not None:
+            yield Problem(
+                f"devices[{index}].token_cap", f"not supported yet: a plain server that chunks prefills; {instead}"
+            )
+        for model, profile in device.profiles.items():
+            if profile.fit.law.mixed_kv_token_us is not None:
+                yield Problem(
+                    f'devices[{index}].profiles["{model}"].law.mixed_kv_token_us',
+                    f"not supported yet: dearer KV reads on a plain server; {instead}",
+                )
 
 
 def _never_admitted(deployed: Deployed) -> Iterator[Problem]:

@@ -97,7 +97,7 @@ def test_an_arrival_waits_for_the_step_in_flight_and_for_the_one_planned() -> No
 
 
 def test_a_prompt_is_computed_in_chunks_beside_decodes() -> None:
-    """Budget 40: 40 of 100 tokens in 14 ms, 40 in 14 ms, 20 in 12 ms; then the same beside a decode, which takes one."""
+    """Budget 40: 40 of 100 tokens in 14 ms, 40 in 14 ms, 20 in 12 ms; then beside a decode, which takes one."""
     alone = whole_run(_near(lone(recorded([0.0, 5.0], [100, 1], [1, 1]), token_cap=40, max_sequences=9)))
     assert alone.first_ms[0] == pytest.approx(14.0 + 14.0 + 12.0)
     asked = recorded([0.0, 0.001], [10, 100], [9, 1])
