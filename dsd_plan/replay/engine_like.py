@@ -13,13 +13,13 @@ from dsd_plan.replay.layout import (
     NONE,
     OUT,
     REPLICA,
-    RUNNING,
+    RUNS,
     SEAT,
     SESSION,
     STREAM,
     TARGET,
     TARGET_ONLY,
-    WAITING,
+    WAITS,
     Row,
     World,
 )
@@ -89,7 +89,7 @@ def drop_plan(world: World, replica: Row, r: int) -> None:
 def computes(world: World, r: int) -> bool:
     """The step in flight has ended for a member: its tokens are in the cache. Whether it emits."""
     seat = row(world.seats, SEAT, r)
-    if seat.state == RUNNING:
+    if seat.state == RUNS:
         seat.computed += seat.takes
     seat.takes = 0
     if seat.emits == 0:
@@ -103,7 +103,7 @@ def emitted(world: World, r: int, replica: Row) -> None:
     """Rejected proposals leave the cache; their blocks are free unless the planned step needs them."""
     session = row(world.sessions, SESSION, r)
     seat = row(world.seats, SEAT, r)
-    if seat.state == RUNNING:
+    if seat.state == RUNS:
         seat.computed = session.prompt + session.emitted - 1
         hold(replica, seat, blocks_of(world, replica, int(seat.computed + seat.plan_takes)))
 
@@ -183,7 +183,7 @@ def preempt_newest(world: World, replica: Row) -> None:
 def wait_last(world: World, replica: Row, r: int) -> None:
     """Join the end of those that wait."""
     seat = row(world.seats, SEAT, r)
-    seat.state = WAITING
+    seat.state = WAITS
     seat.previous = replica.waiting_tail
     seat.next = NONE
     if replica.waiting_tail == NONE:
@@ -197,7 +197,7 @@ def wait_last(world: World, replica: Row, r: int) -> None:
 def wait_first(world: World, replica: Row, r: int) -> None:
     """Come before all that wait."""
     seat = row(world.seats, SEAT, r)
-    seat.state = WAITING
+    seat.state = WAITS
     seat.previous = NONE
     seat.next = replica.waiting_head
     if replica.waiting_head == NONE:
@@ -211,7 +211,7 @@ def wait_first(world: World, replica: Row, r: int) -> None:
 def run_last(world: World, replica: Row, r: int) -> None:
     """Join the end of those that run."""
     seat = row(world.seats, SEAT, r)
-    seat.state = RUNNING
+    seat.state = RUNS
     seat.previous = replica.running_tail
     seat.next = NONE
     if replica.running_tail == NONE:
@@ -226,13 +226,13 @@ def run_last(world: World, replica: Row, r: int) -> None:
 def leave_chain(world: World, replica: Row, r: int) -> None:
     """Leave the chain of those that run, or wait."""
     seat = row(world.seats, SEAT, r)
-    if seat.state == RUNNING:
+    if seat.state == RUNS:
         replica.running -= 1
         if seat.previous == NONE:
             replica.running_head = seat.next
         if seat.next == NONE:
             replica.running_tail = seat.previous
-    elif seat.state == WAITING:
+    elif seat.state == WAITS:
         if seat.previous == NONE:
             replica.waiting_head = seat.next
         if seat.next == NONE:

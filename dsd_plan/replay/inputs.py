@@ -67,12 +67,6 @@ def _only_of_engines(deployed: Deployed) -> Iterator[Problem]:
 def _never_admitted(deployed: Deployed) -> Iterator[Problem]:
     for index, stream in enumerate(deployed.streams):
         pool = deployed.targets[stream.target]
-        if pool.engine is not None and stream.mode == "pipelined":
-            yield Problem(
-                f"assignments[{index}].mode",
-                f"not supported yet: pipelined sessions at an engine-like target ({pool.device.name!r}); "
-                "use distributed, or a plain batch server",
-            )
         if pool.engine is not None:
             yield from _never_fits(index, stream, pool)
             continue

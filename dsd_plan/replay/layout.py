@@ -197,14 +197,14 @@ POLICY = _row("smallest largest", "grow_above shrink_below smoothing")
 """A stream's parameters of its policy; no window is larger than `largest`."""
 TIED = _row("device prefill", "")
 """Draft devices of a session, where jobs are queued: `most_tied` rows a slot. `prefill` is its job, NONE when done."""
-OUT, WAITING, RUNNING, AWAY = range(4)
+OUT, WAITS, RUNS, AWAY = range(4)
 SEAT = _row(
     "state computed held job proposals takes plan_takes emits previous next member planned left left_full left_at", ""
 )
 """A session at an engine-like server. `computed` tokens of its sequence are in the cache, in `held` blocks.
 
 `job`: it has something to compute, with `proposals` to verify; it `takes` so many tokens in the step in flight, which
-`emits` then or not, and `plan_takes` in the one planned. RUNNING and WAITING seats form two chains; AWAY: preempted
+`emits` then or not, and `plan_takes` in the one planned. RUNS and WAITS seats form two chains; AWAY: preempted
 while it had no job. What it `left` then, as the `left_at`-th block ever given back and those after, `left_full` of them
 full, may still be in the cache.
 """

@@ -53,7 +53,7 @@ def systems(draw: st.DrawFn) -> Deployed:
     most = 160 + 6 * 3
     return system(
         {name: requests() for name in names},
-        mode={name: draw(st.sampled_from(["target_only", "fused", "distributed"])) for name in names},
+        mode={name: draw(st.sampled_from(["target_only", "fused", "distributed", "pipelined"])) for name in names},
         window={name: draw(st.integers(1, 5)) for name in names},
         target=draw(st.sampled_from([*LAWS.values(), MIXED])),
         fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01), LAWS["grid"]])),
