@@ -38,14 +38,7 @@ def sustained(*rows: tuple[float, float]) -> Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "devices[1].token_cap": device(token_cap=8192),
     "devices[1].available": device(available=0.9),
-    "devices[1].max_sequences": device(max_sequences=64),
-    "devices[1].kv_block_tokens": device(kv_block_tokens=16),
-    "devices[1].kv_blocks": device(kv_blocks=1000),
-    "devices[1].async_scheduling": device(async_scheduling=False),
-    "devices[1].prefix_cache": device(prefix_cache=True),
-    'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
     'devices[1].profiles["big"].sustained': sustained((0.0, 1.0), (60.0, 0.7)),
     "pairs[0].kind": replace(S, pairs=part(S.pairs, kind="head")),
     "pairs[0].verify_via": replace(S, pairs=part(S.pairs, verify_via="reprompt")),
@@ -70,6 +63,15 @@ PLANS: dict[str, Plan] = {
     for key, changes in ASSIGNED.items()
 } | {
     "deployments[1].batching": replace(PLAN, deployments=part(PLAN.deployments, 1, batching="length_aware")),
+}
+REPLAYED_SCENARIOS: dict[str, Scenario] = {
+    "devices[1].token_cap": device(token_cap=8192),
+    "devices[1].max_sequences": device(max_sequences=64),
+    "devices[1].kv_block_tokens": device(kv_block_tokens=16),
+    "devices[1].kv_blocks": device(kv_blocks=1000),
+    "devices[1].async_scheduling": device(async_scheduling=False),
+    "devices[1].prefix_cache": device(prefix_cache=True),
+    'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
 }
 REPLAYED: dict[str, dict[str, Any]] = {
     "mode": {"mode": "pipelined"},
@@ -96,6 +98,14 @@ def test_a_plan_key_is_refused(place: str) -> None:
     (problem,) = plan_problems(PLANS[place])
     assert problem.place == place
     assert problem.text.startswith("not supported yet: ")
+
+
+@pytest.mark.parametrize("place", REPLAYED_SCENARIOS)
+def test_a_scenario_key_that_is_only_replayed_is_not_predicted(place: str) -> None:
+    assert scenario_problems(REPLAYED_SCENARIOS[place]) == ()
+    (problem,) = not_predicted_problems(REPLAYED_SCENARIOS[place], SCENARIO_TABLE)
+    assert problem.place == place
+    assert "`dsd-plan replay` can play it" in problem.text
 
 
 @pytest.mark.parametrize("key", REPLAYED)
@@ -128,6 +138,8 @@ def test_recorded_rounds_of_several_paths_are_only_replayed() -> None:
 def test_every_row_of_the_tables_is_tried_above() -> None:
     assert len(SCENARIOS) == sum(not entry.replayed for entry in SCENARIO_TABLE)
     assert len(PLANS) == sum(not entry.replayed for entry in PLAN_TABLE)
+    # Recorded rounds of several paths have a test of their own.
+    assert len(REPLAYED_SCENARIOS) + 1 == sum(entry.replayed for entry in SCENARIO_TABLE)
     assert len(REPLAYED) == sum(entry.replayed for entry in PLAN_TABLE)
 
 
