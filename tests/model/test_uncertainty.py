@@ -44,8 +44,8 @@ def test_counters_are_as_sure_as_their_rounds_are_many() -> None:
 def test_a_scaled_surface_takes_so_much_longer_everywhere() -> None:
     surface = system(Chat()).targets[0].surface
     assert scaled(surface, 1.1).law == pytest.approx(1.1 * surface.law)
-    bent = surface._replace(law=np.array([20.0, 0.2, 0.05, 0.0, 0.0, 1.0, 20.0, 64.0, 30.0]))
-    assert scaled(bent, 2.0).law.tolist() == [40.0, 0.4, 0.1, 0.0, 0.0, 1.0, 40.0, 64.0, 60.0]
+    bent = surface._replace(law=np.array([20.0, 0.2, 0.05, 0.0, 0.0, 0.0, 1.0, 20.0, 64.0, 30.0]))
+    assert scaled(bent, 2.0).law.tolist() == [40.0, 0.4, 0.1, 0.0, 0.0, 0.0, 1.0, 40.0, 64.0, 60.0]
 
 
 def test_declared_inputs_leave_the_model_s_own_error_and_are_named() -> None:
