@@ -7,7 +7,7 @@ of its own session, which has one under way at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
@@ -17,6 +17,8 @@ from dsd_plan.errors import UnstableError
 from dsd_plan.model.moments import Time
 from dsd_plan.model.traffic import Demand
 
+FULLEST = 0.9
+"""Closed users offer a link no more than this: they come back later where they wait."""
 Lane = tuple[int, bool]
 """A link and the direction in which it is crossed."""
 
@@ -38,22 +40,27 @@ def with_link_queues(deployed: Deployed, demands: Sequence[Demand]) -> tuple[Dem
     Raises UnstableError naming a link that open requests offer more than it can send. Closed users are taken to come
     as often as they would on an idle system, and offer no more than nine tenths of a link.
     """
-    lanes: dict[Lane, _Load] = {}
-    copies: dict[Lane, int] = {}
+    loads: dict[Lane, dict[int, _Load]] = {}
     for demand in demands:
-        site = deployed.scenario.site(demand.stream.workload.site)
+        copies = deployed.scenario.site(demand.stream.workload.site).count
         for hops, messages in _messages(demand):
             for hop in hops:
                 if isfinite(hop.mbps):
-                    lane = hop.link, hop.outward
-                    copies[lane] = site.count
+                    load = loads.setdefault((hop.link, hop.outward), {}).setdefault(demand.index, _Load())
                     for rate, payload in messages:
-                        lanes.setdefault(lane, _Load()).add(rate / site.count, serialisation_ms(payload, hop.mbps))
-    if not lanes:
+                        load.add(rate / copies, serialisation_ms(payload, hop.mbps))
+    if not loads:
         return tuple(demands)
-    closed = any(demand.users > 0 for demand in demands)
-    waits = {lane: _wait(deployed, lane, load, closed) for lane, load in lanes.items()}
-    return tuple(_delayed(demand, waits) for demand in demands)
+    for lane, by_demand in loads.items():
+        _check(deployed, lane, [by_demand[d.index] for d in demands if d.index in by_demand and d.users == 0])
+    return tuple(_delayed(demand, {lane: _wait(demand, demands, loads[lane]) for lane in loads}) for demand in demands)
+
+
+def _check(deployed: Deployed, lane: Lane, loads: Sequence[_Load]) -> None:
+    busy = sum(load.sums[0] for load in loads)
+    if busy >= 1.0:
+        link = " – ".join(deployed.scenario.links[lane[0]].between)
+        raise UnstableError(f"link {link}", busy, "messages are more than it can send: send less, or widen it")
 
 
 def _messages(demand: Demand) -> tuple[tuple[tuple[Hop, ...], tuple[tuple[float, float], ...]], ...]:
@@ -75,14 +82,16 @@ def _messages(demand: Demand) -> tuple[tuple[tuple[Hop, ...], tuple[tuple[float,
     return ((stream.up, tuple(up)), (stream.down, tuple(down)))
 
 
-def _wait(deployed: Deployed, lane: Lane, load: _Load, closed: bool) -> Time:
-    busy, square, cube = load.sums
-    if closed:
-        scale = min(0.9 / busy, 1.0) if busy > 0.0 else 1.0
-        busy, square, cube = busy * scale, square * scale, cube * scale
-    if busy >= 1.0:
-        link = " – ".join(deployed.scenario.links[lane[0]].between)
-        raise UnstableError(f"link {link}", busy, "messages are more than it can send: send less, or widen it")
+def _wait(own: Demand, demands: Sequence[Demand], loads: Mapping[int, _Load]) -> Time:
+    """What a message of `own` waits for on a lane: a closed user never for its own session."""
+    busy = square = cube = 0.0
+    for demand in demands:
+        if demand.index in loads:
+            others = 1.0 - 1.0 / demand.users if demand is own and demand.users > 0 else 1.0
+            sums = loads[demand.index].sums
+            busy, square, cube = busy + others * sums[0], square + others * sums[1], cube + others * sums[2]
+    if busy > FULLEST:
+        busy, square, cube = FULLEST, square * FULLEST / busy, cube * FULLEST / busy
     mean = square / (2.0 * (1.0 - busy))
     variance = mean**2 + cube / (3.0 * (1.0 - busy))
     return Time(mean, variance, 2.0 * variance * mean)
