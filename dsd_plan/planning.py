@@ -31,6 +31,7 @@ from dsd_plan.optimize.run import OnProgress
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dsd_plan.domain.whole_run import WholeRun
     from dsd_plan.replay.collecting import Chunk
 
 __all__ = ["crosscheck", "load_plan", "load_scenario", "optimize", "predict", "replay"]
@@ -210,6 +211,16 @@ def timeline(
     deployed = _deployed(scenario, plan)
     many = requests_for(deployed) if requests is None else requests
     return drawn(deployed, seed=seed, requests=many, sessions=sessions, seconds=seconds)
+
+
+def whole_run(scenario: Scenario, plan: Plan, *, seed: int = 0) -> WholeRun:
+    """Every request of recorded workloads, from the first arrival to the last token, also where they overload a device.
+
+    Raises ScenarioError, and PlanError where a workload is no recording.
+    """
+    from dsd_plan.replay.whole_run import whole_run as played
+
+    return played(_deployed(scenario, plan), seed=seed)
 
 
 def crosscheck(

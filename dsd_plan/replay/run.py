@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.replay.devices import device_uses, least_saturations, unmeasured
 from dsd_plan.replay.energy import energy_parts
 from dsd_plan.replay.inputs import refuse_unsupported, tables_of
@@ -75,6 +76,11 @@ def replayed(
     offered, sent = least_saturations(deployed, rates), link_saturations(deployed, rates)
     notes = (*_overfull(offered, "can do at full batches"), *_overfull(sent, "can carry"))
     if notes:
+        if all(isinstance(stream.requests, RequestTrace) for stream in deployed.streams):
+            notes = (
+                *notes,
+                "a recording has an end all the same: `replay --whole` plays it to its last request",
+            )
         return Replayed(nothing_measured(deployed, unmeasured(deployed, offered), notes), ())
     # The compiled kernel is loaded here, so that importing this room costs nothing.
     from dsd_plan.replay.engine import users_of

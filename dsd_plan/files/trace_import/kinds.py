@@ -107,6 +107,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("dsd-sim", "requests", "DSD-Sim's JSONL", "workloads:read_dsd_sim", "yfzzzyyls/dsdSim @ 02c2a91, gsm8k"),
     Kind("splitwise", "requests", "traces of splitwise-sim", "workloads:read_splitwise"),
     Kind(
+        "engine-run",
+        "requests",
+        "a logged run: input_toks, output_toks, arrival_time",
+        "workloads:read_engine_run",
+        "casys-kaist/LLMServingSim @ 5daddb2, RTX 4090 run of vLLM 0.19",
+    ),
+    Kind(
         "lengths",
         "requests",
         "lengths alone, as samplers of ShareGPT write them",

@@ -110,6 +110,16 @@ def read_splitwise(path: Path, options: ImportOptions) -> Imported:
     return imported_requests(path, scan(path, [own.source for own in taken.values()], "splitwise"), taken)
 
 
+def read_engine_run(path: Path, options: ImportOptions) -> Imported:
+    """A run of an engine, request by request, as LLMServingSim logs it: arrival_time (s), input_toks, output_toks."""
+    taken = {
+        "arrival_s": Taken("arrival_time"),
+        "prompt_tokens": Taken("input_toks"),
+        "output_tokens": Taken("output_toks"),
+    }
+    return imported_requests(path, scan(path, [own.source for own in taken.values()], "engine-run"), taken)
+
+
 def read_lengths(path: Path, options: ImportOptions) -> Imported:
     """Lengths without times, as samplers of ShareGPT write them: `prompt_len` and `output_len`, a row a request.
 

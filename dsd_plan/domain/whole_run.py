@@ -1,0 +1,51 @@
+"""What one finite run saw, request by request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reals = NDArray[np.float64]
+MS_PER_S = 1000.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeRun:
+    """Every request of a recording, in order of arrival; times in ms, from the recording's first arrival on."""
+
+    arrival_ms: Reals
+    stream: NDArray[np.int64]
+    """Which assignment of the plan served it."""
+    prompt_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    first_ms: Reals
+    """When its first token reached the user."""
+    last_ms: Reals
+    preemptions: int
+    """Times that an engine-like target took a session's blocks away."""
+    running_mean: float
+    """Mean of sessions in a step, over the time that targets were stepping."""
+
+    @property
+    def ttft_ms(self) -> Reals:
+        """Time to first token."""
+        return self.first_ms - self.arrival_ms
+
+    @property
+    def e2e_ms(self) -> Reals:
+        """Time to last token."""
+        return self.last_ms - self.arrival_ms
+
+    @property
+    def tpot_ms(self) -> Reals:
+        """Mean time per token after the first; NaN for requests of one token."""
+        after_first = np.maximum(self.output_tokens - 1, 1)
+        spread = (self.last_ms - self.first_ms) / after_first
+        return np.where(self.output_tokens > 1, spread, np.nan)
+
+    @property
+    def makespan_s(self) -> float:
+        """From the first arrival to the last token."""
+        return float(self.last_ms.max() - self.arrival_ms.min()) / MS_PER_S

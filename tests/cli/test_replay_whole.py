@@ -1,0 +1,98 @@
+"""`replay --whole`: a recording that overloads its target, played to its last token, as a user would from a log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dsd_plan.cli.app import main
+
+SCENARIO = """\
+schema = 1
+name = "one-gpu"
+[[sites]]
+name = "here"
+[[models]]
+name = "big"
+[[devices]]
+name = "gpu"
+site = "here"
+count = 1
+memory_gib = 24.0
+max_sequences = 2
+token_cap = 512
+kv_block_tokens = 16
+kv_blocks = 1000
+[devices.profiles]
+"big" = { law = { step_ms = 10.0, per_token_ms = 0.0, per_prompt_token_ms = 0.0 } }
+[[workloads]]
+name = "chat"
+site = "here"
+target = "big"
+requests = "run.parquet"
+"""
+PLAN = {
+    "schema": "dsd-plan/plan/1",
+    "scenario": "one-gpu",
+    "assignments": [{"workload": "chat", "mode": "target_only", "target_device": "gpu"}],
+    "deployments": [{"device": "gpu", "model": "big", "count": 1}],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four requests at once, two places: 10 ms a step whatever it does."""
+    rows = [
+        {"request_id": f"r{i}", "input_toks": 16, "output_toks": 5, "arrival_time": 1000.0 + 0.0001 * i}
+        for i in range(4)
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = str(tmp_path / "run.parquet")
+    assert main(["trace", "import", str(tmp_path / "log.jsonl"), "--from", "engine-run", "-o", out]) == 0
+    (tmp_path / "scenario.toml").write_text(SCENARIO)
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    return tmp_path
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    return ["replay", str(folder / "scenario.toml"), "--plan", str(folder / "plan.json"), "--whole", *more]
+
+
+def test_a_log_is_played_to_its_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    out = folder / "seen.csv"
+    assert main(command(folder, "--json", "--requests-out", str(out))) == 0
+    found = json.loads(capsys.readouterr().out)["whole_run"]
+    # The first step holds the first request alone (50 ms to its end); the second joins 10 ms later, and so on: of two
+    # places one falls free every time a request of five steps ends. Worked by hand: 0–50, 10–60, 50–100, 60–110.
+    assert found["makespan_s"] == pytest.approx(0.11, abs=1e-6)
+    assert found["preemptions"] == 0
+    (chat,) = found["workloads"]
+    assert chat["requests"] == 4
+    assert chat["tpot_ms"]["mean"] == pytest.approx(10.0)
+    assert len(out.read_text().splitlines()) == 5
+
+
+def test_it_is_shown_as_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(command(folder)) == 0
+    text = capsys.readouterr().out
+    assert "chat (4 requests, all of the recording)" in text
+    assert "makespan 0.110 s" in text
+
+
+def test_options_that_it_cannot_heed_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(folder, "--replications", "3", "--timeline", str(folder / "t.json"))) == 2
+    told = capsys.readouterr().err
+    assert "--replications" in told
+    assert "--timeline" in told
+    assert not (folder / "t.json").exists()
+
+
+def test_a_workload_that_never_ends_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    endless = SCENARIO.replace('"run.parquet"', "{ rate_per_s = 1.0, prompt_tokens = 10, output_tokens = 5 }")
+    (folder / "scenario.toml").write_text(endless)
+    assert main(command(folder)) == 1
+    assert "is not a recording, and never ends" in capsys.readouterr().err
