@@ -332,6 +332,8 @@ def _fault_keys(place: str, fault: FaultWindow) -> Iterator[Problem]:
         given = getattr(fault, key) is not None
         if given != (key in needed):
             yield Problem(f"{place}.{key}", f'{"means nothing" if given else "missing"} with `kind = "{fault.kind}"`')
+    if fault.hold_s is not None and fault.kind != "link_down":
+        yield Problem(f"{place}.hold_s", f'means nothing with `kind = "{fault.kind}"`')
 
 
 def _fleet_budgets(scenario: Scenario) -> Iterator[Problem]:

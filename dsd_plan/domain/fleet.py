@@ -127,6 +127,9 @@ class Device:
     prefix_cache: Flag | None = None
 
 
+HOLD_S = 30.0
+
+
 @record
 class FaultWindow:
     """Something breaks at `at_s` for `for_s` seconds."""
@@ -138,3 +141,6 @@ class FaultWindow:
     device: Name | None = None
     index: Natural | None = None
     factor: Positive | None = None
+    """With slow_link and slow_device: on delays, or on step times."""
+    hold_s: NonNegative | None = None
+    """With link_down: how long the target holds the KV of sessions that are cut off; None: HOLD_S."""

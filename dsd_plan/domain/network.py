@@ -29,11 +29,16 @@ class Hop(NamedTuple):
     """A measured round trip over time: the mean and jitter above are then its mean and spread."""
 
 
-def route(scenario: Scenario, start: str, end: str) -> tuple[tuple[Hop, ...], tuple[Hop, ...]] | None:
-    """Hops (start → end, end → start) of the shortest-RTT path; None when there is no path."""
+def route(
+    scenario: Scenario, start: str, end: str, without: frozenset[int] = frozenset()
+) -> tuple[tuple[Hop, ...], tuple[Hop, ...]] | None:
+    """Hops (start → end, end → start) of the shortest-RTT path; None when there is no path.
+
+    `without`: indices of links that cannot be used.
+    """
     if start == end:
         return (), ()
-    graph = _graph(scenario)
+    graph = _graph(scenario, without)
     path = _shortest(graph, start, end)
     if path is None:
         return None
@@ -48,11 +53,13 @@ def route_sites(scenario: Scenario, start: str, end: str) -> tuple[str, ...] | N
     return (start,) if start == end else _shortest(_graph(scenario), start, end)
 
 
-def _graph(scenario: Scenario) -> nx.Graph:
+def _graph(scenario: Scenario, without: frozenset[int] = frozenset()) -> nx.Graph:
     import networkx as nx
 
     graph = nx.Graph()
     for index, link in enumerate(scenario.links):
+        if index in without:
+            continue
         rtt_ms = sum(link.one_way_ms)
         known = graph.get_edge_data(*link.between)
         if known is None or rtt_ms < known["rtt_ms"]:

@@ -138,7 +138,6 @@ SCENARIO: tuple[NotYet, ...] = (
         "budgets on the share of stalled reading",
         "give an itl budget instead",
     ),
-    NotYet("faults[]", only(), "faults in a replay", "leave `faults` out"),
     NotYet(
         "budgets.power_w",
         only(None),

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.draft_faults import (
+    draft_while_it_stands,
+    goes_alone,
+    prefill_while_it_stands,
+    standing_device,
+)
 from dsd_plan.replay.draft_queue import drop_job, ended_batch, leave_job, queue_job, settle_batch, tied
 from dsd_plan.replay.foresight import shared, window_ms
 from dsd_plan.replay.heap import push
@@ -39,12 +45,17 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
     """Choose the session's draft devices, and let them prefill."""
     draft = row(world.drafts, DRAFT, stream.draft)
     session.device = chosen_device(world, draft, stream.draft_routing, session.key)
+    if world.faulty == 1:
+        session.device = standing_device(world, draft, int(session.device))
     device = row(world.devices, DEVICE, session.device)
     shared(world, device)
     device.live += 1
     if draft.queued == 0:
         job_ms = prefill_ms(surface_at(world, draft.surface), 1.0, float(session.prefill))
-        occupy(world, int(session.device), int(session.stream), job_ms)
+        if world.faulty == 1:
+            prefill_while_it_stands(world, r, session, job_ms)
+        else:
+            occupy(world, int(session.device), int(session.stream), job_ms)
         return
     speculation = row(world.speculations, SPECULATION, r)
     speculation.ahead = NONE
@@ -80,14 +91,20 @@ def verdict_arrives(world: World, r: int) -> None:
         session.window = speculation.next_window
     else:
         session.window = next_window(world, stream, r, session)
+    queued = row(world.drafts, DRAFT, stream.draft).queued == 1
+    if world.faulty == 1 and not queued and goes_alone(world, r, session, stream):
+        return
     if session.window == 0:
         send(world, r, session, stream, world.now_ms)
         return
-    if row(world.drafts, DRAFT, stream.draft).queued == 1:
+    if queued:
         queue_window(world, r, session, stream, int(session.prompt + session.emitted))
         return
     job_ms = window_ms(world, stream, session)
-    send(world, r, session, stream, occupy(world, int(session.device), int(session.stream), job_ms))
+    if world.faulty == 1:
+        draft_while_it_stands(world, r, session, stream, job_ms)
+    else:
+        send(world, r, session, stream, occupy(world, int(session.device), int(session.stream), job_ms))
 
 
 @compiled

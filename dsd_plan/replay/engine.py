@@ -96,12 +96,12 @@ class Run:
         slots = most_sessions if slots is None else min(slots, most_sessions)
         targets = fixed["targets"].copy()
         drafts = fixed["drafts"].copy() if "drafts" in fixed else np.zeros(0, TABLES["drafts"])
-        replicas = np.zeros(int(targets["count"].sum()), dtype=TABLES["replicas"])
-        replicas["target"] = np.repeat(np.arange(targets.size), targets["count"])
+        replicas = fixed["replicas"].copy()
         for chain in ("head", "tail", "memory_head", "memory_tail", "batch_head", *ENGINE_CHAINS):
             replicas[chain] = NONE
         replicas["blocks"] = replicas["given"] = np.repeat(targets["blocks"], targets["count"])
         streams = fixed["streams"]
+        own_devices = fixed["devices"].copy() if "devices" in fixed else np.zeros(0, TABLES["devices"])
         devices, queued = int(drafts["count"].sum()), bool(drafts["queued"].any())
         tied = int(streams["tied"].max(initial=1))
         # An event makes at most a job for each device of a session, or for each member of a batch.
@@ -112,7 +112,6 @@ class Run:
         events = 2 * slots + users.size + replicas.size + streams.size + devices + room
         sizes = {
             "heap": 2 * events if queued else events,
-            "devices": devices,
             "draft_jobs": room,
             "woken": replicas.size,
             "woken_devices": devices,
@@ -125,11 +124,12 @@ class Run:
             "rounds": groups if keep_rounds else 1,
             "ended": slots,
             "vacant": slots,
-            **_ways(streams, fixed.get("hops"), slots),
+            **_ways(fixed, slots),
         }
-        sizes["heap"] += sizes["flights"]
+        sizes["heap"] += sizes["flights"] + fixed["happenings"].size
         made = {name: np.zeros(size, dtype=TABLES[name]) for name, size in sizes.items()}
         own = {"targets": targets, "drafts": drafts, "replicas": replicas, "users": users.copy(), "keys": keys}
+        own["devices"] = own_devices
         own["lanes"] = fixed["lanes"].copy() if "lanes" in fixed else np.zeros(0, TABLES["lanes"])
         self.tables: dict[str, Rows] = {**fixed, **own, **made}
         self.worlds = np.zeros(1, dtype=WORLD)
@@ -140,6 +140,7 @@ class Run:
         self.worlds["most_sessions"], self.worlds["most_groups"] = most_sessions, groups
         self.worlds["slots"], self.worlds["keep_rounds"] = slots, keep_rounds
         self.worlds["stages"], self.worlds["most_flights"] = made["reached"].size // slots, made["flights"].size
+        self.worlds["faulty"], self.worlds["happening_count"] = fixed["spells"].size > 0, fixed["happenings"].size
         self.worlds["unfinished"] = self.worlds["free_flight"] = NONE
         self.worlds["left_job"], self.worlds["most_tied"] = NONE, tied
         self.worlds["spare_jobs"], self.worlds["jobs_an_event"], self.worlds["most_events"] = room, an_event, events
@@ -242,13 +243,13 @@ class Run:
         )
 
 
-def _ways(streams: Rows, hops: Rows | None, slots: int) -> dict[str, int]:
+def _ways(fixed: Tables, slots: int) -> dict[str, int]:
     """Sizes of what is kept of messages: nothing where time does not matter on any way."""
-    timed = streams[streams["timed"] == 1]
+    timed = fixed["streams"][fixed["streams"]["timed"] == 1]
+    ways = [(int(way["down"]), int(way["down_end"])) for table in (timed, fixed["detours"]) for way in table]
     # Only past its first hop can a message down come to a thin link that others have come to since.
-    inner = [hops["lane"][s["down"] + 1 : s["down_end"]] for s in timed] if hops is not None else []
-    flies = any((lanes != NONE).any() for lanes in inner)
-    stages = int((timed["down_end"] - timed["down"]).max(initial=0)) if flies else 0
+    flies = any((fixed["hops"]["lane"][first + 1 : end] != NONE).any() for first, end in ways if first < end)
+    stages = max((end - first for first, end in ways), default=0) if flies else 0
     flights = FIRST_FLIGHTS if flies else 0
     return {
         "travels": slots if timed.size else 0,

@@ -12,6 +12,7 @@ from dsd_plan.control.policy import KINDS
 from dsd_plan.domain.acceptance import RoundTrace, TokenTrace, accepted_pmf
 from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_states
 from dsd_plan.domain.deployed import Deployed, Stream, TargetPool
+from dsd_plan.domain.faults import Detour, Spell, cuts, outages, slow_devices, slow_links
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
 from dsd_plan.domain.scenario import Scenario
@@ -20,16 +21,19 @@ from dsd_plan.domain.workload import PoissonRequests, RequestTrace
 from dsd_plan.errors import PlanError, Problem, ScenarioError
 from dsd_plan.replay.layout import (
     CLOSED,
+    HOLD_ENDS,
     MODES,
     MS_PER_S,
     NONE,
     POISSON,
+    REPLICA_BACK,
+    REPLICA_FAILS,
     ROUTINGS,
     TABLES,
     TRACE,
     Rows,
 )
-from dsd_plan.replay.load import Lanes, lanes_of
+from dsd_plan.replay.load import LanesOf, detours_of, lanes_of
 
 Tables = Mapping[str, Rows]
 """By the names of layout.TABLES; read only."""
@@ -97,15 +101,15 @@ def tables_of(deployed: Deployed) -> Tables:
     """Everything that stays the same over replications."""
     made = _Tables()
     traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
+    scenario = deployed.scenario
     origin_s = min((float(trace.arrival_s[0]) for trace in traces), default=0.0)
     lanes = lanes_of(deployed)
     made.add("lanes", [{}] * sum(of_link.copies for of_link in lanes.values()))
     for stream in deployed.streams:
-        devices_there = 0 if stream.draft is None else deployed.drafts[stream.draft].count
-        row = _stream(stream, deployed.scenario, devices_there, made, lanes, origin_s)
+        row = _stream(stream, deployed, made, lanes, origin_s)
         made.add("streams", [row | {"foreseeable": _is_foreseeable(deployed, stream)}])
     replicas = devices = 0
-    for target in deployed.targets:
+    for index, target in enumerate(deployed.targets):
         pool = {
             "first": replicas,
             "count": target.replicas,
@@ -117,8 +121,12 @@ def tables_of(deployed: Deployed) -> Tables:
             "fused_surface": NONE if target.fused_surface is None else _surface(target.fused_surface, made),
         }
         made.add("targets", [pool])
+        rows = [{"target": index, **_spells_of(scenario, target.device.name, i, made)} for i in range(target.replicas)]
+        made.add("replicas", rows)
         replicas += target.replicas
     for index, draft in enumerate(deployed.drafts):
+        per_copy = draft.count // scenario.site(draft.device.site).count
+        made.add("devices", [_spells_of(scenario, draft.device.name, i % per_copy, made) for i in range(draft.count)])
         pool = {
             "first": devices,
             "count": draft.count,
@@ -128,6 +136,7 @@ def tables_of(deployed: Deployed) -> Tables:
         }
         made.add("drafts", [pool])
         devices += draft.count
+    made.add("happenings", _happenings(deployed))
     return made.joined()
 
 
@@ -163,12 +172,42 @@ def _is_foreseeable(deployed: Deployed, stream: Stream) -> bool:
     hops = (*stream.up, *stream.down)
     return (
         stream.mode == "distributed"
+        and not deployed.scenario.faults
         and stream.draft is not None
         and not _is_queued(deployed, stream.draft)
         and stream.assignment.policy.kind == "static"
         and not any(map(is_timed, hops))
         and any(hop.jitter_cv > 0.0 and hop.mean_ms > 0.0 for hop in hops)
     )
+
+
+def _spells_of(scenario: Scenario, device: str, index: int, made: _Tables) -> dict[str, int]:
+    """When a device is away or slow, as columns of its row."""
+    fails = _spells(outages(scenario, device, index), made)
+    slow = _spells(slow_devices(scenario, device, index), made)
+    return {"fails": fails[0], "fails_end": fails[1], "slow": slow[0], "slow_end": slow[1]}
+
+
+def _spells(spells: Sequence[Spell], made: _Tables) -> tuple[int, int]:
+    rows = [{"from_ms": s.from_s * MS_PER_S, "until_ms": s.until_s * MS_PER_S, "factor": s.factor} for s in spells]
+    first = made.add("spells", rows)
+    return first, first + len(rows)
+
+
+def _happenings(deployed: Deployed) -> list[dict[str, Any]]:
+    """What faults do to the target's side, in order of time."""
+    rows: list[dict[str, Any]] = []
+    first = 0
+    for pool in deployed.targets:
+        for i in range(pool.replicas):
+            for spell in outages(deployed.scenario, pool.device.name, i):
+                rows.append({"at_ms": spell.from_s * MS_PER_S, "kind": REPLICA_FAILS, "index": first + i})
+                rows.append({"at_ms": spell.until_s * MS_PER_S, "kind": REPLICA_BACK, "index": first + i})
+        first += pool.replicas
+    for index, stream in enumerate(deployed.streams):
+        let_go = [d for d in detours_of(deployed, stream) if d.ways is None and d.hold_until_s < d.until_s]
+        rows += [{"at_ms": d.hold_until_s * MS_PER_S, "kind": HOLD_ENDS, "index": index} for d in let_go]
+    return sorted(rows, key=lambda row: row["at_ms"])
 
 
 class _Tables:
@@ -224,13 +263,15 @@ def _surface(surface: StepSurface, made: _Tables) -> int:
     return made.add("surfaces", [row])
 
 
-def _hop(hop: Hop, made: _Tables, lanes: Mapping[tuple[int, bool], Lanes]) -> dict[str, Any]:
+def _hop(hop: Hop, made: _Tables, lanes: LanesOf, scenario: Scenario) -> dict[str, Any]:
     row: dict[str, Any] = {"mean_ms": hop.mean_ms, "jitter_cv": hop.jitter_cv, "mbps": hop.mbps}
     row |= {"loss": hop.loss, "rtt_ms": hop.rtt_ms, "lane": NONE, "trace": NONE}
     if hop.trace is not None:
         row |= {"mean_ms": 0.0, "jitter_cv": 0.0}
     if np.isfinite(hop.mbps):
         row |= {"lane": lanes[hop.link, hop.outward].first, "copies": lanes[hop.link, hop.outward].copies}
+    cut, slow = _spells(cuts(scenario, hop.link), made), _spells(slow_links(scenario, hop.link), made)
+    row |= {"cut": cut[0], "cut_end": cut[1], "slow": slow[0], "slow_end": slow[1]}
     if hop.trace is not None:
         at_ms = np.array(hop.trace.at_s) * MS_PER_S
         first = made.add_columns("round_trips", at_ms=at_ms, rtt_ms=np.array(hop.trace.rtt_ms))
@@ -238,22 +279,42 @@ def _hop(hop: Hop, made: _Tables, lanes: Mapping[tuple[int, bool], Lanes]) -> di
     return row
 
 
+def _ways(detour: Detour, made: _Tables, lanes: LanesOf, scenario: Scenario) -> dict[str, Any]:
+    if detour.ways is None:
+        return {"open": 0}
+    up, down = ([_hop(hop, made, lanes, scenario) for hop in way] for way in detour.ways)
+    first_up, first_down = made.add("hops", up), made.add("hops", down)
+    ends = {"up_end": first_up + len(up), "down_end": first_down + len(down)}
+    return {"open": 1, "up": first_up, "down": first_down, **ends}
+
+
 def is_timed(hop: Hop) -> bool:
     """Whether it matters when a message comes to this hop."""
     return bool(np.isfinite(hop.mbps)) or hop.trace is not None
 
 
-def _stream(
-    stream: Stream, scenario: Scenario, draft_devices: int, made: _Tables, lanes: Any, origin_s: float
-) -> dict[str, Any]:
-    assignment, messages = stream.assignment, stream.messages
-    up = made.add("hops", [_hop(hop, made, lanes) for hop in stream.up])
-    down = made.add("hops", [_hop(hop, made, lanes) for hop in stream.down])
+def _stream(stream: Stream, deployed: Deployed, made: _Tables, lanes: LanesOf, origin_s: float) -> dict[str, Any]:
+    assignment, messages, scenario = stream.assignment, stream.messages, deployed.scenario
+    draft_devices = 0 if stream.draft is None else deployed.drafts[stream.draft].count
+    up = made.add("hops", [_hop(hop, made, lanes, scenario) for hop in stream.up])
+    down = made.add("hops", [_hop(hop, made, lanes, scenario) for hop in stream.down])
     copies = scenario.site(stream.workload.site).count
     policy = _policy(stream)
     made.add("policies", [policy])
+    detour_rows = [
+        {
+            "from_ms": detour.from_s * MS_PER_S,
+            "until_ms": detour.until_s * MS_PER_S,
+            "hold_ms": detour.hold_until_s * MS_PER_S,
+            **_ways(detour, made, lanes, scenario),
+        }
+        for detour in detours_of(deployed, stream)
+    ]
+    detour_first = made.add("detours", detour_rows)
     return {
-        "timed": any(map(is_timed, (*stream.up, *stream.down))),
+        "detour": detour_first,
+        "detour_end": detour_first + len(detour_rows),
+        "timed": bool(scenario.faults) or any(map(is_timed, (*stream.up, *stream.down))),
         "copies": copies,
         "per_copy": 0 if stream.draft is None else draft_devices // copies,
         "mode": MODES[stream.mode],

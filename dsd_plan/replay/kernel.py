@@ -14,6 +14,7 @@ from numba import njit
 from dsd_plan.replay.compiled import fingerprint
 from dsd_plan.replay.draft_queue import drop_job, start_woken_devices
 from dsd_plan.replay.drafting import batch_ends, verdict_arrives
+from dsd_plan.replay.faults import happens, resumes, returns
 from dsd_plan.replay.foresight import job_arrives, settle_until
 from dsd_plan.replay.heap import drop_first, kind_of
 from dsd_plan.replay.layout import (
@@ -22,9 +23,11 @@ from dsd_plan.replay.layout import (
     EVENT,
     ITERATION_ENDS,
     JOB_ARRIVES,
+    JOB_DROPPED,
     OPEN_REQUEST,
     PROMPT_ARRIVES,
     REPLICA,
+    RESUMES,
     UP_REACHES,
     USER_REQUEST,
     VERDICT_ARRIVES,
@@ -87,7 +90,10 @@ def _made(version: int) -> Callable[[Rows], int]:
             if kind == ITERATION_ENDS:
                 iteration_ends(world, index)
             elif kind == JOB_ARRIVES:
-                job_arrives(world, index)
+                if world.faulty == 1:
+                    returns(world, index)
+                else:
+                    job_arrives(world, index)
             elif kind == VERDICT_ARRIVES:
                 verdict_arrives(world, index)
             elif kind == BATCH_ENDS:
@@ -102,8 +108,12 @@ def _made(version: int) -> Callable[[Rows], int]:
                 go_up(world, index, time_ms, False)
             elif kind == DOWN_REACHES:
                 down_reaches(world, index)
-            else:
+            elif kind == JOB_DROPPED:
                 drop_job(world, index)
+            elif kind == RESUMES:
+                resumes(world, index)
+            else:
+                happens(world, index)
 
     return advance  # type: ignore[no-any-return]
 

@@ -27,9 +27,10 @@ ROUTINGS = {"jsq": JSQ, "round_robin": ROUND_ROBIN, "random": RANDOM}
 POISSON, CLOSED, TRACE = range(3)
 
 OPEN_REQUEST, USER_REQUEST, PROMPT_ARRIVES, JOB_ARRIVES, VERDICT_ARRIVES, ITERATION_ENDS = range(6)
-UP_REACHES, DOWN_REACHES, BATCH_ENDS, JOB_DROPPED = range(6, 10)
+UP_REACHES, DOWN_REACHES, BATCH_ENDS, JOB_DROPPED, RESUMES, HAPPENS = range(6, 12)
 """Kinds of event; `index` is a stream, a user, a session, a session, a session, a replica; a message reaches a thin
-link: up, of a session; down, of a flight; a draft device's batch ends: both; a draft job."""
+link: up, of a session; down, of a flight; a draft device's batch ends: both; a draft job; a stalled session goes on; a
+happening."""
 
 PREFILL, WINDOW, AHEAD = range(3)
 """What a draft job is: the prompt, a round's proposals, or a guess at the round after the one in flight."""
@@ -52,6 +53,27 @@ EVENT = _row("turn index", "time_ms")
 events of one instant keep the order they were made in."""
 KIND_BITS = 5
 
+SPELL = _row("", "from_ms until_ms factor")
+"""When something is cut, away, or slower by a factor."""
+DETOUR = _row("up up_end down down_end open", "from_ms until_ms hold_ms")
+"""When a stream's route is cut; the way that is left where `open`; until when memory is held where not."""
+HAPPENING = _row("kind index", "at_ms")
+"""What faults do at known instants, in order."""
+REPLICA_FAILS, REPLICA_BACK, HOLD_ENDS = range(3)
+"""Kinds of happening; `index` is a replica, a replica, a detour's stream."""
+
+STALLED, DETOURED, ALONE, MOVED, REFILLED = (1 << bit for bit in range(5))
+FATES = {
+    "stalled": STALLED,
+    "detoured": DETOURED,
+    "without its draft": ALONE,
+    "moved to another replica": MOVED,
+    "prefilled again": REFILLED,
+}
+"""What faults did to a session, as bits: it waited for a cut link; took another way; went on as target_only; …"""
+KV_LOST, KV_REFILLS = 1, 2
+"""Why a session's `again` is not 0: its KV must be made again, once memory is there; a prefill of it is due."""
+
 KEY = np.dtype([("key", "u8")])
 """A stream's key, of which its requests' random numbers are made."""
 
@@ -64,7 +86,7 @@ STREAM = _row(
     # lengths of its requests, unless a trace brings them: `row_count` rows of requests from `row` on
     " prompt output row row_count"
     # 1: time matters on its way (thin links, traces); copies of its site, draft devices in each
-    " timed copies per_copy"
+    " timed copies per_copy detour detour_end"
     # 1: a round's draft and way up may be computed when its verdict is sent (foresight.py)
     " foreseeable"
     # acceptance: rows of the cdf from `cdf` on, one for each guess; of a law with `states` as many a state, `stride`
@@ -77,17 +99,21 @@ STREAM = _row(
     "gap_ms think_ms first_down proposal_up round_down rejected_down",
 )
 HOP = _row(
-    # where bandwidth is limited: the first of its copies' lanes; where there is a trace: its rows
-    "lane copies trace trace_end",
+    # where bandwidth is limited: the first of its copies' lanes; where there is a trace: its rows; spells
+    "lane copies trace trace_end cut cut_end slow slow_end",
     "mean_ms jitter_cv mbps loss rtt_ms trace_ms",
 )
 LANE = _row("", "free_ms busy_ms bytes")
 """One direction of a link of limited bandwidth, at one copy of its site: sends one message after the other."""
 ROUND_TRIP = _row("", "at_ms rtt_ms")
 """A row of a link's trace; it begins again after its hop's `trace_ms`."""
-TRAVEL = _row("copy hop kind turn", "payload sent_ms")
-"""What a session sends up, where time matters on the way; `copy`: which copy of its site it belongs to."""
-FLIGHT = _row("session hop turn tokens last next", "payload sent_ms")
+TRAVEL = _row("copy first end hop kind turn here", "payload sent_ms seen_ms")
+"""What a session sends up, where time matters on the way.
+
+`copy`: which copy of its site it belongs to; `here`: a mark of `faults.mark_present`; `seen_ms`: when its draft
+device last worked for it.
+"""
+FLIGHT = _row("session first end hop turn tokens last crosses next", "payload sent_ms")
 """A message on its way down that has not reached its last thin link."""
 REACHED = _row("", "at_ms")
 """By session and hop: when its last message came there; none overtakes another of its session."""
@@ -125,6 +151,8 @@ REPLICA = _row(
     "target stepping woken live"
     # chains of sessions: jobs in the queue, prompts that wait for memory, members of the iteration in progress
     " head tail queued memory_head memory_tail memory_waits kv_tokens batch_head batch"
+    # away; its iteration was lost; spells
+    " down lost fails fails_end slow slow_end"
     # sums over all iterations begun
     " iterations jobs"
     # engine-like: chains of seats by order of admission, and of those that wait; members of the step in flight and of
@@ -135,10 +163,10 @@ REPLICA = _row(
     "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms running_ms",
 )
 DEVICE = _row(
-    "pool stepping woken head tail queued batch_head batch batches live foreseen",
+    "pool stepping woken head tail queued batch_head batch batches live foreseen fails fails_end slow slow_end",
     "free_ms busy_ms ends_ms job_ms up_ms began_ms",
 )
-"""A draft device: when its last job ends, and how much work it has been given.
+"""A draft device: when its last job ends, and how much work it has been given; spells.
 
 Where jobs are queued: chains of jobs, as a replica's of sessions; `batches` counts those begun, `busy_ms` sums those
 that have ended. Where they are not, `foreseen` − 1 is the session whose next job was computed before its verdict came,
@@ -174,6 +202,8 @@ SESSION = np.dtype(
             # `number` counts sessions from the first; rows are slots, which ended sessions leave to later ones
             "number stream mode replica device user prompt prefill output"
             " emitted window rounds accepted proposed rejected place next done"
+            # under faults: what happened, whether its KV is gone, rounds without its draft
+            " fate again alone"
             # of the last round, for the policy
             " last_accepted last_proposed batch queued"
             # FORESEEN, or VOID: what its event of a job's arrival is, if that was scheduled before the verdict came
@@ -256,6 +286,9 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "flights": FLIGHT,
     "flight_rounds": ROUND,
     "reached": REACHED,
+    "spells": SPELL,
+    "detours": DETOUR,
+    "happenings": HAPPENING,
     "ended": SLOT,
     "vacant": SLOT,
 }
@@ -268,6 +301,8 @@ WORLD = _row(
     " begun events scheduled started refused logged waking"
     # hops on the longest way down; flights: room, never used from `fresh_flight` on, left ones from `free_flight` on
     " stages most_flights flying fresh_flight free_flight"
+    # 1: a fault concerns this plan
+    " faulty happening_count"
     # stop for a mark before session number `mark_start` begins
     " mark_start"
     # draft jobs: rows never used begin at `fresh_job`, those left are a chain from `left_job`; `spare_jobs` in all.

@@ -15,6 +15,8 @@ from dsd_plan.domain.network import serialisation_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
+    DETOUR,
+    DETOURED,
     DISTRIBUTED,
     DOWN_REACHES,
     DRAFT,
@@ -26,6 +28,7 @@ from dsd_plan.replay.layout import (
     REACHED,
     ROUND_TRIP,
     SESSION,
+    STALLED,
     STREAM,
     TRAVEL,
     UP_REACHES,
@@ -35,6 +38,7 @@ from dsd_plan.replay.layout import (
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms, hop_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, FIRST_HOP, LANES, SITE_COPY, UP_JITTER, uniform
+from dsd_plan.replay.spells import detour_at, factor_at, past
 
 compiled(serialisation_ms)
 
@@ -75,15 +79,19 @@ def walk(
                 return h, at_ms
             server = row(world.lanes, LANE, hop.lane + copy % hop.copies)
             sends_ms = serialisation_ms(payload, hop.mbps)
-            at_ms = max(at_ms, server.free_ms) + sends_ms
+            at_ms = past(world, hop.cut, hop.cut_end, max(at_ms, server.free_ms)) + sends_ms
             server.free_ms = at_ms
             server.busy_ms += sends_ms
             server.bytes += payload
+        elif hop.cut < hop.cut_end:
+            at_ms = past(world, hop.cut, hop.cut_end, at_ms)
         waits = True
         # A trace takes the place of mean and jitter: its hop's mean is 0.
         way_ms = hop_ms(hop, key, turn, FIRST_HOP + LANES * (h - first) + lane)
         if hop.trace != NONE:
             way_ms += round_trip_ms(world, hop, at_ms) / 2.0
+        if hop.slow < hop.slow_end:
+            way_ms *= factor_at(world, hop.slow, hop.slow_end, at_ms)
         at_ms += way_ms
         h += 1
     return h, at_ms
@@ -116,7 +124,10 @@ def send_up(world: World, r: int, leaves_ms: float, payload: float, turn: int, k
         push(world, leaves_ms + up_ms, kind, r)
         return
     travel = row(world.travels, TRAVEL, r)
-    travel.hop = stream.up
+    first, end = chosen_way(world, session, stream, leaves_ms, True)
+    travel.first = first
+    travel.end = end
+    travel.hop = first
     travel.kind = kind
     travel.turn = turn
     travel.payload = payload
@@ -125,17 +136,29 @@ def send_up(world: World, r: int, leaves_ms: float, payload: float, turn: int, k
 
 
 @compiled
+def chosen_way(world: World, session: Row, stream: Row, at_ms: float, up: bool) -> tuple[int, int]:
+    """Hops (first, end) that a message takes which sets out at an instant: round a cut link, where there is a way."""
+    d = detour_at(world, stream, at_ms)
+    if d != NONE:
+        detour = row(world.detours, DETOUR, d)
+        if detour.open == 1:
+            session.fate |= DETOURED
+            return (detour.up, detour.up_end) if up else (detour.down, detour.down_end)
+        session.fate |= STALLED
+    return (stream.up, stream.up_end) if up else (stream.down, stream.down_end)
+
+
+@compiled
 def go_up(world: World, r: int, at_ms: float, waits: bool) -> None:
     """The next stage of a session's message up."""
     session = row(world.sessions, SESSION, r)
-    stream = row(world.streams, STREAM, session.stream)
     travel = row(world.travels, TRAVEL, r)
-    way = (stream.up, stream.up_end, travel.hop)
+    way = (travel.first, travel.end, travel.hop)
     hop, at_ms = walk(
         world, way, at_ms, waits, travel.payload, session.key, int(travel.turn), UP_JITTER, int(travel.copy)
     )
     travel.hop = hop
-    if hop < stream.up_end:
+    if hop < travel.end:
         push(world, at_ms, UP_REACHES, r)
     else:
         came_up(session, int(travel.kind), at_ms - travel.sent_ms)
@@ -171,15 +194,14 @@ def leave_flight(world: World, f: int) -> None:
 
 
 @compiled
-def go_down(world: World, r: int, hop: int, payload: float, turn: int) -> tuple[int, float]:
-    """The next stage, from `hop` on where it is now, of a message to a session: as `walk` says."""
+def go_down(world: World, r: int, way: tuple[int, int, int], payload: float, turn: int) -> tuple[int, float]:
+    """The next stage of a message to a session, which is at the last hop of `way` now: as `walk` says."""
     session = row(world.sessions, SESSION, r)
-    stream = row(world.streams, STREAM, session.stream)
     copy = int(row(world.travels, TRAVEL, r).copy)
-    way = (stream.down, stream.down_end, hop)
+    first, end, _ = way
     hop, at_ms = walk(world, way, world.now_ms, False, payload, session.key, turn, DOWN_JITTER, copy)
-    if hop < stream.down_end:
-        before = row(world.reached, REACHED, r * world.stages + (hop - stream.down))
+    if hop < end:
+        before = row(world.reached, REACHED, r * world.stages + (hop - first))
         at_ms = max(at_ms, before.at_ms)
         before.at_ms = at_ms
     return hop, at_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isfinite
 from typing import NamedTuple
@@ -12,7 +12,8 @@ import numpy as np
 from dsd_plan.domain.acceptance import accepted_pmf
 from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_moments
 from dsd_plan.domain.deployed import Deployed, DraftPool, Stream, TargetPool
-from dsd_plan.domain.network import mean_delay_ms
+from dsd_plan.domain.faults import Detour, detours
+from dsd_plan.domain.network import Hop, mean_delay_ms
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.replay.layout import MS_PER_S
@@ -161,11 +162,30 @@ class Lanes(NamedTuple):
     copies: int
 
 
-def lanes_of(deployed: Deployed) -> dict[tuple[int, bool], Lanes]:
-    """By (link, outward), of every link of limited bandwidth that a stream crosses; one a copy of its busier site."""
+LanesOf = Mapping[tuple[int, bool], Lanes]
+"""By (link, outward)."""
+
+
+def detours_of(deployed: Deployed, stream: Stream) -> tuple[Detour, ...]:
+    """When faults cut the stream's route, and the way that is left."""
+    return detours(deployed.scenario, stream.workload.site, deployed.targets[stream.target].device.site)
+
+
+def hops_of(deployed: Deployed) -> Iterator[Hop]:
+    """Every hop that a message may take, usual ways first."""
+    for stream in deployed.streams:
+        yield from (*stream.up, *stream.down)
+    for stream in deployed.streams:
+        for detour in detours_of(deployed, stream):
+            if detour.ways is not None:
+                yield from (*detour.ways[0], *detour.ways[1])
+
+
+def lanes_of(deployed: Deployed) -> LanesOf:
+    """Of every link of limited bandwidth that a stream crosses; one a copy of its busier site."""
     found: dict[tuple[int, bool], Lanes] = {}
     first = 0
-    for hop in (hop for stream in deployed.streams for hop in (*stream.up, *stream.down)):
+    for hop in hops_of(deployed):
         if isfinite(hop.mbps) and (hop.link, hop.outward) not in found:
             sites = (deployed.scenario.site(name) for name in deployed.scenario.links[hop.link].between)
             copies = max(site.count for site in sites)
@@ -193,6 +213,8 @@ def link_saturations(deployed: Deployed, rates_per_s: Sequence[float]) -> dict[s
                     offered_mbps[hop.link, hop.outward] += rate_per_s * payload * 8.0 / 1e6
                     limits_mbps[hop.link, hop.outward] = hop.mbps
     for (link, outward), (_, copies) in lanes.items():
+        if limits_mbps[link, outward] == inf:
+            continue  # of a detour only
         share = offered_mbps[link, outward] / (limits_mbps[link, outward] * copies)
         name = link_name(deployed, link)
         found[name] = max(found.get(name, 0.0), share)

@@ -11,7 +11,10 @@ from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
     ITERATION_ENDS,
+    KV_LOST,
+    KV_REFILLS,
     NONE,
+    REFILLED,
     REPLICA,
     SESSION,
     STREAM,
@@ -22,6 +25,7 @@ from dsd_plan.replay.layout import (
     World,
 )
 from dsd_plan.replay.memory import row
+from dsd_plan.replay.spells import factor_at, next_spell_ms
 from dsd_plan.replay.surfaces import surface_at
 
 
@@ -36,7 +40,7 @@ def prompt_arrives(world: World, r: int) -> None:
         if replica.stepping == 0:
             wake(world, int(session.replica))
         return
-    if replica.memory_head == NONE and admitted(world, replica, session):
+    if replica.down == 0 and replica.memory_head == NONE and admitted(world, replica, session):
         join(world, r)
         return
     replica.memory_waits += 1
@@ -55,6 +59,10 @@ def admitted(world: World, replica: Row, session: Row) -> bool:
     if reserved > row(world.targets, TARGET, replica.target).kv_tokens:
         return False
     replica.kv_tokens = reserved
+    if session.again == KV_LOST:
+        session.again = KV_REFILLS
+        session.fate |= REFILLED
+        session.prefill = session.prompt + session.emitted
     return True
 
 
@@ -69,6 +77,14 @@ def release(world: World, r: int, session: Row) -> None:
             wake(world, int(session.replica))
         return
     replica.kv_tokens -= session.prompt + session.output
+    admit(world, replica)
+
+
+@compiled
+def admit(world: World, replica: Row) -> None:
+    """Memory goes to the prompts that wait for it, in order."""
+    if replica.down == 1:
+        return
     while replica.memory_head != NONE:
         first = replica.memory_head
         waiting = row(world.sessions, SESSION, first)
@@ -144,7 +160,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         session = row(world.sessions, SESSION, r)
         work = row(world.work, WORK, session.stream)
         work.jobs += 1
-        if session.emitted == 0:
+        if session.emitted == 0 or session.again == KV_REFILLS:
             prefills += 1
             prompts += session.prefill
             work.prompt_tokens += session.prefill
@@ -184,6 +200,8 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         float(prefills),
         prompts / max(prefills, 1),
     )
+    if world.faulty == 1:
+        draft_ms, step_ms = endured_ms(world, replica, draft_ms, step_ms)
     replica.stepping = 1
     replica.batch_draft_ms = draft_ms
     replica.batch_step_ms = step_ms
@@ -192,4 +210,20 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     replica.iterations += 1
     replica.jobs += count
     replica.ends_ms = world.now_ms + (draft_ms + step_ms)
+    if replica.lost == 1:  # to the bit, whatever its parts add up to
+        replica.ends_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)
+
+
+@compiled
+def endured_ms(world: World, replica: Row, draft_ms: float, step_ms: float) -> tuple[float, float]:
+    """The parts of an iteration that begins now: slower in a slow spell, cut off where the replica fails."""
+    factor = factor_at(world, replica.slow, replica.slow_end, world.now_ms)
+    draft_ms *= factor
+    step_ms *= factor
+    fails_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
+    if world.now_ms + (draft_ms + step_ms) < fails_ms:
+        return draft_ms, step_ms
+    replica.lost = 1
+    draft_ms = min(draft_ms, fails_ms - world.now_ms)
+    return draft_ms, fails_ms - world.now_ms - draft_ms

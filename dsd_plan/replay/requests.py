@@ -8,10 +8,13 @@ from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.replay.acceptance import begin_acceptance
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import tie
+from dsd_plan.replay.faults import standing_replica
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     CLOSED,
     DISTRIBUTED,
+    HAPPENING,
+    HAPPENS,
     KEY,
     NONE,
     OPEN_REQUEST,
@@ -44,6 +47,8 @@ from dsd_plan.replay.windows import begin_policy
 def begin(world: World) -> None:
     """Schedule the first request of every open stream and of every closed user."""
     world.begun = 1
+    for i in range(world.happening_count):
+        push(world, row(world.happenings, HAPPENING, i).at_ms, HAPPENS, i)
     for s in range(world.stream_count):
         if row(world.streams, STREAM, s).requests != CLOSED:
             schedule_request(world, s, 0)
@@ -126,7 +131,13 @@ def start_session(world: World, s: int, number: int, prompt: int, prefill: int, 
     begin_acceptance(world, stream, r, session)
     begin_policy(world, stream, r)
 
-    session.replica = chosen_replica(world, row(world.targets, TARGET, stream.target), stream.routing, key)
+    session.fate = 0
+    session.again = 0
+    session.alone = 0
+    pool = row(world.targets, TARGET, stream.target)
+    session.replica = chosen_replica(world, pool, stream.routing, key)
+    if world.faulty == 1:
+        session.replica = standing_replica(world, pool, int(session.replica))
     row(world.replicas, REPLICA, session.replica).live += 1
     if stream.mode >= DISTRIBUTED:
         tie(world, r, session, stream)

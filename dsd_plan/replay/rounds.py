@@ -9,6 +9,7 @@ from dsd_plan.replay.acceptance import accept
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import drop_ahead, untie
 from dsd_plan.replay.engine_like import computes, emitted
+from dsd_plan.replay.faults import draft_again, go_on
 from dsd_plan.replay.foresight import verdict_sent
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -16,6 +17,7 @@ from dsd_plan.replay.layout import (
     FLIGHT,
     FUSED,
     GROUP,
+    KV_REFILLS,
     NONE,
     REPLICA,
     ROUND,
@@ -29,7 +31,7 @@ from dsd_plan.replay.layout import (
     Row,
     World,
 )
-from dsd_plan.replay.links import await_hop, go_down, leave_flight, take_flight
+from dsd_plan.replay.links import await_hop, chosen_way, go_down, leave_flight, take_flight
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, THINK, uniform
@@ -41,6 +43,9 @@ from dsd_plan.replay.windows import next_window
 def iteration_ends(world: World, i: int) -> None:
     """Every member emits, in the order of the queue; those that go on at once join it again."""
     replica = row(world.replicas, REPLICA, i)
+    if replica.lost == 1:
+        replica.lost = 0
+        return
     replica.stepping = 0
     if row(world.targets, TARGET, replica.target).engine == 1:
         step_ends(world, i, replica)
@@ -73,14 +78,18 @@ def step_ends(world: World, i: int, replica: Row) -> None:
 def emit(world: World, r: int, replica: Row) -> None:
     """The target has produced the session's next tokens: send them down, and see to what follows."""
     session = row(world.sessions, SESSION, r)
+    if session.again == KV_REFILLS:
+        session.again = 0
+        join(world, r)
+        return
     stream = row(world.streams, STREAM, session.stream)
     prefilled = session.emitted == 0
     tokens = 1
     payload = stream.first_down
     if not prefilled:
         session.rounds += 1
-        payload = stream.round_down
         if session.mode != TARGET_ONLY:
+            payload = stream.round_down
             tokens = min(accept(world, stream, r, session) + 1, session.output - session.emitted)
             if session.mode == FUSED:
                 payload *= tokens
@@ -92,15 +101,19 @@ def emit(world: World, r: int, replica: Row) -> None:
     last = session.emitted == session.output
     if not prefilled:
         keep_times(session, replica)
+    if world.faulty == 1:
+        draft_again(world, session, stream, last)
     if stream.timed == 0:
         if world.keep_rounds == 1:
             keep_round(row(world.rounds, ROUND, world.logged), world.now_ms, session, replica, prefilled)
         down_ms = delay_ms(world, stream.down, stream.down_end, session.key, turn, DOWN_JITTER)
-        deliver(world, r, tokens, turn, last, world.now_ms + down_ms, down_ms)
+        deliver(world, r, tokens, turn, last, session.mode >= DISTRIBUTED, world.now_ms + down_ms, down_ms)
     else:
         send_down(world, r, replica, payload, turn, tokens, last)
     if last:
         end_service(world, r, session)
+    elif world.faulty == 1:
+        go_on(world, r, session, stream)
     elif session.mode < DISTRIBUTED:
         if stream.policy != STATIC:
             session.window = next_window(world, stream, r, session)
@@ -112,23 +125,28 @@ def send_down(world: World, r: int, replica: Row, payload: float, turn: int, tok
     """Tokens leave the target on a way on which time matters."""
     session = row(world.sessions, SESSION, r)
     stream = row(world.streams, STREAM, session.stream)
-    hop, at_ms = go_down(world, r, int(stream.down), payload, turn)
+    first, end = chosen_way(world, session, stream, world.now_ms, False)
+    hop, at_ms = go_down(world, r, (first, end, first), payload, turn)
     kept = row(world.rounds, ROUND, world.logged)
-    if hop < stream.down_end:
+    crosses = session.mode >= DISTRIBUTED
+    if hop < end:
         f = take_flight(world)
         flight = row(world.flights, FLIGHT, f)
         flight.session = r
+        flight.first = first
+        flight.end = end
         flight.turn = turn
         flight.tokens = tokens
         flight.last = last
+        flight.crosses = crosses
         flight.payload = payload
         flight.sent_ms = world.now_ms
         kept = row(world.flight_rounds, ROUND, f)
         await_hop(world, f, hop, at_ms)
     if world.keep_rounds == 1:
         keep_round(kept, world.now_ms, session, replica, turn == 0)
-    if hop == stream.down_end:
-        deliver(world, r, tokens, turn, last, at_ms, at_ms - world.now_ms)
+    if hop == end:
+        deliver(world, r, tokens, turn, last, crosses, at_ms, at_ms - world.now_ms)
 
 
 @compiled
@@ -136,25 +154,29 @@ def down_reaches(world: World, f: int) -> None:
     """A message on its way down has come to a thin link."""
     flight = row(world.flights, FLIGHT, f)
     r = int(flight.session)
-    hop, at_ms = go_down(world, r, int(flight.hop), flight.payload, int(flight.turn))
-    if hop < row(world.streams, STREAM, row(world.sessions, SESSION, r).stream).down_end:
+    way = (flight.first, flight.end, flight.hop)
+    hop, at_ms = go_down(world, r, way, flight.payload, int(flight.turn))
+    if hop < flight.end:
         await_hop(world, f, hop, at_ms)
         return
     if world.keep_rounds == 1:
         copy_round(row(world.flight_rounds, ROUND, f), row(world.rounds, ROUND, world.logged))
     leave_flight(world, f)
-    deliver(world, r, int(flight.tokens), int(flight.turn), flight.last == 1, at_ms, at_ms - flight.sent_ms)
+    last, crosses = flight.last == 1, flight.crosses == 1
+    deliver(world, r, int(flight.tokens), int(flight.turn), last, crosses, at_ms, at_ms - flight.sent_ms)
 
 
 @compiled
-def deliver(world: World, r: int, tokens: int, turn: int, last: bool, arrival_ms: float, down_ms: float) -> None:
-    """When tokens arrive is known: log them, and see to what follows there."""
+def deliver(
+    world: World, r: int, tokens: int, turn: int, last: bool, crosses: bool, arrival_ms: float, down_ms: float
+) -> None:
+    """When tokens arrive is known: log them, and see to what follows there; `crosses`: they answer a draft."""
     session = row(world.sessions, SESSION, r)
     gap_ms = nan
     if turn == 0:
         session.first_ms = arrival_ms
     else:
-        if session.mode >= DISTRIBUTED:
+        if crosses:
             session.network_ms += down_ms
             session.sum_down_ms += down_ms
         # A stream stays in order; a verdict is answered before the next can follow.
@@ -169,7 +191,7 @@ def deliver(world: World, r: int, tokens: int, turn: int, last: bool, arrival_ms
     group.gap_ms = gap_ms
     if last:
         finish(world, r, session)
-    elif session.mode >= DISTRIBUTED:
+    elif crosses:
         verdict_sent(world, r, session, row(world.streams, STREAM, session.stream))
 
 

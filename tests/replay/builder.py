@@ -9,7 +9,7 @@ import numpy as np
 
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw, RoundTrace, TokenTrace, TraceMetadata
 from dsd_plan.domain.deployed import Deployed, deploy
-from dsd_plan.domain.fleet import Device, Link, ModelSpec, Site
+from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy, Routing
 from dsd_plan.domain.profile import (
     LatencyProfile,
@@ -112,6 +112,8 @@ def system(
     acceptance: Acceptance = SEVEN_OF_TEN,
     link: Link | None = None,
     further: Link | None = None,
+    more_links: Sequence[Link] = (),
+    faults: Sequence[FaultWindow] = (),
     wire: Literal["ids", "ids_q", "topk", "distributions"] = "ids",
     copies: int = 1,
     replicas: int = 1,
@@ -140,7 +142,8 @@ def system(
     scenario = Scenario(
         name="test",
         sites=(Site(name="edge", count=copies), Site(name="hub"), Site(name="region")),
-        links=(link or Link(between=("edge", "region"), rtt_ms=20.0), *((further,) if further else ())),
+        links=(link or Link(between=("edge", "region"), rtt_ms=20.0), *((further,) if further else ()), *more_links),
+        faults=tuple(faults),
         models=(
             ModelSpec(name="draft", weights_gib=0.0),
             ModelSpec(name="target", weights_gib=0.0, kv_mib_per_token=kv_mib, vocabulary=1000),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
 from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw
 from dsd_plan.domain.deployed import Deployed
-from dsd_plan.domain.fleet import Link, RttTrace
+from dsd_plan.domain.fleet import FaultWindow, Link, RttTrace
 from dsd_plan.domain.plan import Policy
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.workload import Requests
@@ -37,8 +37,8 @@ def assert_identical(deployed: Deployed, seed: int = 5, replication: int = 2, mo
     replicas = [replica for pool in twin.replicas for replica in pool]
     assert kernel["started_ms"].tolist() == [s.started_ms for s in twin.sessions]
     assert kernel["replica"].tolist() == [replicas.index(s.replica) for s in twin.sessions]
-    for column, of_twin in (("rounds", "rounds"), ("accepted", "accepted"), ("emitted", "emitted"), ("key", "key")):
-        assert kernel[column].tolist() == [getattr(s, of_twin) for s in twin.sessions], column
+    for column in ("rounds", "accepted", "emitted", "key", "fate", "alone"):
+        assert kernel[column].tolist() == [getattr(s, column) for s in twin.sessions], column
     assert kernel["done"].all()
     for session in twin.sessions:
         mine = groups[groups["session"] == session.number]
@@ -133,7 +133,22 @@ POLICIES = (
 
 
 @st.composite
-def systems(draw: st.DrawFn) -> Deployed:
+def faults(draw: st.DrawFn, joined: list[tuple[str, str]]) -> FaultWindow:
+    """Short enough, and soon enough, that sessions meet them."""
+    kind = draw(st.sampled_from(["link_down", "device_down", "slow_link", "slow_device"]))
+    at_s = draw(st.sampled_from([0.0, 0.05, 0.3, 0.7, 2.0]))
+    for_s = draw(st.sampled_from([0.02, 0.2, 1.0]))
+    factor = draw(st.sampled_from([0.5, 3.0])) if kind.startswith("slow") else None
+    if "link" in kind:
+        hold_s = draw(st.sampled_from([None, 0.0, 0.1])) if kind == "link_down" else None
+        between = draw(st.sampled_from(joined))
+        return FaultWindow(kind=kind, at_s=at_s, for_s=for_s, factor=factor, between=between, hold_s=hold_s)
+    device, index = draw(st.sampled_from(["box", "gpu"])), draw(st.sampled_from([None, 0, 1]))
+    return FaultWindow(kind=kind, at_s=at_s, for_s=for_s, factor=factor, device=device, index=index)
+
+
+@st.composite
+def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
     def requests() -> Requests:
         prompt, output = draw(st.integers(1, 300)), draw(st.integers(1, 30))
         kind = draw(st.sampled_from(["poisson", "closed", "trace"] if copies == 1 else ["poisson", "closed"]))
@@ -149,6 +164,8 @@ def systems(draw: st.DrawFn) -> Deployed:
 
     copies = draw(st.sampled_from([1, 1, 2, 3]))
     hubbed = draw(st.booleans())
+    joined = [("edge", "hub"), ("hub", "region")] if hubbed else [("edge", "region")]
+    bypassed = faulty and hubbed and draw(st.booleans())
     names = ["a", "b", "c"][: draw(st.integers(1, 3))]
     modes = {name: draw(st.sampled_from(["target_only", "fused", "distributed", "pipelined"])) for name in names}
     limited = draw(st.booleans())
@@ -168,6 +185,8 @@ def systems(draw: st.DrawFn) -> Deployed:
         # Named from its far end: its `up` is the way down.
         further=draw(links("region", "hub")) if hubbed else None,
         copies=copies,
+        more_links=[draw(links("edge", "region"))] if bypassed else [],
+        faults=draw(st.lists(faults(joined), min_size=1, max_size=4)) if faulty else [],
         wire=draw(st.sampled_from(["ids", "ids_q", "topk", "distributions"])),
         replicas=draw(st.integers(1, 3)),
         devices=devices,
@@ -187,6 +206,12 @@ def systems(draw: st.DrawFn) -> Deployed:
 @settings(max_examples=250)
 def test_kernel_and_twin_agree_bit_for_bit(deployed: Deployed, seed: int, replication: int) -> None:
     assert_identical(deployed, seed, replication)
+
+
+@given(systems(faulty=True), st.integers(0, 2**70))
+@settings(max_examples=250)
+def test_they_agree_under_faults(deployed: Deployed, seed: int) -> None:
+    assert_identical(deployed, seed)
 
 
 def test_the_scenarios_reach_what_they_are_meant_to() -> None:

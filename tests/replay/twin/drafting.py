@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dsd_plan.domain.step_time import decode_ms, prefill_ms
+from tests.replay.twin.faults import fails_next_ms, is_away, slowness
 from tests.replay.twin.parts import Draft, Job, Session
 from tests.replay.twin.random_numbers import DRAFT_ROUTE, uniform
 
@@ -40,7 +41,9 @@ class Drafting:
                 device.queue.append(job)
             else:
                 surface = self.world.deployed.drafts[stream.draft].surface
-                self.at_once(device, prefill_ms(surface, 1.0, float(session.prefill)))
+                if not is_away(device.away, self.world.now):
+                    session.seen_ms = self.world.now
+                    self.at_once(device, prefill_ms(surface, 1.0, float(session.prefill)))
 
     def another(self, session: Session) -> Draft:
         pool, part = session.stream.draft, len(session.devices)
@@ -57,12 +60,18 @@ class Drafting:
             return left[(self.world.turns["draft"][pool] - 1) % len(left)]
         return left[int(uniform(session.key, part, DRAFT_ROUTE) * len(left))]
 
-    def at_once(self, device: Draft, job_ms: float) -> float:
+    def at_once(self, device: Draft, job_ms: float) -> tuple[bool, float]:
+        """(whether it is done, when it is, or when the device fails)."""
         begins_ms = max(device.free_ms, self.world.now)
-        device.free_ms = begins_ms + job_ms
+        job_ms *= slowness(device.slow, begins_ms)
+        fails_ms = fails_next_ms(device.away, self.world.now)
+        done = begins_ms + job_ms <= fails_ms
+        if not done:
+            job_ms = fails_ms - begins_ms
+        device.free_ms = begins_ms + job_ms if done else fails_ms
         device.jobs.append((begins_ms, device.free_ms))
         device.busy_ms += job_ms
-        return device.free_ms
+        return done, device.free_ms
 
     def verdict_arrives(self, session: Session) -> None:
         guess, stream = session.ahead, session.stream
@@ -76,6 +85,10 @@ class Drafting:
             session.ahead = None
             self.drop(guess)
         session.window = window
+        faults = self.world.faults
+        if not self.queued[stream.draft] and faults.goes_alone(session):
+            faults.asks_target(session, self.world.now)
+            return
         if window == 0:
             self.goes_up(session, self.world.now)
             return
@@ -88,7 +101,14 @@ class Drafting:
             return
         surface = self.world.deployed.drafts[stream.draft].surface
         job = session.window * decode_ms(surface, float(stream.assignment.candidates), 1.0, float(session.context))
-        self.goes_up(session, self.at_once(session.devices[0], job))
+        if faults.forgot(session):
+            job += prefill_ms(surface, 1.0, float(session.context))
+        session.seen_ms = self.world.now
+        done, at_ms = self.at_once(session.devices[0], job)
+        if done:
+            self.goes_up(session, at_ms)
+        else:
+            faults.asks_target(session, at_ms)
 
     def window_of(self, session: Session) -> int:
         """Ask the policy, with what the session knows."""
@@ -116,7 +136,7 @@ class Drafting:
     def goes_up(self, session: Session, drafted_ms: float) -> None:
         stream = session.stream
         payload = stream.messages.round_up / stream.window * session.window
-        joins = partial(self.world.joins, session)
+        joins = partial(self.world.faults.returns, session)
         self.world.send_up(session, drafted_ms, payload, session.rounds + 1, joins)
 
     def start_idle(self) -> None:

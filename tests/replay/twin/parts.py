@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from dsd_plan.domain.deployed import Stream
+from dsd_plan.domain.faults import Spell
 
 
 @dataclass(eq=False)
@@ -20,6 +21,7 @@ class Session:
     replica: Replica
     devices: list[Draft]
     user: int | None
+    mode: str = ""
     place: int = 0
     copy: int = 0
     """Of its site."""
@@ -43,8 +45,19 @@ class Session:
     emitted: int = 0
     rounds: int = 0
     accepted: int = 0
+    fate: int = 0
+    """What faults did to it: 1 stalled, 2 took a detour, 4 went on without its draft, 8 moved, 16 prefilled again."""
+    alone: int = 0
+    kv: str = "held"
+    """"lost": to be made again, once there is memory; "refills": a prefill of it is due."""
+    seen_ms: float = -1.0
+    """When its draft device last took work of it."""
     arrivals_ms: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.emitted == 0 or self.kv == "refills"
 
     @property
     def context(self) -> int:
@@ -58,6 +71,8 @@ class Draft:
     free_ms: float = 0.0
     busy_ms: float = 0.0
     live: int = 0
+    away: tuple[Spell, ...] = ()
+    slow: tuple[Spell, ...] = ()
     jobs: list[tuple[float, float]] = field(default_factory=list)
     """(begins, ends)."""
     queue: list[Job] = field(default_factory=list)
@@ -97,5 +112,9 @@ class Replica:
     memory: deque[Session] = field(default_factory=deque)
     reserved: int = 0
     stepping: bool = False
+    batch: list[Session] = field(default_factory=list)
+    down: bool = False
+    away: tuple[Spell, ...] = ()
+    slow: tuple[Spell, ...] = ()
     iterations: list[tuple[float, float, float, int]] = field(default_factory=list)
     """(begins, draft part, step, jobs)."""

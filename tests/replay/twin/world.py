@@ -17,6 +17,7 @@ from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from tests.replay.twin.drafting import Drafting
 from tests.replay.twin.engine_like import EngineLike
+from tests.replay.twin.faults import REFILLED, Faults, fails_next_ms, is_away, slowness
 from tests.replay.twin.messages import delay_ms, hop_ms, time_matters
 from tests.replay.twin.parts import Draft, Lane, Replica, Session
 from tests.replay.twin.random_numbers import (
@@ -57,6 +58,7 @@ class Twin:
         self.turns = {"target": [0] * len(self.replicas), "draft": [0] * len(self.drafts)}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._scheduled = count()
+        self.faults = Faults(self, deployed)
         names = [workload.name for workload in deployed.scenario.workloads]
         seen: dict[str, int] = {}
         self.keys: dict[Stream, int] = {}
@@ -119,13 +121,14 @@ class Twin:
 
     def start(self, stream: Stream, number: int, prompt: int, prefill: int, output: int, user: int | None) -> Session:
         key = key_of_request(self.keys[stream], number)
-        chosen = self.choose("target", stream.target, self.replicas, stream.assignment.routing, key, ROUTE)
+        chosen = self.choose_standing("target", stream.target, self.replicas, stream.assignment.routing, key, ROUTE)
         devices = []
         if stream.draft is not None:
             routing = stream.assignment.draft_routing or "random"
-            devices = [self.choose("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)]
+            devices = [self.choose_standing("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)]
         session = Session(len(self.sessions), key, stream, self.now, prompt, prefill, output, chosen, devices, user)
         session.window = session.decided = stream.window
+        session.mode = stream.mode
         self.sessions.append(session)
         if isinstance(stream.acceptance, TokenTrace | RoundTrace):
             requests = stream.acceptance.request_id.tolist()
@@ -146,7 +149,8 @@ class Twin:
         return session
 
     def send_up(self, session: Session, leaves: float, payload: float, turn: int, then: Callable[[], None]) -> None:
-        self.send(session, session.stream.up, UP, leaves, payload, turn, lambda arrival: self.at(arrival, then))
+        way = self.faults.way(session, leaves, True)
+        self.send(session, way, UP, leaves, payload, turn, lambda arrival: self.at(arrival, then))
 
     def send(
         self,
@@ -159,7 +163,7 @@ class Twin:
         known: Callable[[float], None],
     ) -> None:
         """`known(arrival)` is called as soon as it is: after the last link on which others can be in the way."""
-        if not time_matters(session.stream.up + session.stream.down):
+        if not (self.faults.any or time_matters(session.stream.up + session.stream.down)):
             known(leaves + delay_ms(hops, session.key, turn, way))
             return
 
@@ -167,7 +171,9 @@ class Twin:
             if h == len(hops):
                 known(now)
             elif isinf(hops[h].mbps):
-                go(h + 1, now + hop_ms(hops[h], h, now, session.key, turn, way), False)
+                out = self.faults.sets_out(hops[h], now)
+                travel = hop_ms(hops[h], h, out, session.key, turn, way)
+                go(h + 1, out + travel * slowness(self.faults.slow[hops[h].link], out), False)
             elif not is_there:
                 if way == DOWN:
                     now = session.reached[h] = max(now, session.reached.get(h, 0.0))
@@ -178,10 +184,11 @@ class Twin:
                 copies = max(self.deployed.scenario.site(site).count for site in between)
                 lane = self.lanes.setdefault((hop.link, hop.outward, session.copy % copies), Lane())
                 sends = payload * 8.0 / (hop.mbps * 1000.0)
-                lane.free_ms = max(now, lane.free_ms) + sends
+                out = lane.free_ms = self.faults.sets_out(hop, max(now, lane.free_ms)) + sends
                 lane.busy_ms += sends
                 lane.bytes += payload
-                go(h + 1, lane.free_ms + hop_ms(hop, h, lane.free_ms, session.key, turn, way), False)
+                travel = hop_ms(hop, h, out, session.key, turn, way)
+                go(h + 1, out + travel * slowness(self.faults.slow[hop.link], out), False)
 
         go(0, leaves, leaves <= self.now)
 
@@ -194,6 +201,13 @@ class Twin:
             return mine[(self.turns[kind][pool] - 1) % len(mine)]
         return mine[int(uniform(key, 0, purpose) * len(mine))]
 
+    def choose_standing(self, kind: str, pool: int, servers: list, routing: str, key: int, purpose: int):
+        """The one that is chosen, or the next that is not away; the one that is chosen if all are."""
+        mine = servers[pool]
+        first = mine.index(self.choose(kind, pool, servers, routing, key, purpose))
+        order = mine[first:] + mine[:first]
+        return next((server for server in order if not is_away(server.away, self.now)), order[0])
+
     def prompt_arrives(self, session: Session) -> None:
         if session.replica in self.engines:
             self.engines[session.replica].prompt_arrives(session)
@@ -204,9 +218,15 @@ class Twin:
     def admit(self, replica: Replica) -> None:
         limit = self.deployed.targets[replica.pool].kv_tokens
         limit = inf if limit is None else limit
+        if replica.down:
+            return
         while replica.memory and replica.reserved + replica.memory[0].prompt + replica.memory[0].output <= limit:
             session = replica.memory.popleft()
             replica.reserved += session.prompt + session.output
+            if session.kv == "lost":
+                session.kv = "refills"
+                session.fate |= REFILLED
+                session.prefill = session.context
             replica.queue.append(session)
 
     def joins(self, session: Session) -> None:
@@ -218,8 +238,8 @@ class Twin:
     def iterate(self, replica: Replica) -> None:
         pool = self.deployed.targets[replica.pool]
         batch = [replica.queue.popleft() for _ in range(min(pool.batch_cap, len(replica.queue)))]
-        fresh = [s for s in batch if s.emitted == 0]
-        going = [s for s in batch if s.emitted > 0]
+        fresh = [s for s in batch if s.is_fresh]
+        going = [s for s in batch if not s.is_fresh]
         step = iteration_ms(
             pool.surface,
             float(len(going)),
@@ -229,7 +249,7 @@ class Twin:
             mean([s.prefill for s in fresh]),
         )
         drafted = 0.0
-        fused = [s for s in going if s.stream.mode == "fused" and s.window > 0]
+        fused = [s for s in going if s.mode == "fused" and s.window > 0]
         if fused:
             longest = max(s.window for s in fused)
             rows = [s.context for s in fused for _ in range(s.stream.assignment.candidates)]
@@ -238,30 +258,47 @@ class Twin:
         if fused_fresh:
             added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([s.prefill for s in fused_fresh]))
             drafted += max(added - pool.fused_surface.law[0], 0.0) if fused else added
-        replica.stepping = True
-        replica.iterations.append((self.now, float(drafted), float(step), len(batch)))
-        self.at(float(self.now + (drafted + step)), lambda: self.iteration_ends(replica, batch))
+        factor = slowness(replica.slow, self.now)
+        drafted, step = float(drafted) * factor, float(step) * factor
+        fails_ms = fails_next_ms(replica.away, self.now)
+        replica.stepping, replica.batch = True, batch
+        if self.now + (drafted + step) < fails_ms:
+            self.at(self.now + (drafted + step), lambda: self.iteration_ends(replica, batch))
+        else:
+            drafted = min(drafted, fails_ms - self.now)
+            step = fails_ms - self.now - drafted
+        replica.iterations.append((self.now, drafted, step, len(batch)))
 
     def iteration_ends(self, replica: Replica, batch: list[Session]) -> None:
-        replica.stepping = False
+        replica.stepping, replica.batch = False, []
         for session in batch:
             self.emit(session)
 
     def emit(self, session: Session) -> None:
+        if session.kv == "refills":
+            session.kv = "held"
+            session.replica.queue.append(session)
+            return
         stream = session.stream
         tokens, payload = 1, stream.messages.first_down
         if session.emitted > 0:
             session.rounds += 1
-            if stream.mode != "target_only":
+            if session.mode == "target_only":
+                session.alone += stream.mode == "distributed"
+            else:
                 accepted = self.accept(session)
                 session.accepted += accepted
                 session.told = accepted, session.window
                 tokens = min(accepted + 1, session.output - session.emitted)
-            payload = stream.messages.accepted_down * (tokens if stream.mode == "fused" else 1)
-            if session.devices and accepted < session.window:
-                payload = stream.messages.rejected_down
+                payload = stream.messages.accepted_down * (tokens if stream.mode == "fused" else 1)
+                if session.devices and accepted < session.window:
+                    payload = stream.messages.rejected_down
         session.emitted += tokens
         last = session.emitted == session.output
+        alone = stream.mode == "distributed" and session.mode == "target_only"
+        if alone and not last and self.faults.can_draft_again(session):
+            session.mode, session.window = "distributed", stream.window
+        answers = session.mode in ("distributed", "pipelined")
 
         def known(arrival: float) -> None:
             if session.arrivals_ms:
@@ -270,15 +307,16 @@ class Twin:
             session.tokens.append(tokens)
             if last:
                 self.is_read(session)
-            elif session.devices:
+            elif answers:
                 self.at(arrival, lambda: self.drafting.verdict_arrives(session))
 
-        self.send(session, stream.down, DOWN, self.now, payload, session.rounds, known)
+        self.send(session, self.faults.way(session, self.now, False), DOWN, self.now, payload, session.rounds, known)
         if last:
             self.end(session)
-        elif not session.devices:
-            session.window = self.drafting.window_of(session)
-            self.joins(session)
+        else:
+            if not session.devices:
+                session.window = self.drafting.window_of(session)
+            self.faults.goes_on(session)
 
     def accept(self, session: Session) -> int:
         window, acceptance = session.window, session.stream.acceptance
