@@ -69,7 +69,8 @@ def detours(scenario: Scenario, start: str, end: str) -> tuple[Detour, ...]:
         if found and found[-1].until_s == from_s and found[-1].ways == ways:
             found[-1] = found[-1]._replace(until_s=until_s)
         else:
-            held_s = min(HOLD_S if fault.hold_s is None else fault.hold_s for fault in now)
+            cutting = [fault for fault in now if any(_hits_link(scenario, fault, link, fault.kind) for link in used)]
+            held_s = min(HOLD_S if fault.hold_s is None else fault.hold_s for fault in cutting)
             found.append(Detour(from_s, until_s, ways, from_s + held_s))
     return tuple(found)
 

@@ -62,6 +62,8 @@ def _notes(
             f"{trace.mean_ms:.4g} ms and its spread, as if that were new for every message; a slow drift is not: "
             "replay it"
         )
+    if deployed.scenario.faults:
+        yield "predicted without the scenario's faults, which only a replay plays"
     if not solution.settled:
         yield "the fixed point did not settle: users and draft queues may be a few per cent off; replay to be sure"
 

@@ -44,7 +44,7 @@ def refuse_unsupported(deployed: Deployed) -> None:
     problems = (*not_yet_problems(deployed.scenario, SCENARIO), *_only_of_engines(deployed))
     if problems:
         raise ScenarioError(deployed.scenario.name, problems)
-    problems = (*not_yet_problems(deployed.plan, PLAN), *_never_admitted(deployed))
+    problems = (*not_yet_problems(deployed.plan, PLAN), *_never_admitted(deployed), *_unplayable_faults(deployed))
     if problems:
         raise PlanError(f"plan for {deployed.scenario.name}", problems)
 
@@ -95,6 +95,18 @@ def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Proble
             f"a request of {stream.workload.name!r} needs {needed} KV blocks, a replica of {pool.device.name!r} has "
             f"{engine.blocks} besides the one kept back; choose a device with more",
         )
+
+
+def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
+    """Faults of the draft's side where draft jobs stand in queues that others may leave."""
+    queued = {pool.device.name for index, pool in enumerate(deployed.drafts) if _is_queued(deployed, index)}
+    for index, fault in enumerate(deployed.scenario.faults):
+        if (fault.kind == "link_down" and queued) or fault.device in queued:
+            yield Problem(
+                f"faults[{index}]",
+                f"not supported yet: {fault.kind} where drafts are pipelined, batched or shared by devices "
+                f"({', '.join(sorted(queued))}); use mode distributed on devices that draft one job at a time",
+            )
 
 
 def tables_of(deployed: Deployed) -> Tables:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed
-from dsd_plan.replay.layout import MS_PER_S, NONE
+from dsd_plan.replay.layout import FATES, MS_PER_S, NONE, Rows
 from dsd_plan.replay.series import ENDS, FIRSTS, TOKENS, TPOT_MS, TPOTS, TTFT_MS
 from dsd_plan.replay.tallies import Tallies, bytes_up_and_down, kept_budgets, tpot_ms
 
@@ -65,8 +65,16 @@ def request_columns(deployed: Deployed, replication: int, chunk: Chunk) -> Colum
         "downlink_ms": sessions["sum_down_ms"],
         "uplink_bytes": np.rint(up).astype(np.int64),
         "downlink_bytes": np.rint(down).astype(np.int64),
+        "faults": _fates(sessions),
         "met_budgets": kept_budgets(deployed, chunk)[ended],
     }
+
+
+def _fates(sessions: Rows) -> NDArray[np.str_]:
+    """What faults did to each session, in words."""
+    told = [", ".join(fate for fate, bit in FATES.items() if bits & bit) for bits in range(1 << len(FATES))]
+    of_each: NDArray[np.str_] = np.array(told)[sessions["fate"]]
+    return of_each
 
 
 def _places(counts: Sequence[int], index: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -32,7 +32,7 @@ def unsettled(deployed: Deployed, samples: Sequence[Sample]) -> tuple[str, ...]:
     """Why the replications have no steady state to tell of; empty if they have.
 
     Settled means that the number of live sessions and each workload's E2E do not trend from the first half to
-    the second. A recorded stream has the trends it was recorded with, and is not asked.
+    the second. A recorded stream has the trends it was recorded with, faults bring theirs: they are not asked.
     """
     if not any(workload.requests for sample in samples for workload in sample.workloads.values()):
         return ("no request was measured: the beginning and the end of so short a run are left out; replay more",)
@@ -41,7 +41,7 @@ def unsettled(deployed: Deployed, samples: Sequence[Sample]) -> tuple[str, ...]:
         reasons.append(
             "requests measured were still unfinished when as many again had started: more comes than can be served"
         )
-    if any(isinstance(stream.requests, RequestTrace) for stream in deployed.streams):
+    if deployed.scenario.faults or any(isinstance(stream.requests, RequestTrace) for stream in deployed.streams):
         return tuple(reasons)
     started = min(sum(w.requests for w in sample.workloads.values()) for sample in samples)
     if drifts([sample.live_trend for sample in samples], started // 2):

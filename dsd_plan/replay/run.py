@@ -13,6 +13,7 @@ from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.replay.devices import device_uses, least_saturations, unmeasured
 from dsd_plan.replay.energy import energy_parts
 from dsd_plan.replay.inputs import refuse_unsupported, tables_of
+from dsd_plan.replay.layout import FATES
 from dsd_plan.replay.listing import Columns, series_columns
 from dsd_plan.replay.load import link_saturations, open_rate_per_s
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
@@ -22,7 +23,7 @@ from dsd_plan.replay.samples import Sample, common_cut, sample_of
 from dsd_plan.replay.warm_up import Cut
 
 if TYPE_CHECKING:
-    from dsd_plan.replay.replication import OnChunk, Watch
+    from dsd_plan.replay.replication import OnChunk, Replication, Watch
 
 RunAll = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
 """Like `map`, and in its order; an executor's `map` runs the replications in parallel, for the kernel needs no GIL."""
@@ -88,11 +89,13 @@ def replayed(
 
     task = Task(deployed, tables_of(deployed), users_of(deployed), seed, requests, keep_rounds, on_chunk, watch)
     ran = list(run_all(partial(replicate, task), range(replications)))
-    cut = common_cut(ran)
+    # What faults leave behind is no warm-up.
+    cut = Cut(0) if deployed.scenario.faults else common_cut(ran)
     samples = [sample_of(one, cut.place) for one in ran]
     notes = (warm_up_note(cut, ran[0].ran.marks, requests),) if cut.place > 0 else ()
     if len(ran) < replications:
         notes = (f"interrupted: {len(ran)} of {replications} replications stand behind the numbers", *notes)
+    notes = (*notes, *_fate_notes(deployed, ran))
     _, share = played_part(deployed, requests)
     if share < 1.0:
         part = f"the first {share:.0%} of the shortest recording was played; ask for more requests to play it whole"
@@ -109,6 +112,19 @@ def replayed(
         ),
         energy_parts(deployed, samples) if pooled.steady else (),
     )
+
+
+def _fate_notes(deployed: Deployed, ran: Sequence[Replication]) -> tuple[str, ...]:
+    if not deployed.scenario.faults:
+        return ()
+    ended = sum(one.tallies.ended for one in ran)
+    counts = [int(sum(one.tallies.fates[index] for one in ran)) for index in range(len(FATES))]
+    told = ", ".join(f"{count} {fate}" for fate, count in zip(FATES, counts, strict=True) if count > 0)
+    note = (
+        f"faults: of all {ended} requests in {len(ran)} replications {told or 'none was touched'}; numbers are "
+        "averages over the run with its faults, not of a steady state"
+    )
+    return (note,)
 
 
 def _overfull(offered: Mapping[str, float], most: str) -> tuple[str, ...]:

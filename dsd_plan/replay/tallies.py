@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import METRICS, RequestTrace
-from dsd_plan.replay.layout import MS_PER_S, NONE, Rows
+from dsd_plan.replay.layout import FATES, MS_PER_S, NONE, Rows
 from dsd_plan.replay.series import (
     END_MS,
     ENDS,
@@ -66,6 +66,9 @@ class Tallies:
         self.bins = TimeBins(len(self.workloads))
         self.prompts: Indices = np.zeros(sum(pool.replicas for pool in deployed.targets), dtype=np.int64)
         """Requests that each replica was given."""
+        self.fates: Indices = np.zeros(len(FATES), dtype=np.int64)
+        """Requests that faults did each of FATES to, of the `ended` ones."""
+        self.ended = 0
         self._deployed = deployed
         self._of_stream = np.array([self.workloads.index(s.workload.name) for s in deployed.streams], dtype=np.int64)
         self._speculative = np.array([s.window > 0 for s in deployed.streams])
@@ -91,6 +94,9 @@ class Tallies:
         place = workload * self.stretches + stretch
         kept = kept_budgets(self._deployed, chunk)
         ended = sessions["done"] == 1
+        self.ended += int(np.count_nonzero(ended))
+        for index, bit in enumerate(FATES.values()):
+            self.fates[index] += np.count_nonzero(sessions["fate"][ended] & bit)
         self.prompts += np.bincount(sessions["replica"], minlength=self.prompts.size)
         self._add_requests(sessions[ended], place[ended], kept[ended])
         self._add_times(chunk, workload, ended, kept)
@@ -215,10 +221,12 @@ def bytes_up_and_down(deployed: Deployed, sessions: Rows) -> tuple[Array, Array]
 
     messages = [stream.messages for stream in deployed.streams]
     verified = of_stream(lambda i: float(deployed.streams[i].draft is not None))
-    answers = np.where(verified > 0, sessions["rounds"], sessions["output"] - 1)
+    alone = sessions["alone"]
+    answers = np.where(verified > 0, sessions["rounds"] - alone, sessions["output"] - 1)
     proposed_up = of_stream(lambda i: messages[i].round_up / max(deployed.streams[i].window, 1))
     up: Array = TOKEN_ID_BYTES * sessions["prompt"] + sessions["proposed"] * verified * proposed_up
     down: Array = of_stream(lambda i: messages[i].first_down) + answers * of_stream(lambda i: messages[i].accepted_down)
+    down = down + verified * alone * TOKEN_ID_BYTES
     down += sessions["rejected"] * of_stream(lambda i: messages[i].rejected_down - messages[i].accepted_down)
     return up, down
 

@@ -10,7 +10,6 @@ import pytest
 
 from dsd_plan.domain.acceptance import RoundTrace, TraceMetadata
 from dsd_plan.domain.checks import scenario_problems
-from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
 from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
 from dsd_plan.domain.not_yet import batched_draft_problems, not_predicted_problems
@@ -47,7 +46,6 @@ SCENARIOS: dict[str, Scenario] = {
         S, workloads=part(S.workloads, budgets=Budgets(pace_tokens_per_s=5.0))
     ),
     "workloads[0].budgets.stall_share": replace(S, workloads=part(S.workloads, budgets=Budgets(stall_share=0.1))),
-    "faults[0]": replace(S, faults=(FaultWindow(kind="device_down", at_s=1.0, for_s=2.0, device="box"),)),
     "budgets.power_w": replace(S, budgets=FleetBudgets(power_w={"box": 12.0})),
     "search.modes": replace(S, search=Search(modes=("fused", "edge_only"))),
 }

@@ -40,6 +40,9 @@ def assert_identical(deployed: Deployed, seed: int = 5, replication: int = 2, mo
     for column in ("rounds", "accepted", "emitted", "key", "fate", "alone"):
         assert kernel[column].tolist() == [getattr(s, column) for s in twin.sessions], column
     assert kernel["done"].all()
+    for nothing_left in ("live", "queued", "kv_tokens", "stepping"):
+        assert not run.tables["replicas"][nothing_left].any(), nothing_left
+    assert [sum(session.tokens) for session in twin.sessions] == kernel["output"].tolist()
     for session in twin.sessions:
         mine = groups[groups["session"] == session.number]
         assert mine["arrival_ms"].tolist() == session.arrivals_ms

@@ -1,0 +1,158 @@
+"""Faults worked by hand: one session, steps of 10 ms, 5 ms of way; iterations end at 15, 25, 35, …"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsd_plan.domain.fleet import FaultWindow, Link
+from dsd_plan.domain.profile import StepLaw
+from dsd_plan.errors import PlanError
+from dsd_plan.model import predict
+from dsd_plan.replay.layout import ALONE, DETOURED, MOVED, REFILLED, STALLED
+from dsd_plan.replay.run import replay
+from tests.replay.builder import closed, recorded, system, token_trace
+from tests.replay.runs import kernel_run
+
+LINK = Link(between=("edge", "region"), rtt_ms=10.0)
+BY_THE_HUB = (Link(between=("edge", "hub"), rtt_ms=20.0), Link(between=("hub", "region"), rtt_ms=20.0))
+CUT = FaultWindow(kind="link_down", between=("region", "edge"), at_s=0.02, for_s=0.08)
+ALL_RIGHT = token_trace([[1] * 8])
+
+
+def arrivals(*faults: FaultWindow, output: int = 4, prompts: int = 1, **changes: Any) -> tuple[list[Any], Any]:
+    """(arrivals of the first session's tokens as (ms, tokens), its row)."""
+    given = {"mode": "target_only", "target": StepLaw(step_ms=10.0), "link": LINK, "faults": faults} | changes
+    run = kernel_run(system(recorded([0.0, 9.0], [100, 100], [output, 1]), **given), most=2)
+    groups = run.tables["groups"][: int(run.worlds["logged"][0])]
+    mine = groups[groups["session"] == 0]
+    return list(zip(mine["arrival_ms"].tolist(), mine["tokens"].tolist(), strict=True)), run.tables["sessions"][0]
+
+
+def times(found: list[Any]) -> list[float]:
+    return [at_ms for at_ms, _ in found]
+
+
+def test_without_faults() -> None:
+    found, session = arrivals()
+    assert found == [(20.0, 1), (30.0, 1), (40.0, 1), (50.0, 1)]
+    assert session["fate"] == 0
+
+
+def test_a_slow_link_delays_what_sets_out_on_it() -> None:
+    slow = FaultWindow(kind="slow_link", between=("edge", "region"), at_s=0.02, for_s=0.01, factor=3.0)
+    assert times(arrivals(slow)[0]) == [20.0, 40.0, 40.0, 50.0]
+
+
+def test_a_slow_device_takes_longer_for_what_it_begins() -> None:
+    slow = FaultWindow(kind="slow_device", device="gpu", at_s=0.015, for_s=0.015, factor=2.0)
+    assert times(arrivals(slow)[0]) == [20.0, 40.0, 50.0, 60.0]
+    twice = FaultWindow(kind="slow_device", device="gpu", index=0, at_s=0.0, for_s=0.02, factor=1.5)
+    assert times(arrivals(slow, twice)[0]) == [25.0, 45.0, 55.0, 65.0]  # 5–20, 20–40 and on
+
+
+def test_a_stream_that_is_cut_off_stalls_and_goes_on() -> None:
+    """The token of 25 waits until 100; the next iteration is 100–110."""
+    found, session = arrivals(CUT)
+    assert times(found) == [20.0, 105.0, 115.0, 125.0]
+    assert session["fate"] == STALLED
+
+
+def test_memory_is_held_for_so_long_and_made_again() -> None:
+    """Let go at 50 ms: at 100 a prefill of prompt and answer so far comes first."""
+    cut = FaultWindow(kind="link_down", between=("region", "edge"), at_s=0.02, for_s=0.08, hold_s=0.03)
+    found, session = arrivals(cut)
+    assert times(found) == [20.0, 105.0, 125.0, 135.0]
+    assert session["fate"] == STALLED | REFILLED
+    assert session["prefill"] == 102
+
+
+def test_memory_that_was_let_go_serves_others() -> None:
+    """Room for one session of 100 + 4: the second, at the same site's copy of nothing, waits in vain for the first."""
+    cut = FaultWindow(kind="link_down", between=("region", "edge"), at_s=0.012, for_s=0.088, hold_s=0.0)
+    run = kernel_run(
+        system(
+            recorded([0.0, 0.0], [100, 100], [4, 1]),
+            mode="target_only",
+            target=StepLaw(step_ms=10.0),
+            link=LINK,
+            faults=(cut,),
+            memory_gib=110.0 / 1024,
+            kv_mib=1.0,
+        ),
+        most=2,
+    )
+    groups = run.tables["groups"][: int(run.worlds["logged"][0])]
+    # 5–15 the first prompt; cut off, its memory goes to the second: 15–25. Both tokens wait until 100.
+    assert groups["arrival_ms"][groups["session"] == 1].tolist() == [105.0]
+    assert groups["arrival_ms"][groups["session"] == 0].tolist() == [105.0, 125.0, 135.0, 145.0]
+
+
+def test_a_session_goes_round_a_cut_without_its_draft_and_comes_back() -> None:
+    """Windows of 4 take 20 ms; everything is accepted. The way round is 20 ms.
+
+    The verdict of 55 goes round, to 75; word to go on alone is there at 95; tokens leave at 105 and 115 (round, 125
+    and 135) and at 125, when the cut is over: at 130, but not before the one of 135. Draft to 155, 160, 170, 175.
+    """
+    cut = FaultWindow(kind="link_down", between=("edge", "region"), at_s=0.05, for_s=0.07)
+    found, session = arrivals(
+        cut,
+        output=14,
+        mode="distributed",
+        acceptance=ALL_RIGHT,
+        more_links=BY_THE_HUB,
+    )
+    assert found == [(20.0, 1), (75.0, 5), (125.0, 1), (135.0, 1), (135.0, 1), (175.0, 5)]
+    assert session["fate"] == DETOURED | ALONE
+    assert session["alone"] == 3
+
+
+def test_a_session_without_its_device_goes_on_alone_until_it_is_back() -> None:
+    """Lost at 30 while it drafts; word is there at 35. Back at 100: told by the token of 105, the draft reads all again
+    (5 ms) and drafts from 110 to 135; 140, 150, 155."""
+    lost = FaultWindow(kind="device_down", device="box", index=0, at_s=0.03, for_s=0.07)
+    found, session = arrivals(lost, output=13, mode="distributed", acceptance=ALL_RIGHT)
+    assert found == [(20.0, 1), *((t, 1) for t in (50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0)), (155.0, 5)]
+    assert session["fate"] == ALONE
+    assert session["alone"] == 7
+
+
+def test_sessions_of_a_lost_replica_move() -> None:
+    """The iteration of 15–25 is lost at 20; the other replica prefills 20–30 and goes on 30–40."""
+    lost = FaultWindow(kind="device_down", device="gpu", index=0, at_s=0.02, for_s=1.0)
+    found, session = arrivals(lost, replicas=2)
+    assert times(found) == [20.0, 45.0, 55.0, 65.0]
+    assert (session["fate"], session["replica"]) == (MOVED | REFILLED, 1)
+
+
+def test_or_wait_for_it() -> None:
+    lost = FaultWindow(kind="device_down", device="gpu", at_s=0.02, for_s=0.48)
+    found, session = arrivals(lost)
+    assert times(found) == [20.0, 525.0, 535.0, 545.0]
+    assert session["fate"] == REFILLED
+
+
+def test_new_sessions_pass_over_what_is_away() -> None:
+    away = FaultWindow(kind="device_down", device="gpu", index=0, at_s=0.0, for_s=1.0)
+    no_draft = FaultWindow(kind="device_down", device="box", index=0, at_s=0.0, for_s=1.0)
+    found, session = arrivals(
+        away, no_draft, replicas=2, devices=2, mode="distributed", acceptance=ALL_RIGHT, draft_routing="jsq"
+    )
+    assert found == [(20.0, 1), (60.0, 3)]
+    assert (session["replica"], session["device"], session["fate"]) == (1, 1, 0)
+
+
+def test_what_faults_did_is_told() -> None:
+    cut = FaultWindow(kind="link_down", between=("edge", "region"), at_s=2.0, for_s=1.0)
+    deployed = system(closed(4, 0.1), faults=(cut,), link=LINK)
+    found = replay(deployed, requests=100, replications=2)
+    assert found.steady
+    assert any(note.startswith("faults: of all ") and "stalled" in note for note in found.notes)
+    assert "predicted without the scenario's faults, which only a replay plays" in predict(deployed).notes
+
+
+def test_a_cut_link_and_a_pipelined_draft_are_not_played_yet() -> None:
+    deployed = system(closed(4, 0.1), faults=(CUT,), mode="pipelined", link=LINK)
+    with pytest.raises(PlanError, match="link_down where drafts are pipelined"):
+        replay(deployed, requests=10, replications=1)
