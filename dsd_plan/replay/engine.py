@@ -29,6 +29,8 @@ BACKGROUND = 256
 """Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
 FIRST_GROUPS = 1 << 16
 FIRST_FLIGHTS = 1 << 10
+FIXED = ("streams", "targets", "replicas", "hops", "spells", "detours", "happenings")
+"""Tables that every world has, be they empty."""
 FIRST_JOBS = 1 << 10
 ENGINE_CHAINS = ("running_head", "running_tail", "waiting_head", "waiting_tail", "step_head", "plan_head", "plan_tail")
 
@@ -73,7 +75,7 @@ def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
 
 def load_kernel() -> None:
     """Take the kernel from its cache, or compile it, by letting a world without requests end."""
-    fixed = {name: np.zeros(0, dtype=TABLES[name]) for name in ("streams", "targets")}
+    fixed = {name: np.zeros(0, dtype=TABLES[name]) for name in FIXED}
     Run(fixed, np.zeros(0, TABLES["keys"]), np.zeros(0, TABLES["users"]), 1, groups=1).advance()
     counting.load()
 

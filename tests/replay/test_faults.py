@@ -69,7 +69,7 @@ def test_memory_is_held_for_so_long_and_made_again() -> None:
 
 
 def test_memory_that_was_let_go_serves_others() -> None:
-    """Room for one session of 100 + 4: the second, at the same site's copy of nothing, waits in vain for the first."""
+    """Room for one session of 100 + 4: the second gets it when the first is cut off."""
     cut = FaultWindow(kind="link_down", between=("region", "edge"), at_s=0.012, for_s=0.088, hold_s=0.0)
     run = kernel_run(
         system(
@@ -85,8 +85,8 @@ def test_memory_that_was_let_go_serves_others() -> None:
     )
     groups = run.tables["groups"][: int(run.worlds["logged"][0])]
     # 5–15 the first prompt; cut off, its memory goes to the second: 15–25. Both tokens wait until 100.
-    assert groups["arrival_ms"][groups["session"] == 1].tolist() == [105.0]
-    assert groups["arrival_ms"][groups["session"] == 0].tolist() == [105.0, 125.0, 135.0, 145.0]
+    assert groups["arrival_ms"][groups["session"] == 1].tolist() == pytest.approx([105.0])
+    assert groups["arrival_ms"][groups["session"] == 0].tolist() == pytest.approx([105.0, 125.0, 135.0, 145.0])
 
 
 def test_a_session_goes_round_a_cut_without_its_draft_and_comes_back() -> None:
