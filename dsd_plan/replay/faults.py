@@ -8,6 +8,7 @@ from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DETOUR,
     DISTRIBUTED,
+    FATE_BITS,
     HAPPENING,
     HOLD_ENDS,
     KV_LOST,
@@ -35,7 +36,7 @@ def draft_again(world: World, session: Row, stream: Row, last: bool) -> None:
     """A session that went on without its draft goes back to it, once both its device and its route are there."""
     if stream.mode != DISTRIBUTED or session.mode != TARGET_ONLY:
         return
-    session.alone += 1
+    session.fate += 1 << FATE_BITS
     if not last and detour_at(world, stream, world.now_ms) == NONE and not away(world, int(session.device)):
         session.mode = DISTRIBUTED
         session.window = stream.window
@@ -49,7 +50,7 @@ def go_on(world: World, r: int, session: Row, stream: Row) -> None:
         detour = row(world.detours, DETOUR, d)
         if world.now_ms >= detour.hold_ms:
             replica = row(world.replicas, REPLICA, session.replica)
-            let_go(replica, session)
+            let_go(world, r, replica, session)
             admit(world, replica)
         if session.mode < DISTRIBUTED:
             session.fate |= STALLED
@@ -71,17 +72,18 @@ def resumes(world: World, r: int) -> None:
 @compiled
 def returns(world: World, r: int) -> None:
     """A session that was away has a job; it waits for memory first if it has none there any more."""
-    if row(world.sessions, SESSION, r).again == KV_LOST:
+    if row(world.travels, TRAVEL, r).again == KV_LOST:
         prompt_arrives(world, r)
     else:
         join(world, r)
 
 
 @compiled
-def let_go(replica: Row, session: Row) -> None:
+def let_go(world: World, r: int, replica: Row, session: Row) -> None:
     """The replica holds nothing for a session any more."""
-    if session.again == 0:
-        session.again = KV_LOST
+    travel = row(world.travels, TRAVEL, r)
+    if travel.again == 0:
+        travel.again = KV_LOST
         replica.kv_tokens -= session.prompt + session.output
 
 
@@ -138,7 +140,7 @@ def hold_ends(world: World, s: int) -> None:
         session = row(world.sessions, SESSION, r)
         gone = row(world.travels, TRAVEL, r).here == 0
         if gone and session.stream == s and session.emitted > 0 and on_target(session):
-            let_go(row(world.replicas, REPLICA, session.replica), session)
+            let_go(world, r, row(world.replicas, REPLICA, session.replica), session)
     for i in range(pool.first, pool.first + pool.count):
         admit(world, row(world.replicas, REPLICA, i))
 
@@ -163,7 +165,7 @@ def replica_fails(world: World, i: int) -> None:
             session.replica = to
             session.fate |= MOVED
         if session.emitted > 0:
-            session.again = KV_LOST
+            row(world.travels, TRAVEL, r).again = KV_LOST
         if row(world.travels, TRAVEL, r).here == 1:
             prompt_arrives(world, r)
         r = next_of(world, i, int(session.number))

@@ -71,6 +71,7 @@ FATES = {
     "prefilled again": REFILLED,
 }
 """What faults did to a session, as bits: it waited for a cut link; took another way; went on as target_only; …"""
+FATE_BITS = 8
 KV_LOST, KV_REFILLS = 1, 2
 """Why a session's `again` is not 0: its KV must be made again, once memory is there; a prefill of it is due."""
 
@@ -107,11 +108,11 @@ LANE = _row("", "free_ms busy_ms bytes")
 """One direction of a link of limited bandwidth, at one copy of its site: sends one message after the other."""
 ROUND_TRIP = _row("", "at_ms rtt_ms")
 """A row of a link's trace; it begins again after its hop's `trace_ms`."""
-TRAVEL = _row("copy first end hop kind turn here", "payload sent_ms seen_ms")
+TRAVEL = _row("copy first end hop kind turn here again", "payload sent_ms seen_ms")
 """What a session sends up, where time matters on the way.
 
 `copy`: which copy of its site it belongs to; `here`: a mark of `faults.mark_present`; `seen_ms`: when its draft
-device last worked for it.
+device last worked for it; `again`: 0, KV_LOST or KV_REFILLS.
 """
 FLIGHT = _row("session first end hop turn tokens last crosses next", "payload sent_ms")
 """A message on its way down that has not reached its last thin link."""
@@ -202,8 +203,8 @@ SESSION = np.dtype(
             # `number` counts sessions from the first; rows are slots, which ended sessions leave to later ones
             "number stream mode replica device user prompt prefill output"
             " emitted window rounds accepted proposed rejected place next done"
-            # under faults: what happened, whether its KV is gone, rounds without its draft
-            " fate again alone"
+            # under faults: what happened, and above FATE_BITS the rounds without its draft
+            " fate"
             # of the last round, for the policy
             " last_accepted last_proposed batch queued"
             # FORESEEN, or VOID: what its event of a job's arrival is, if that was scheduled before the verdict came

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed
-from dsd_plan.replay.layout import FATES, MS_PER_S, NONE, Rows
+from dsd_plan.replay.layout import FATE_BITS, FATES, MS_PER_S, NONE, Rows
 from dsd_plan.replay.series import ENDS, FIRSTS, TOKENS, TPOT_MS, TPOTS, TTFT_MS
 from dsd_plan.replay.tallies import Tallies, bytes_up_and_down, kept_budgets, tpot_ms
 
@@ -73,7 +73,7 @@ def request_columns(deployed: Deployed, replication: int, chunk: Chunk) -> Colum
 def _fates(sessions: Rows) -> NDArray[np.str_]:
     """What faults did to each session, in words."""
     told = [", ".join(fate for fate, bit in FATES.items() if bits & bit) for bits in range(1 << len(FATES))]
-    of_each: NDArray[np.str_] = np.array(told)[sessions["fate"]]
+    of_each: NDArray[np.str_] = np.array(told)[sessions["fate"] & ((1 << FATE_BITS) - 1)]
     return of_each
 
 

@@ -19,6 +19,7 @@ from dsd_plan.replay.layout import (
     SESSION,
     STREAM,
     TARGET,
+    TRAVEL,
     WAKE,
     WORK,
     Row,
@@ -40,7 +41,7 @@ def prompt_arrives(world: World, r: int) -> None:
         if replica.stepping == 0:
             wake(world, int(session.replica))
         return
-    if replica.down == 0 and replica.memory_head == NONE and admitted(world, replica, session):
+    if replica.down == 0 and replica.memory_head == NONE and admitted(world, replica, r, session):
         join(world, r)
         return
     replica.memory_waits += 1
@@ -53,14 +54,14 @@ def prompt_arrives(world: World, r: int) -> None:
 
 
 @compiled
-def admitted(world: World, replica: Row, session: Row) -> bool:
+def admitted(world: World, replica: Row, r: int, session: Row) -> bool:
     """Reserve the session's whole KV, if it fits now."""
     reserved = replica.kv_tokens + session.prompt + session.output
     if reserved > row(world.targets, TARGET, replica.target).kv_tokens:
         return False
     replica.kv_tokens = reserved
-    if session.again == KV_LOST:
-        session.again = KV_REFILLS
+    if world.faulty == 1 and row(world.travels, TRAVEL, r).again == KV_LOST:
+        row(world.travels, TRAVEL, r).again = KV_REFILLS
         session.fate |= REFILLED
         session.prefill = session.prompt + session.emitted
     return True
@@ -88,7 +89,7 @@ def admit(world: World, replica: Row) -> None:
     while replica.memory_head != NONE:
         first = replica.memory_head
         waiting = row(world.sessions, SESSION, first)
-        if not admitted(world, replica, waiting):
+        if not admitted(world, replica, int(first), waiting):
             return
         replica.memory_head = waiting.next
         join(world, first)
@@ -160,7 +161,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         session = row(world.sessions, SESSION, r)
         work = row(world.work, WORK, session.stream)
         work.jobs += 1
-        if session.emitted == 0 or session.again == KV_REFILLS:
+        if session.emitted == 0 or (world.faulty == 1 and refills(world, r)):
             prefills += 1
             prompts += session.prefill
             work.prompt_tokens += session.prefill
@@ -213,6 +214,12 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     if replica.lost == 1:  # to the bit, whatever its parts add up to
         replica.ends_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)
+
+
+@compiled
+def refills(world: World, r: int) -> bool:
+    """Whether a session's job is a prefill of what it had."""
+    return row(world.travels, TRAVEL, r).again == KV_REFILLS  # type: ignore[no-any-return]
 
 
 @compiled

@@ -26,6 +26,7 @@ from dsd_plan.replay.layout import (
     STREAM,
     TARGET,
     TRACE,
+    TRAVEL,
     USER,
     USER_REQUEST,
     WORK,
@@ -132,11 +133,10 @@ def start_session(world: World, s: int, number: int, prompt: int, prefill: int, 
     begin_policy(world, stream, r)
 
     session.fate = 0
-    session.again = 0
-    session.alone = 0
     pool = row(world.targets, TARGET, stream.target)
     session.replica = chosen_replica(world, pool, stream.routing, key)
     if world.faulty == 1:
+        row(world.travels, TRAVEL, r).again = 0
         session.replica = standing_replica(world, pool, int(session.replica))
     row(world.replicas, REPLICA, session.replica).live += 1
     if stream.mode >= DISTRIBUTED:

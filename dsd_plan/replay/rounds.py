@@ -17,7 +17,6 @@ from dsd_plan.replay.layout import (
     FLIGHT,
     FUSED,
     GROUP,
-    KV_REFILLS,
     NONE,
     REPLICA,
     ROUND,
@@ -27,6 +26,7 @@ from dsd_plan.replay.layout import (
     STREAM,
     TARGET,
     TARGET_ONLY,
+    TRAVEL,
     USER_REQUEST,
     Row,
     World,
@@ -35,7 +35,7 @@ from dsd_plan.replay.links import await_hop, chosen_way, go_down, leave_flight, 
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, THINK, uniform
-from dsd_plan.replay.replica import join, release, wake
+from dsd_plan.replay.replica import join, refills, release, wake
 from dsd_plan.replay.windows import next_window
 
 
@@ -78,8 +78,8 @@ def step_ends(world: World, i: int, replica: Row) -> None:
 def emit(world: World, r: int, replica: Row) -> None:
     """The target has produced the session's next tokens: send them down, and see to what follows."""
     session = row(world.sessions, SESSION, r)
-    if session.again == KV_REFILLS:
-        session.again = 0
+    if world.faulty == 1 and refills(world, r):
+        row(world.travels, TRAVEL, r).again = 0
         join(world, r)
         return
     stream = row(world.streams, STREAM, session.stream)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import METRICS, RequestTrace
-from dsd_plan.replay.layout import FATES, MS_PER_S, NONE, Rows
+from dsd_plan.replay.layout import FATE_BITS, FATES, MS_PER_S, NONE, Rows
 from dsd_plan.replay.series import (
     END_MS,
     ENDS,
@@ -221,7 +221,7 @@ def bytes_up_and_down(deployed: Deployed, sessions: Rows) -> tuple[Array, Array]
 
     messages = [stream.messages for stream in deployed.streams]
     verified = of_stream(lambda i: float(deployed.streams[i].draft is not None))
-    alone = sessions["alone"]
+    alone = sessions["fate"] >> FATE_BITS
     answers = np.where(verified > 0, sessions["rounds"] - alone, sessions["output"] - 1)
     proposed_up = of_stream(lambda i: messages[i].round_up / max(deployed.streams[i].window, 1))
     up: Array = TOKEN_ID_BYTES * sessions["prompt"] + sessions["proposed"] * verified * proposed_up

@@ -37,8 +37,10 @@ def assert_identical(deployed: Deployed, seed: int = 5, replication: int = 2, mo
     replicas = [replica for pool in twin.replicas for replica in pool]
     assert kernel["started_ms"].tolist() == [s.started_ms for s in twin.sessions]
     assert kernel["replica"].tolist() == [replicas.index(s.replica) for s in twin.sessions]
-    for column in ("rounds", "accepted", "emitted", "key", "fate", "alone"):
+    for column in ("rounds", "accepted", "emitted", "key"):
         assert kernel[column].tolist() == [getattr(s, column) for s in twin.sessions], column
+    assert (kernel["fate"] & 255).tolist() == [s.fate for s in twin.sessions]
+    assert (kernel["fate"] >> 8).tolist() == [s.alone for s in twin.sessions]
     assert kernel["done"].all()
     for nothing_left in ("live", "queued", "kv_tokens", "stepping"):
         assert not run.tables["replicas"][nothing_left].any(), nothing_left
