@@ -157,11 +157,12 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     replica.batch_head = r
     replica.batch = count
     replica.queued -= count
+    faulty = world.faulty == 1
     for _ in range(count):
         session = row(world.sessions, SESSION, r)
         work = row(world.work, WORK, session.stream)
         work.jobs += 1
-        if session.emitted == 0 or (world.faulty == 1 and refills(world, r)):
+        if session.emitted == 0 or (faulty and refills(world, r)):
             prefills += 1
             prompts += session.prefill
             work.prompt_tokens += session.prefill

@@ -78,7 +78,8 @@ def step_ends(world: World, i: int, replica: Row) -> None:
 def emit(world: World, r: int, replica: Row) -> None:
     """The target has produced the session's next tokens: send them down, and see to what follows."""
     session = row(world.sessions, SESSION, r)
-    if world.faulty == 1 and refills(world, r):
+    faulty = world.faulty == 1
+    if faulty and refills(world, r):
         row(world.travels, TRAVEL, r).again = 0
         join(world, r)
         return
@@ -101,7 +102,7 @@ def emit(world: World, r: int, replica: Row) -> None:
     last = session.emitted == session.output
     if not prefilled:
         keep_times(session, replica)
-    if world.faulty == 1:
+    if faulty:
         draft_again(world, session, stream, last)
     if stream.timed == 0:
         if world.keep_rounds == 1:
@@ -112,7 +113,7 @@ def emit(world: World, r: int, replica: Row) -> None:
         send_down(world, r, replica, payload, turn, tokens, last)
     if last:
         end_service(world, r, session)
-    elif world.faulty == 1:
+    elif faulty:
         go_on(world, r, session, stream)
     elif session.mode < DISTRIBUTED:
         if stream.policy != STATIC:
