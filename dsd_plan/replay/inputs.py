@@ -98,7 +98,14 @@ def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Proble
 
 
 def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
-    """Faults of the draft's side where draft jobs stand in queues that others may leave."""
+    """Faults of the draft's side where draft jobs stand in queues that others may leave; policies that adapt."""
+    for index, stream in enumerate(deployed.streams):
+        if stream.adapts and deployed.scenario.faults:
+            yield Problem(
+                f"assignments[{index}].policy",
+                f'not supported yet: a policy of kind "{stream.assignment.policy.kind}" where the scenario has faults; '
+                'use kind "static", or a scenario without faults',
+            )
     queued = {pool.device.name for index, pool in enumerate(deployed.drafts) if _is_queued(deployed, index)}
     for index, fault in enumerate(deployed.scenario.faults):
         if (fault.kind == "link_down" and queued) or fault.device in queued:

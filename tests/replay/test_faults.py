@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dsd_plan.domain.fleet import FaultWindow, Link
+from dsd_plan.domain.plan import Policy
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.errors import PlanError
 from dsd_plan.model import predict
@@ -153,4 +154,12 @@ def test_what_faults_did_is_told() -> None:
 def test_a_cut_link_and_a_pipelined_draft_are_not_played_yet() -> None:
     deployed = system(closed(4, 0.1), faults=(CUT,), mode="pipelined", link=LINK)
     with pytest.raises(PlanError, match="link_down where drafts are pipelined"):
+        replay(deployed, requests=10, replications=1)
+
+
+@pytest.mark.parametrize("mode", ["distributed", "fused"])
+def test_policies_that_adapt_are_not_played_under_faults_yet(mode: str) -> None:
+    policy = Policy(kind="threshold", largest=5)
+    deployed = system(closed(4, 0.1), faults=(CUT,), mode=mode, link=LINK, policy=policy)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match=r'assignments\[0\].policy: .* "threshold" where the scenario has faults'):
         replay(deployed, requests=10, replications=1)
