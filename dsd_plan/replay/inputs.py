@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,9 @@ from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_states
 from dsd_plan.domain.deployed import Deployed, Stream, TargetPool
 from dsd_plan.domain.faults import Detour, Spell, cuts, outages, slow_devices, slow_links
 from dsd_plan.domain.network import Hop
-from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.step_time import StepSurface
 from dsd_plan.domain.workload import PoissonRequests, RequestTrace
-from dsd_plan.errors import PlanError, Problem, ScenarioError
 from dsd_plan.replay.layout import (
     CLOSED,
     HOLD_ENDS,
@@ -37,83 +35,6 @@ from dsd_plan.replay.load import LanesOf, detours_of, lanes_of
 
 Tables = Mapping[str, Rows]
 """By the names of layout.TABLES; read only."""
-
-
-def refuse_unsupported(deployed: Deployed) -> None:
-    """Raises ScenarioError or PlanError naming everything that a replay cannot do yet, or could never finish."""
-    problems = (*not_yet_problems(deployed.scenario, SCENARIO), *_only_of_engines(deployed))
-    if problems:
-        raise ScenarioError(deployed.scenario.name, problems)
-    problems = (*not_yet_problems(deployed.plan, PLAN), *_never_admitted(deployed), *_unplayable_faults(deployed))
-    if problems:
-        raise PlanError(f"plan for {deployed.scenario.name}", problems)
-
-
-def _only_of_engines(deployed: Deployed) -> Iterator[Problem]:
-    """What is played at engine-like targets alone, and must not be passed over elsewhere."""
-    engines = {pool.device.name for pool in deployed.targets if pool.engine is not None}
-    for index, device in enumerate(deployed.scenario.devices):
-        if device.name in engines:
-            continue
-        instead = "leave it out, or make the device an engine-like target with max_sequences"
-        if device.token_cap is not None:
-            yield Problem(
-                f"devices[{index}].token_cap", f"not supported yet: a plain server that chunks prefills; {instead}"
-            )
-        for model, profile in device.profiles.items():
-            if profile.fit.law.mixed_kv_token_us is not None:
-                yield Problem(
-                    f'devices[{index}].profiles["{model}"].law.mixed_kv_token_us',
-                    f"not supported yet: dearer KV reads on a plain server; {instead}",
-                )
-
-
-def _never_admitted(deployed: Deployed) -> Iterator[Problem]:
-    for index, stream in enumerate(deployed.streams):
-        pool = deployed.targets[stream.target]
-        if pool.engine is not None:
-            yield from _never_fits(index, stream, pool)
-            continue
-        needed = int(np.max(np.add(stream.requests.prompt_tokens, stream.requests.output_tokens)))
-        if pool.kv_tokens is not None and needed > pool.kv_tokens:
-            yield Problem(
-                f"assignments[{index}].target_device",
-                f"a request of {stream.workload.name!r} needs {needed} tokens of KV, a replica of "
-                f"{pool.device.name!r} holds {pool.kv_tokens:.0f}; choose a device with more memory",
-            )
-
-
-def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Problem]:
-    """An engine-like server must be able to hold any one sequence with its proposals."""
-    engine = pool.engine
-    assert engine is not None
-    tokens = int(np.max(np.add(stream.requests.prompt_tokens, stream.requests.output_tokens)))
-    needed = -(-(tokens + stream.window * stream.assignment.candidates) // engine.block_tokens)
-    if engine.blocks is not None and needed > engine.blocks:
-        yield Problem(
-            f"assignments[{index}].target_device",
-            f"a request of {stream.workload.name!r} needs {needed} KV blocks, a replica of {pool.device.name!r} has "
-            f"{engine.blocks} besides the one kept back; choose a device with more",
-        )
-
-
-def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
-    """Faults of the draft's side where draft jobs stand in queues that others may leave; policies that adapt."""
-    for index, stream in enumerate(deployed.streams):
-        if stream.adapts and deployed.scenario.faults:
-            yield Problem(
-                f"assignments[{index}].policy",
-                f'not supported yet: a policy of kind "{stream.assignment.policy.kind}" where the scenario has faults; '
-                'use kind "static", or a scenario without faults',
-            )
-    queued = {pool.device.name for index, pool in enumerate(deployed.drafts) if _is_queued(deployed, index)}
-    for index, fault in enumerate(deployed.scenario.faults):
-        if (fault.kind == "link_down" and queued) or fault.device in queued:
-            yield Problem(
-                f"faults[{index}]",
-                f"not supported yet: {fault.kind} where drafts are pipelined, batched or shared by devices "
-                f"({', '.join(sorted(queued))}); use mode distributed on devices that draft one job at a time",
-            )
 
 
 def tables_of(deployed: Deployed) -> Tables:
@@ -151,7 +72,7 @@ def tables_of(deployed: Deployed) -> Tables:
             "count": draft.count,
             "batch_cap": draft.batch_cap,
             "surface": _surface(draft.surface, made),
-            "queued": _is_queued(deployed, index),
+            "queued": is_queued(deployed, index),
         }
         made.add("drafts", [pool])
         devices += draft.count
@@ -175,7 +96,7 @@ def _engine(target: TargetPool) -> dict[str, int]:
     }
 
 
-def _is_queued(deployed: Deployed, index: int) -> bool:
+def is_queued(deployed: Deployed, index: int) -> bool:
     """Whether the end of a pool's job is not known when it is given: others may be dropped, or share its batch."""
     streams = [stream for stream in deployed.streams if stream.draft == index]
     return deployed.drafts[index].batch_cap > 1 or any(
@@ -193,7 +114,7 @@ def _is_foreseeable(deployed: Deployed, stream: Stream) -> bool:
         stream.mode == "distributed"
         and not deployed.scenario.faults
         and stream.draft is not None
-        and not _is_queued(deployed, stream.draft)
+        and not is_queued(deployed, stream.draft)
         and stream.assignment.policy.kind == "static"
         and not any(map(is_timed, hops))
         and any(hop.jitter_cv > 0.0 and hop.mean_ms > 0.0 for hop in hops)

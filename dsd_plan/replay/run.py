@@ -12,13 +12,14 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.replay.devices import device_uses, least_saturations, unmeasured
 from dsd_plan.replay.energy import energy_parts
-from dsd_plan.replay.inputs import refuse_unsupported, tables_of
+from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.layout import FATES
 from dsd_plan.replay.listing import Columns, series_columns
 from dsd_plan.replay.load import link_saturations, open_rate_per_s
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
 from dsd_plan.replay.recording import Mark
 from dsd_plan.replay.recordings import played_part
+from dsd_plan.replay.refusals import refuse_unsupported
 from dsd_plan.replay.samples import Sample, common_cut, sample_of
 from dsd_plan.replay.warm_up import Cut
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.step_time import decode_ms
-from dsd_plan.replay.inputs import refuse_unsupported
 from dsd_plan.replay.layout import DISTRIBUTED, NONE, Rows
+from dsd_plan.replay.refusals import refuse_unsupported
 
 if TYPE_CHECKING:
     from dsd_plan.replay.stretch import Stretch

@@ -16,7 +16,8 @@ from dsd_plan.domain.step_time import surface_of
 from dsd_plan.domain.whole_run import WholeRun
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.errors import PlanError, Problem
-from dsd_plan.replay.inputs import refuse_unsupported, tables_of
+from dsd_plan.replay.inputs import tables_of
+from dsd_plan.replay.refusals import refuse_unsupported
 
 
 def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:

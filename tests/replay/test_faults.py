@@ -163,3 +163,9 @@ def test_policies_that_adapt_are_not_played_under_faults_yet(mode: str) -> None:
     deployed = system(closed(4, 0.1), faults=(CUT,), mode=mode, link=LINK, policy=policy)  # type: ignore[arg-type]
     with pytest.raises(PlanError, match=r'assignments\[0\].policy: .* "threshold" where the scenario has faults'):
         replay(deployed, requests=10, replications=1)
+
+
+def test_engine_like_targets_are_not_played_under_faults_yet() -> None:
+    deployed = system(closed(4, 0.1), faults=(CUT,), link=LINK, engine={"max_sequences": 4})
+    with pytest.raises(PlanError, match=r"faults with engine-like targets \(gpu\)"):
+        replay(deployed, requests=10, replications=1)

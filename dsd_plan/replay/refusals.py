@@ -1,0 +1,96 @@
+"""What a replay cannot do yet, or could never finish, named before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dsd_plan.domain.deployed import Deployed, Stream, TargetPool
+from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
+from dsd_plan.errors import PlanError, Problem, ScenarioError
+from dsd_plan.replay.inputs import is_queued
+
+
+def refuse_unsupported(deployed: Deployed) -> None:
+    """Raises ScenarioError or PlanError naming everything that a replay cannot do yet, or could never finish."""
+    problems = (*not_yet_problems(deployed.scenario, SCENARIO), *_only_of_engines(deployed))
+    if problems:
+        raise ScenarioError(deployed.scenario.name, problems)
+    problems = (*not_yet_problems(deployed.plan, PLAN), *_never_admitted(deployed), *_unplayable_faults(deployed))
+    if problems:
+        raise PlanError(f"plan for {deployed.scenario.name}", problems)
+
+
+def _only_of_engines(deployed: Deployed) -> Iterator[Problem]:
+    """What is played at engine-like targets alone, and must not be passed over elsewhere."""
+    engines = {pool.device.name for pool in deployed.targets if pool.engine is not None}
+    for index, device in enumerate(deployed.scenario.devices):
+        if device.name in engines:
+            continue
+        instead = "leave it out, or make the device an engine-like target with max_sequences"
+        if device.token_cap is not None:
+            yield Problem(
+                f"devices[{index}].token_cap", f"not supported yet: a plain server that chunks prefills; {instead}"
+            )
+        for model, profile in device.profiles.items():
+            if profile.fit.law.mixed_kv_token_us is not None:
+                yield Problem(
+                    f'devices[{index}].profiles["{model}"].law.mixed_kv_token_us',
+                    f"not supported yet: dearer KV reads on a plain server; {instead}",
+                )
+
+
+def _never_admitted(deployed: Deployed) -> Iterator[Problem]:
+    for index, stream in enumerate(deployed.streams):
+        pool = deployed.targets[stream.target]
+        if pool.engine is not None:
+            yield from _never_fits(index, stream, pool)
+            continue
+        needed = int(np.max(np.add(stream.requests.prompt_tokens, stream.requests.output_tokens)))
+        if pool.kv_tokens is not None and needed > pool.kv_tokens:
+            yield Problem(
+                f"assignments[{index}].target_device",
+                f"a request of {stream.workload.name!r} needs {needed} tokens of KV, a replica of "
+                f"{pool.device.name!r} holds {pool.kv_tokens:.0f}; choose a device with more memory",
+            )
+
+
+def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Problem]:
+    """An engine-like server must be able to hold any one sequence with its proposals."""
+    engine = pool.engine
+    assert engine is not None
+    tokens = int(np.max(np.add(stream.requests.prompt_tokens, stream.requests.output_tokens)))
+    needed = -(-(tokens + stream.window * stream.assignment.candidates) // engine.block_tokens)
+    if engine.blocks is not None and needed > engine.blocks:
+        yield Problem(
+            f"assignments[{index}].target_device",
+            f"a request of {stream.workload.name!r} needs {needed} KV blocks, a replica of {pool.device.name!r} has "
+            f"{engine.blocks} besides the one kept back; choose a device with more",
+        )
+
+
+def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
+    """Faults where they are not worked out: policies that adapt, engines, draft jobs that may leave a queue."""
+    for index, stream in enumerate(deployed.streams):
+        if stream.adapts and deployed.scenario.faults:
+            yield Problem(
+                f"assignments[{index}].policy",
+                f'not supported yet: a policy of kind "{stream.assignment.policy.kind}" where the scenario has faults; '
+                'use kind "static", or a scenario without faults',
+            )
+    engines = sorted({pool.device.name for pool in deployed.targets if pool.engine is not None})
+    if engines and deployed.scenario.faults:
+        yield Problem(
+            "faults",
+            f"not supported yet: faults with engine-like targets ({', '.join(engines)}); leave out the devices' "
+            "engine keys for a plain server, or the faults",
+        )
+    queued = {pool.device.name for index, pool in enumerate(deployed.drafts) if is_queued(deployed, index)}
+    for index, fault in enumerate(deployed.scenario.faults):
+        if (fault.kind == "link_down" and queued) or fault.device in queued:
+            yield Problem(
+                f"faults[{index}]",
+                f"not supported yet: {fault.kind} where drafts are pipelined, batched or shared by devices "
+                f"({', '.join(sorted(queued))}); use mode distributed on devices that draft one job at a time",
+            )
