@@ -61,12 +61,14 @@ def tables_of(deployed: Deployed) -> Tables:
             "fused_surface": NONE if target.fused_surface is None else _surface(target.fused_surface, made),
         }
         made.add("targets", [pool])
-        rows = [{"target": index, **_spells_of(scenario, target.device.name, i, made)} for i in range(target.replicas)]
-        made.add("replicas", rows)
+        numbers = np.arange(target.replicas)
+        spells = _spells_of(scenario, target.device.name, numbers, made)
+        made.add_columns("replicas", target=np.full(numbers.size, index), **spells)
         replicas += target.replicas
     for index, draft in enumerate(deployed.drafts):
         per_copy = draft.count // scenario.site(draft.device.site).count
-        made.add("devices", [_spells_of(scenario, draft.device.name, i % per_copy, made) for i in range(draft.count)])
+        spells = _spells_of(scenario, draft.device.name, np.arange(draft.count) % per_copy, made)
+        made.add_columns("devices", **spells)
         pool = {
             "first": devices,
             "count": draft.count,
@@ -121,11 +123,23 @@ def _is_foreseeable(deployed: Deployed, stream: Stream) -> bool:
     )
 
 
-def _spells_of(scenario: Scenario, device: str, index: int, made: _Tables) -> dict[str, int]:
-    """When a device is away or slow, as columns of its row."""
-    fails = _spells(outages(scenario, device, index), made)
-    slow = _spells(slow_devices(scenario, device, index), made)
-    return {"fails": fails[0], "fails_end": fails[1], "slow": slow[0], "slow_end": slow[1]}
+def _spells_of(
+    scenario: Scenario, device: str, numbers: NDArray[np.int64], made: _Tables
+) -> dict[str, NDArray[np.int64]]:
+    """When devices of a type are away or slow, as columns of their rows; `numbers` within a copy of their site.
+
+    A fleet may have many devices: those that no fault names by its number share their spells.
+    """
+    named = {fault.index for fault in scenario.faults if fault.device == device and fault.index is not None}
+    unnamed = -1
+    columns = {name: np.zeros(numbers.size, dtype=np.int64) for name in ("fails", "fails_end", "slow", "slow_end")}
+    for number in (unnamed, *sorted(named)):
+        mine = ~np.isin(numbers, sorted(named)) if number == unnamed else numbers == number
+        fails = _spells(outages(scenario, device, number), made)
+        slow = _spells(slow_devices(scenario, device, number), made)
+        for name, value in zip(columns, (*fails, *slow), strict=True):
+            columns[name][mine] = value
+    return columns
 
 
 def _spells(spells: Sequence[Spell], made: _Tables) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from dsd_plan.domain.plan import Policy
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.errors import PlanError
 from dsd_plan.model import predict
+from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.layout import ALONE, DETOURED, FATE_BITS, MOVED, REFILLED, STALLED
 from dsd_plan.replay.run import replay
 from tests.replay.builder import closed, recorded, system, token_trace
@@ -169,3 +170,13 @@ def test_engine_like_targets_are_not_played_under_faults_yet() -> None:
     deployed = system(closed(4, 0.1), faults=(CUT,), link=LINK, engine={"max_sequences": 4})
     with pytest.raises(PlanError, match=r"faults with engine-like targets \(gpu\)"):
         replay(deployed, requests=10, replications=1)
+
+
+def test_devices_that_no_fault_names_share_their_spells() -> None:
+    """A large fleet has few spells: one for all, and for device 3 that and its own."""
+    times = {"kind": "slow_device", "device": "box", "for_s": 1.0, "factor": 2.0}
+    faults = (FaultWindow(at_s=1.0, **times), FaultWindow(at_s=5.0, index=3, **times))  # type: ignore[arg-type]
+    tables = tables_of(system(closed(4, 0.1), faults=faults, devices=20_000, link=LINK))
+    devices = tables["devices"]
+    assert (devices.size, tables["spells"].size) == (20_000, 3)
+    assert (devices["slow_end"] - devices["slow"]).tolist() == [1, 1, 1, 2] + [1] * 19_996
