@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from dsd_plan.domain.fleet import RttTrace
+from dsd_plan.domain.fleet import Link, RttTrace
+from dsd_plan.domain.identity import Same
 from dsd_plan.domain.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -38,26 +40,33 @@ def route(
     """
     if start == end:
         return (), ()
-    graph = _graph(scenario, without)
-    path = _shortest(graph, start, end)
+    path = route_sites(scenario, start, end, without)
     if path is None:
         return None
+    graph = _graph(Same(scenario.links), without)
     pairs = list(pairwise(path))
     up = tuple(_hop(scenario, graph.edges[a, b]["index"], a) for a, b in pairs)
     down = tuple(_hop(scenario, graph.edges[a, b]["index"], b) for a, b in reversed(pairs))
     return up, down
 
 
-def route_sites(scenario: Scenario, start: str, end: str) -> tuple[str, ...] | None:
+def route_sites(
+    scenario: Scenario, start: str, end: str, without: frozenset[int] = frozenset()
+) -> tuple[str, ...] | None:
     """Names of the sites that `route` passes, both ends included; None when there is no path."""
-    return (start,) if start == end else _shortest(_graph(scenario), start, end)
+    if start == end:
+        return (start,)
+    # Many sites ask for the way to few: one search from there answers them all.
+    path = _ways_from(Same(scenario.links), without, end).get(start)
+    return None if path is None else tuple(reversed(path))
 
 
-def _graph(scenario: Scenario, without: frozenset[int] = frozenset()) -> nx.Graph:
+@lru_cache(maxsize=32)
+def _graph(links: Same[tuple[Link, ...]], without: frozenset[int]) -> nx.Graph:
     import networkx as nx
 
     graph = nx.Graph()
-    for index, link in enumerate(scenario.links):
+    for index, link in enumerate(links.thing):
         if index in without:
             continue
         rtt_ms = sum(link.one_way_ms)
@@ -67,13 +76,15 @@ def _graph(scenario: Scenario, without: frozenset[int] = frozenset()) -> nx.Grap
     return graph
 
 
-def _shortest(graph: nx.Graph, start: str, end: str) -> tuple[str, ...] | None:
+@lru_cache(maxsize=512)
+def _ways_from(links: Same[tuple[Link, ...]], without: frozenset[int], end: str) -> dict[str, list[str]]:
     import networkx as nx
 
-    try:
-        return tuple(nx.shortest_path(graph, start, end, weight="rtt_ms"))
-    except (nx.NetworkXNoPath, nx.NodeNotFound):
-        return None
+    graph = _graph(links, without)
+    if end not in graph:
+        return {}
+    found: dict[str, list[str]] = nx.single_source_dijkstra_path(graph, end, weight="rtt_ms")
+    return found
 
 
 def _hop(scenario: Scenario, index: int, start: str) -> Hop:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, Literal, Protocol, TypeVar
 
 from dsd_plan.domain.acceptance import Acceptance
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
+from dsd_plan.domain.identity import Same
 from dsd_plan.domain.records import Count, Name, NonNegative, Positive, record
 from dsd_plan.domain.workload import Workload
 
@@ -104,7 +106,11 @@ N = TypeVar("N", bound=_Named)
 
 
 def _named(things: tuple[N, ...], name: str) -> N:
-    for thing in things:
-        if thing.name == name:
-            return thing
-    raise KeyError(name)
+    found: N = _by_name(Same(things))[name]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _by_name(things: Same[tuple[Any, ...]]) -> dict[str, Any]:
+    # From the last to the first: of two with one name, which the checks refuse, the first stands.
+    return {thing.name: thing for thing in reversed(things.thing)}

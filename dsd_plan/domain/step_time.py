@@ -243,7 +243,7 @@ def engine_step_ms(
     return step + mixed + added  # type: ignore[no-any-return]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def surface_of(profile: LatencyProfile) -> StepSurface:
     """Arrays of a profile. Grid cells that were not measured are filled by the nearest measured one, law-scaled.
 
@@ -293,12 +293,12 @@ Nodes = tuple[frozenset[tuple[int, ...]], tuple[tuple[int, ...], ...]]
 """Measured points, and the axes of the grid that holds them."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _decode_nodes(profile: LatencyProfile) -> Nodes:
     return _nodes((p.batch, p.new_tokens, p.context_tokens) for p in profile.points if p.phase == "decode")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _prefill_nodes(profile: LatencyProfile) -> Nodes:
     points = (p for p in profile.points if p.phase == "prefill" and p.context_tokens == 0)
     return _nodes((p.batch, p.new_tokens) for p in points)
