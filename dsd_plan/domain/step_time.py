@@ -186,6 +186,19 @@ def prefill_ms(surface: StepSurface, batch: float, prompt_tokens: float) -> floa
     return total * scale
 
 
+def mixed_kv_ms(surface: StepSurface, decode_jobs: float, mean_context_tokens: float) -> float:
+    """What decodes and verifies take longer to read their KV where a prefill shares the step (mixed_kv_token_us)."""
+    return surface.law[5] * decode_jobs * mean_context_tokens  # type: ignore[no-any-return]
+
+
+def chunks_over_context_ms(surface: StepSurface, over_context: float) -> float:
+    """What chunks of prompts add for lying on what was computed before: Σ 2·k·c over chunks of c tokens on k.
+
+    With it the chunks of a prompt add in all what the prompt would, by a quadratic law; 0 of prompts in one piece.
+    """
+    return surface.law[4] * over_context  # type: ignore[no-any-return]
+
+
 def iteration_ms(
     surface: StepSurface,
     decode_jobs: float,
@@ -194,7 +207,8 @@ def iteration_ms(
     prefill_jobs: float,
     mean_prompt_tokens: float,
 ) -> float:
-    """Time in ms of a mixed iteration: the decode step, plus what the prefills add over the step's intercept.
+    """Time in ms of a mixed iteration: the decode step, plus what the prefills add over the step's intercept, plus
+    what reading KV takes longer in a mixed step.
 
     A homogeneous iteration reproduces its table; a law reproduces its sums exactly, for prompts of one length.
     """
@@ -206,7 +220,8 @@ def iteration_ms(
     added: float = prefill - surface.law[0]
     if added < 0.0:
         added = 0.0
-    return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens) + added
+    mixed = mixed_kv_ms(surface, decode_jobs, mean_context_tokens)
+    return decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens) + mixed + added
 
 
 def engine_step_ms(
@@ -232,7 +247,7 @@ def engine_step_ms(
     if decode_jobs <= 0.0:
         return prefill_ms(surface, chunks, mean_chunk) + bent  # type: ignore[no-any-return]
     step = decode_ms(surface, decode_jobs, mean_new_tokens, mean_context_tokens)
-    mixed = law[5] * decode_jobs * mean_context_tokens
+    mixed = mixed_kv_ms(surface, decode_jobs, mean_context_tokens)
     if prompts_in_knots(law):
         tokens = decode_jobs * mean_new_tokens
         along = law_step_ms(law, tokens + chunk_tokens) - law_step_ms(law, tokens)

@@ -5,7 +5,7 @@ A device whose jobs are never dropped and never share a batch needs none of this
 
 from __future__ import annotations
 
-from dsd_plan.domain.step_time import StepSurface, decode_ms, prefill_ms
+from dsd_plan.domain.step_time import StepSurface, decode_ms, mixed_kv_ms, prefill_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -228,6 +228,6 @@ def drafting_ms(surface: StepSurface, longest: int, rows: int, contexts: int, pr
     if prefills > 0:
         added = prefill_ms(surface, float(prefills), prompts / prefills)
         if rows > 0:
-            added = max(added - surface.law[0], 0.0)
+            added = max(added - surface.law[0], 0.0) + mixed_kv_ms(surface, float(rows), contexts / rows)
         total += added
     return total

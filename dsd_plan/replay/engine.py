@@ -99,7 +99,7 @@ class Run:
         targets = fixed["targets"].copy()
         drafts = fixed["drafts"].copy() if "drafts" in fixed else np.zeros(0, TABLES["drafts"])
         replicas = fixed["replicas"].copy()
-        for chain in ("head", "tail", "memory_head", "memory_tail", "batch_head", *ENGINE_CHAINS):
+        for chain in ("head", "tail", "memory_head", "memory_tail", "batch_head", "unfinished", *ENGINE_CHAINS):
             replicas[chain] = NONE
         replicas["blocks"] = replicas["given"] = np.repeat(targets["blocks"], targets["count"])
         streams = fixed["streams"]
@@ -121,7 +121,7 @@ class Run:
             "sessions": slots,
             "speculations": slots,
             "tied": slots * tied,
-            "seats": slots if targets["engine"].any() else 0,
+            "seats": slots if (targets["engine"] | targets["capped"]).any() else 0,
             "groups": groups,
             "rounds": groups if keep_rounds else 1,
             "ended": slots,

@@ -152,6 +152,7 @@ def replica_fails(world: World, i: int) -> None:
     mark_present(world, i, i + 1)
     replica.down = 1
     replica.stepping = 0
+    replica.unfinished = NONE
     replica.queued = 0
     replica.memory_head = NONE
     replica.kv_tokens = 0

@@ -56,6 +56,7 @@ def tables_of(deployed: Deployed) -> Tables:
             "batch_cap": target.batch_cap,
             "kv_tokens": np.inf if target.kv_tokens is None else target.kv_tokens,
             "token_cap": target.token_cap or UNLIMITED,
+            "capped": target.engine is None and target.token_cap is not None,
             **_engine(target),
             "surface": _surface(target.surface, made),
             "fused_surface": NONE if target.fused_surface is None else _surface(target.fused_surface, made),

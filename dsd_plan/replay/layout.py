@@ -138,7 +138,9 @@ NUMBER = _row("", "value")
 TARGET = _row(
     "first count batch_cap surface fused_surface turn"
     # an engine-like server: blocks of `block` tokens; `ahead`: the next step is planned while one is in flight
-    " engine block blocks token_cap ahead prefix_cache",
+    " engine block blocks token_cap ahead prefix_cache"
+    # a plain server: its iterations hold at most `token_cap` new tokens
+    " capped",
     "kv_tokens",
 )
 """A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""
@@ -152,6 +154,8 @@ REPLICA = _row(
     "target stepping woken live"
     # chains of sessions: jobs in the queue, prompts that wait for memory, members of the iteration in progress
     " head tail queued memory_head memory_tail memory_waits kv_tokens batch_head batch"
+    # a member of the iteration whose prefill goes on in the next one
+    " unfinished"
     # away; its iteration was lost; spells
     " down lost fails fails_end slow slow_end"
     # sums over all iterations begun
@@ -237,7 +241,7 @@ SEAT = _row(
 `job`: it has something to compute, with `proposals` to verify; it `takes` so many tokens in the step in flight, which
 `emits` then or not, and `plan_takes` in the one planned. RUNS and WAITS seats form two chains; AWAY: preempted
 while it had no job. What it `left` then, as the `left_at`-th block ever given back and those after, `left_full` of them
-full, may still be in the cache.
+full, may still be in the cache. Of a plain server with a `token_cap`: `computed` tokens of a prefill; it `takes` more.
 """
 GROUP = _row("session tokens", "arrival_ms gap_ms", integer="i4")
 """Tokens that reach a user together, of the session of this number; `gap_ms` since its group before, NaN at first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -106,7 +106,10 @@ def right_guesses(stream: Stream) -> float:
 
 def _alone_ms(pool: TargetPool, stream: Stream, prefills: float) -> float:
     """One job of the stream, alone on a replica."""
-    return full_iteration_ms(pool, {0: 1.0 if prefills else 0.0}, {0: 0.0 if prefills else 1.0}, [stream])
+    step_ms = full_iteration_ms(pool, {0: 1.0 if prefills else 0.0}, {0: 0.0 if prefills else 1.0}, [stream])
+    if not prefills or pool.token_cap is None:
+        return step_ms
+    return step_ms + (ceil(means(stream).prefill / pool.token_cap) - 1) * float(pool.surface.law[0])
 
 
 def full_iteration_ms(
@@ -233,21 +236,30 @@ def request_bytes(stream: Stream) -> tuple[float, float]:
 
 
 def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:
-    """Λ·T(B)/B of a replica: offered jobs a second, over those that full batches of the mean mix can serve."""
+    """Λ·T(B)/B of a replica: offered jobs a second, over those that full batches of the mean mix can serve.
+
+    A batch is full at `batch_cap` jobs, or at `token_cap` new tokens.
+    """
     target = deployed.targets[pool]
     mine = [i for i, stream in enumerate(deployed.streams) if stream.target == pool and rates_per_s[i] > 0]
     if not mine:
         return 0.0
-    rounds = {i: means(deployed.streams[i]).rounds for i in mine}
+    mean = {i: means(deployed.streams[i]) for i in mine}
+    rounds = {i: mean[i].rounds for i in mine}
     jobs_per_s = sum(rates_per_s[i] * (1.0 + rounds[i]) for i in mine)
-    share = target.batch_cap / jobs_per_s
+    full = float(target.batch_cap)
+    if target.token_cap is not None:
+        verified = {i: rounds[i] * (_paths(deployed.streams[i]) + 1) for i in mine}
+        tokens_per_s = sum(rates_per_s[i] * (mean[i].prefill + verified[i]) for i in mine)
+        full = min(full, target.token_cap * jobs_per_s / tokens_per_s)
+    share = full / jobs_per_s
     full_ms = full_iteration_ms(
         target,
         {i: rates_per_s[i] * share for i in mine},
         {i: rates_per_s[i] * rounds[i] * share for i in mine},
         deployed.streams,
     )
-    return jobs_per_s / target.replicas * full_ms / MS_PER_S / target.batch_cap
+    return jobs_per_s / target.replicas * full_ms / MS_PER_S / full
 
 
 def draft_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:

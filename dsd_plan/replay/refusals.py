@@ -14,31 +14,39 @@ from dsd_plan.replay.inputs import is_queued
 
 def refuse_unsupported(deployed: Deployed) -> None:
     """Raises ScenarioError or PlanError naming everything that a replay cannot do yet, or could never finish."""
-    problems = (*not_yet_problems(deployed.scenario, SCENARIO), *_only_of_engines(deployed))
+    problems = (*not_yet_problems(deployed.scenario, SCENARIO), *_capped_drafts(deployed))
     if problems:
         raise ScenarioError(deployed.scenario.name, problems)
-    problems = (*not_yet_problems(deployed.plan, PLAN), *_never_admitted(deployed), *_unplayable_faults(deployed))
+    never = (*_never_admitted(deployed), *_never_verified(deployed))
+    problems = (*not_yet_problems(deployed.plan, PLAN), *never, *_unplayable_faults(deployed))
     if problems:
         raise PlanError(f"plan for {deployed.scenario.name}", problems)
 
 
-def _only_of_engines(deployed: Deployed) -> Iterator[Problem]:
-    """What is played at engine-like targets alone, and must not be passed over elsewhere."""
-    engines = {pool.device.name for pool in deployed.targets if pool.engine is not None}
+def _capped_drafts(deployed: Deployed) -> Iterator[Problem]:
+    """A cap on new tokens is played at targets, and must not be passed over where drafts run."""
+    drafting = {pool.device.name for pool in deployed.drafts}
     for index, device in enumerate(deployed.scenario.devices):
-        if device.name in engines:
-            continue
-        instead = "leave it out, or make the device an engine-like target with max_sequences"
-        if device.token_cap is not None:
+        if device.name in drafting and device.token_cap is not None:
             yield Problem(
-                f"devices[{index}].token_cap", f"not supported yet: a plain server that chunks prefills; {instead}"
+                f"devices[{index}].token_cap",
+                "not supported yet: a draft device that chunks prefills; leave it out: drafts prefill prompts whole",
             )
-        for model, profile in device.profiles.items():
-            if profile.fit.law.mixed_kv_token_us is not None:
-                yield Problem(
-                    f'devices[{index}].profiles["{model}"].law.mixed_kv_token_us',
-                    f"not supported yet: dearer KV reads on a plain server; {instead}",
-                )
+
+
+def _never_verified(deployed: Deployed) -> Iterator[Problem]:
+    """A plain server does not split a verify."""
+    for index, stream in enumerate(deployed.streams):
+        pool = deployed.targets[stream.target]
+        paths = stream.assignment.candidates
+        needed = paths * (stream.largest_window if stream.adapts else stream.window) + 1
+        if pool.engine is None and pool.token_cap is not None and needed > pool.token_cap:
+            yield Problem(
+                f"assignments[{index}].window",
+                f"a round verifies up to {needed} new tokens, an iteration of {pool.device.name!r} holds "
+                f"{pool.token_cap} (token_cap), and a plain server does not split them; choose a smaller window"
+                f"{' or fewer candidates' if paths > 1 else ''}, or a larger token_cap",
+            )
 
 
 def _never_admitted(deployed: Deployed) -> Iterator[Problem]:

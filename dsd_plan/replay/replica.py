@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsd_plan.domain.step_time import iteration_ms
+from dsd_plan.domain.step_time import chunks_over_context_ms, iteration_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.engine_like import arrives, has_job, leaves
@@ -16,6 +16,7 @@ from dsd_plan.replay.layout import (
     NONE,
     REFILLED,
     REPLICA,
+    SEAT,
     SESSION,
     STREAM,
     TARGET,
@@ -28,6 +29,7 @@ from dsd_plan.replay.layout import (
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.spells import factor_at, next_spell_ms
 from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.token_budget import is_prefill, take_within
 
 
 @compiled
@@ -57,13 +59,16 @@ def prompt_arrives(world: World, r: int) -> None:
 def admitted(world: World, replica: Row, r: int, session: Row) -> bool:
     """Reserve the session's whole KV, if it fits now."""
     reserved = replica.kv_tokens + session.prompt + session.output
-    if reserved > row(world.targets, TARGET, replica.target).kv_tokens:
+    target = row(world.targets, TARGET, replica.target)
+    if reserved > target.kv_tokens:
         return False
     replica.kv_tokens = reserved
     if world.faulty == 1 and row(world.travels, TRAVEL, r).again == KV_LOST:
         row(world.travels, TRAVEL, r).again = KV_REFILLS
         session.fate |= REFILLED
         session.prefill = session.prompt + session.emitted
+    if target.capped == 1:
+        row(world.seats, SEAT, r).computed = 0
     return True
 
 
@@ -151,25 +156,33 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     """Take up to `batch_cap` jobs and step once for all of them."""
     target = row(world.targets, TARGET, replica.target)
     count = min(target.batch_cap, replica.queued)
-    decodes = new_tokens = contexts = prefills = prompts = 0
+    capped = target.capped == 1
+    if capped:
+        count = take_within(world, replica, count, int(target.token_cap))
+    decodes = new_tokens = contexts = prefills = prompts = over_context = 0
     drafts = draft_contexts = longest = draft_prefills = draft_prompts = 0
     r = replica.head
     replica.batch_head = r
     replica.batch = count
     replica.queued -= count
-    faulty = world.faulty == 1
     for _ in range(count):
         session = row(world.sessions, SESSION, r)
         work = row(world.work, WORK, session.stream)
         work.jobs += 1
-        if session.emitted == 0 or (faulty and refills(world, r)):
+        if is_prefill(world, r, session):
+            tokens = int(session.prefill)
+            if capped:
+                seat = row(world.seats, SEAT, r)
+                tokens = int(seat.takes)
+                over_context += 2 * seat.computed * tokens
+                work.prompt_squares += 2 * seat.computed * tokens
             prefills += 1
-            prompts += session.prefill
-            work.prompt_tokens += session.prefill
-            work.prompt_squares += int(session.prefill) * int(session.prefill)
+            prompts += tokens
+            work.prompt_tokens += tokens
+            work.prompt_squares += tokens * tokens
             if session.mode == FUSED:
                 draft_prefills += 1
-                draft_prompts += session.prefill
+                draft_prompts += tokens
         else:
             context = session.prompt + session.emitted
             decodes += 1
@@ -202,6 +215,8 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         float(prefills),
         prompts / max(prefills, 1),
     )
+    if over_context > 0:
+        step_ms += chunks_over_context_ms(surface_at(world, target.surface), float(over_context))
     if world.faulty == 1:
         draft_ms, step_ms = endured_ms(world, replica, draft_ms, step_ms)
     replica.stepping = 1
@@ -215,12 +230,6 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     if replica.lost == 1:  # to the bit, whatever its parts add up to
         replica.ends_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)
-
-
-@compiled
-def refills(world: World, r: int) -> bool:
-    """Whether a session's job is a prefill of what it had."""
-    return row(world.travels, TRAVEL, r).again == KV_REFILLS  # type: ignore[no-any-return]
 
 
 @compiled

@@ -35,7 +35,8 @@ from dsd_plan.replay.links import await_hop, chosen_way, go_down, leave_flight, 
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, THINK, uniform
-from dsd_plan.replay.replica import join, refills, release, wake
+from dsd_plan.replay.replica import join, release, wake
+from dsd_plan.replay.token_budget import chunk_ends, refills
 from dsd_plan.replay.windows import next_window
 
 
@@ -51,10 +52,15 @@ def iteration_ends(world: World, i: int) -> None:
         step_ends(world, i, replica)
         return
     r = replica.batch_head
-    for _ in range(replica.batch):
+    members = replica.batch
+    if replica.unfinished != NONE:
+        members -= 1  # the last one
+    for _ in range(members):
         behind = int(row(world.sessions, SESSION, r).next)
         emit(world, r, replica)
         r = behind
+    if replica.unfinished != NONE:
+        chunk_ends(world, replica)
     if replica.queued > 0:
         wake(world, i)
 

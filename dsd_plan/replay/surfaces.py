@@ -18,6 +18,7 @@ for _function in (
         step_time.clamp,
         step_time.cell,
     ),
+    *(step_time.mixed_kv_ms, step_time.chunks_over_context_ms),
     *(step_time.decode_ms, step_time.prefill_ms, step_time.iteration_ms, step_time.engine_step_ms),
 ):
     compiled(_function)

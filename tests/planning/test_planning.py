@@ -88,9 +88,13 @@ def test_a_plan_that_does_not_fit_is_refused_before_anything_runs() -> None:
 
 
 def test_a_scenario_made_in_code_is_checked_like_a_file() -> None:
+    away = replace(GIVEN, devices=(GIVEN.devices[0], replace(GIVEN.devices[1], available=0.9)))
+    for ask in (lambda: predict(away, PLAN), lambda: replay(away, PLAN), lambda: optimize(away)):
+        with pytest.raises(ScenarioError, match="available"):
+            ask()
     capped = replace(GIVEN, devices=(GIVEN.devices[0], replace(GIVEN.devices[1], token_cap=512)))
-    for ask in (lambda: predict(capped, PLAN), lambda: replay(capped, PLAN), lambda: optimize(capped)):
-        with pytest.raises(ScenarioError, match="token_cap"):
+    for ask in (lambda: predict(capped, PLAN), lambda: optimize(capped)):
+        with pytest.raises(ScenarioError, match=r"token_cap.*`dsd-plan replay` can play it"):
             ask()
 
 

@@ -89,6 +89,7 @@ LAWS = {
         per_prompt_token_sq_us=0.3,
         knots=((1.0, 19.0), (4.0, 22.0), (12.0, 22.5), (40.0, 31.0)),
         load_scale=1.07,
+        mixed_kv_token_us=1.5,
     ),
 }
 TRACE = token_trace([[1, 1, 0, 1, 0, 1, 1, 1], [0, 0, 1], [1] * 9])
@@ -200,6 +201,7 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
         policy=Policy() if faulty else draw(st.sampled_from(POLICIES)),
         devices_per_session=draw(st.integers(1, min(devices, candidates))),
         cap=draw(st.sampled_from([1, 3, 64])),
+        engine={"token_cap": draw(st.sampled_from([None, None, 21, 64, 250]))},
         memory_gib=700.0 / 1024 if limited else 64.0,
         kv_mib=1.0 if limited else None,
         routing=draw(st.sampled_from(["jsq", "round_robin", "random"])),

@@ -160,7 +160,8 @@ class Drafting:
             took = longest * decode_ms(pool.surface, float(len(contexts)), 1.0, sum(contexts) / len(contexts))
         if prompts:
             added = prefill_ms(pool.surface, float(len(prompts)), sum(prompts) / len(prompts))
-            took += max(added - pool.surface.law[0], 0.0) if contexts else added
+            mixed = pool.surface.law[5] * float(len(contexts)) * (sum(contexts) / max(len(contexts), 1))
+            took += max(added - pool.surface.law[0], 0.0) + mixed if contexts else added
         device.began_ms = self.world.now
         device.batches += 1
         number = device.batches

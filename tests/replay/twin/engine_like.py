@@ -174,9 +174,10 @@ class EngineLike:
             rows = [s.context for s in fused for _ in range(s.stream.assignment.candidates)]
             longest = max(s.window for s in fused)
             total = longest * decode_ms(self.pool.fused_surface, float(len(rows)), 1.0, sum(rows) / len(rows))
+            mixed = self.pool.fused_surface.law[5] * float(len(rows)) * (sum(rows) / len(rows))
         if fresh:
             added = prefill_ms(self.pool.fused_surface, float(len(fresh)), sum(fresh) / len(fresh))
-            total += max(added - self.pool.fused_surface.law[0], 0.0) if fused else added
+            total += max(added - self.pool.fused_surface.law[0], 0.0) + mixed if fused else added
         return total
 
     def step_ends(self, members: list[Seat]) -> None:

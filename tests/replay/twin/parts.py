@@ -43,6 +43,8 @@ class Session:
     told: tuple[int, int] = (0, 0)
     """Accepted, proposed: of the last round."""
     emitted: int = 0
+    computed: int = 0
+    """Of a prefill that is done in chunks."""
     rounds: int = 0
     accepted: int = 0
     fate: int = 0

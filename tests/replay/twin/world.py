@@ -223,6 +223,7 @@ class Twin:
         while replica.memory and replica.reserved + replica.memory[0].prompt + replica.memory[0].output <= limit:
             session = replica.memory.popleft()
             replica.reserved += session.prompt + session.output
+            session.computed = 0
             if session.kv == "lost":
                 session.kv = "refills"
                 session.fate |= REFILLED
@@ -237,7 +238,8 @@ class Twin:
 
     def iterate(self, replica: Replica) -> None:
         pool = self.deployed.targets[replica.pool]
-        batch = [replica.queue.popleft() for _ in range(min(pool.batch_cap, len(replica.queue)))]
+        chunks = self.take_batch(replica, pool.batch_cap, inf if pool.token_cap is None else pool.token_cap)
+        batch = list(chunks)
         fresh = [s for s in batch if s.is_fresh]
         going = [s for s in batch if not s.is_fresh]
         step = iteration_ms(
@@ -246,33 +248,62 @@ class Twin:
             mean([s.stream.assignment.candidates * s.window + 1 for s in going]),
             mean([s.context for s in going]),
             float(len(fresh)),
-            mean([s.prefill for s in fresh]),
+            mean([chunks[s] for s in fresh]),
         )
+        on_context = sum(2 * s.computed * chunks[s] for s in fresh)
+        step += pool.surface.law[4] * on_context
         drafted = 0.0
         fused = [s for s in going if s.mode == "fused" and s.window > 0]
         if fused:
             longest = max(s.window for s in fused)
             rows = [s.context for s in fused for _ in range(s.stream.assignment.candidates)]
             drafted = longest * decode_ms(pool.fused_surface, float(len(rows)), 1.0, mean(rows))
+            mixed = pool.fused_surface.law[5] * float(len(rows)) * mean(rows)
         fused_fresh = [s for s in fresh if s.stream.mode == "fused"]
         if fused_fresh:
-            added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([s.prefill for s in fused_fresh]))
-            drafted += max(added - pool.fused_surface.law[0], 0.0) if fused else added
+            added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([chunks[s] for s in fused_fresh]))
+            drafted += max(added - pool.fused_surface.law[0], 0.0) + mixed if fused else added
         factor = slowness(replica.slow, self.now)
         drafted, step = float(drafted) * factor, float(step) * factor
         fails_ms = fails_next_ms(replica.away, self.now)
         replica.stepping, replica.batch = True, batch
         if self.now + (drafted + step) < fails_ms:
-            self.at(self.now + (drafted + step), lambda: self.iteration_ends(replica, batch))
+            self.at(self.now + (drafted + step), lambda: self.iteration_ends(replica, chunks))
         else:
             drafted = min(drafted, fails_ms - self.now)
             step = fails_ms - self.now - drafted
         replica.iterations.append((self.now, drafted, step, len(batch)))
 
-    def iteration_ends(self, replica: Replica, batch: list[Session]) -> None:
+    def take_batch(self, replica: Replica, most: int, budget: float) -> dict[Session, int]:
+        """The members of an iteration, with the new tokens of each."""
+        seen = [replica.queue.popleft() for _ in range(min(most, len(replica.queue)))]
+        takes: dict[Session, int] = {}
+        for session in (s for s in seen if not s.is_fresh):
+            needs = session.stream.assignment.candidates * session.window + 1
+            if needs > budget:
+                break
+            takes[session] = needs
+            budget -= needs
+        for session in (s for s in seen if s.is_fresh):
+            left = session.prefill - session.computed
+            if left > budget and budget == 0:
+                break
+            takes[session] = int(min(left, budget))
+            budget -= takes[session]
+            if takes[session] < left:
+                break
+        replica.queue.extendleft(reversed([s for s in seen if s not in takes]))
+        return {s: takes[s] for s in seen if s in takes}
+
+    def iteration_ends(self, replica: Replica, chunks: dict[Session, int]) -> None:
         replica.stepping, replica.batch = False, []
-        for session in batch:
-            self.emit(session)
+        unfinished = [s for s in chunks if s.is_fresh and s.computed + chunks[s] < s.prefill]
+        for session in chunks:
+            if session not in unfinished:
+                self.emit(session)
+        for session in unfinished:
+            session.computed += chunks[session]
+            replica.queue.appendleft(session)
 
     def emit(self, session: Session) -> None:
         if session.kv == "refills":
