@@ -20,11 +20,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Away:
-    """Time from an iteration's end to the session's next job, as a mixture. Shape (classes, nodes), in ms."""
+    """Time from an iteration's end to the session's next job, as a mixture, in ms.
+
+    Shape (grid, classes, nodes), or (1, classes, nodes) where it does not depend on what the session meets.
+    """
 
     chance: Array
     mean: Array
     variance: Array
+    right: NDArray[np.bool_]
+    """Which nodes come after a right guess (pipelined), shape (classes, nodes)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +56,7 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
     held, streamed = replica.held, classes.streamed
     shape = held.decodes.shape
     own_ms, own_draft, prefill_ms, arrival = (np.zeros(shape) for _ in range(4))
-    nodes = np.zeros((*shape, away.chance.shape[1]))
+    nodes = np.zeros((*shape, away.chance.shape[2]))
     passages = _passages(replica, away)
     for k in range(shape[1]):
         mates = _mates(replica, k)
@@ -140,11 +145,16 @@ def _passages(replica: _Replica, away: Away) -> list[_Passage]:
     jumps = held.prefills.sum(axis=-1) * held.busy
     spread = max(held.jump_square - held.jump**2, 0.0)
     steps = Steps(held.iteration, held.variance, held.smooth, jumps, held.jump, spread)
-    many, nodes = away.mean.shape
+    rows, many, nodes = away.mean.shape
     rounds = np.repeat(~classes.streamed, nodes)
     prompts = classes.users > 0
-    ages = np.concatenate([away.mean.ravel()[rounds], classes.between[prompts]])
-    variances = np.concatenate([away.variance.ravel()[rounds], classes.between_variance[prompts]])
+    ages, variances = (
+        np.hstack([of_rounds.reshape(rows, -1)[:, rounds], np.tile(of_prompts[prompts], (rows, 1))])
+        for of_rounds, of_prompts in (
+            (away.mean, classes.between),
+            (away.variance, classes.between_variance),
+        )
+    )
     shape = held.jobs.size, many * nodes
     end, length, prompt_end = np.zeros(shape), np.zeros(shape), np.zeros((held.jobs.size, many))
     if ages.size:
@@ -163,7 +173,7 @@ def _returning(
 
     `own_ms` is that length if it came back into an iteration like any other.
     """
-    held, delay, base = replica.held, away.mean[k], own_ms[:, None]
+    held, delay, base = replica.held, away.mean[:, k], own_ms[:, None]
     iteration, busy = held.iteration[:, None], held.busy[:, None]
     # A session returns into a long iteration more often than into a short one, and so do its mates.
     longer = passage.length / iteration - 1.0
@@ -176,7 +186,7 @@ def _returning(
     # While it is away the server goes idle at the end of some iteration, unless others keep it busy.
     kept_busy = (1.0 - held.empty)[:, None] ** (1.0 + delay / iteration)
     wait = kept_busy * (passage.end - delay) + (1.0 - kept_busy) * held.residual[:, None]
-    return own @ away.chance[k], delay + wait + own
+    return (own * away.chance[:, k]).sum(axis=-1), delay + wait + own
 
 
 def _own_prefill(replica: _Replica, mates: _Mates, k: int) -> Array:

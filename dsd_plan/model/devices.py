@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.step_time import AFFINE, StepSurface
+from dsd_plan.model.ahead import draft_work
 from dsd_plan.model.batches import mean_iteration
 from dsd_plan.model.saturation import draft_saturation, target_saturation
 from dsd_plan.model.solution import PoolSolution, Solution
@@ -50,7 +51,7 @@ def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solut
         if solved is not None:
             uses.append(_target(deployed.targets[targets[name]], demands, rates, solved, count))
         elif name in drafts:
-            uses.append(_draft(deployed.drafts[drafts[name]], drafts[name], demands, rates, count))
+            uses.append(_draft(deployed.drafts[drafts[name]], drafts[name], demands, solution, count))
         else:
             device = deployed.scenario.device(name)
             power_w = None if device.idle_w is None else device.idle_w * count
@@ -106,14 +107,26 @@ def _target(pool: TargetPool, demands: tuple[Demand, ...], rates: Array, solved:
     return _use(pool.device, pool.profile, work, count, weights, saturation, load.mean_batch)
 
 
-def _draft(pool: DraftPool, index: int, demands: tuple[Demand, ...], rates: Array, count: int) -> DeviceUse:
+def _draft(pool: DraftPool, index: int, demands: tuple[Demand, ...], solution: Solution, count: int) -> DeviceUse:
     mine = [demand for demand in demands if demand.stream.draft == index]
-    at = np.array([demand.index for demand in mine])
+    states = [solution.states[demand.index] for demand in mine]
+    rates = np.array([state.rate for state in states])
+    drafting = [draft_work(demand, state.wait, state.turn) for demand, state in zip(mine, states, strict=True)]
+    work = rates * [job.total + demand.draft_prefill for job, demand in zip(drafting, mine, strict=True)]
     weights = np.zeros(len(demands))
-    weights[at] = rates[at] * [d.rounds.count.mean * d.draft + d.draft_prefill for d in mine]
-    saturation = draft_saturation(pool, mine, rates[at])
-    work = [(pool.profile, min(saturation, 1.0) * pool.count)]
-    return _use(pool.device, pool.profile, work, count, weights, saturation, 1.0)
+    weights[[demand.index for demand in mine]] = work
+    busy = min(float(work.sum()) / pool.count, 1.0)
+    use = _use(
+        pool.device,
+        pool.profile,
+        [(pool.profile, busy * pool.count)],
+        count,
+        weights,
+        draft_saturation(pool, mine, rates),
+        1.0,
+    )
+    wasted = float(rates @ [job.wasted for job in drafting])
+    return replace(use, performance=replace(use.performance, wasted=wasted / float(work.sum()))) if wasted > 0 else use
 
 
 def marginal_work(pool: TargetPool, demands: tuple[Demand, ...], rates: Array) -> Array:

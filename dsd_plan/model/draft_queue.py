@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.model.ahead_queue import AheadJobs, ahead_cycle
 from dsd_plan.model.bursts import Rounds, law_of, path_of, points, rounds_on
 from dsd_plan.model.moments import Time
 from dsd_plan.queueing.finite_source import fifo_cycle
@@ -79,6 +80,8 @@ class Drafting:
     """Sessions are spread over devices as evenly as can be, rather than at random."""
     crowd: Crowd | None = None
     """Recorded arrivals at the pool, whose bursts the number of peers follows; None: they are Poisson."""
+    ahead: AheadJobs | None = None
+    """Where drafts go on ahead; `job` is not read then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +116,15 @@ class DraftWait:
 
 def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     """Mean waits, and their variation with the number of sessions that share the device."""
-    at_once, busy_with = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0))
-    waits, loads = np.array(at_once), np.array([0.0, *busy_with[:-1]])
+    waits, loads, longer = _behind_others(drafting, most)
     # A peer's prefill meets the session's next draft job at a random point of its round.
     prefill, cycle = drafting.prefill, drafting.cycle
     left = prefill**2 / (2.0 * cycle) if prefill < cycle else prefill - cycle / 2.0
     at_prefills = drafting.rate * (cycle + waits) * left
     if drafting.crowd is not None:
         at_prefills = _at_prefills_of(drafting, waits, left)
-    cycles = cycle + waits + at_prefills
+    shown = 1.0 if drafting.ahead is None else 1.0 - drafting.ahead.right
+    cycles = cycle + longer + shown * at_prefills
     requests = drafting.rounds * cycles + drafting.rest
     if drafting.crowd is None:
         seen = _peers(drafting, requests)
@@ -144,6 +147,16 @@ def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     if own is not None:
         slow = Time(0.0, own.moving.variance + own.around * kept, own.moving.third)
     return DraftWait(behind, busy, at_prefill, max(caught, NEVER), momentary, slow)
+
+
+def _behind_others(drafting: Drafting, most: int) -> tuple[Array, Array, Array]:
+    """By the number of others, 0 … most − 1: wait of a job, chance of one, and by how much it lengthens a round."""
+    if drafting.ahead is not None:
+        found = ahead_cycle(most, drafting.ahead)
+        return found.waits, np.append(0.0, found.loads[:-1]), found.rounds - found.rounds[0]
+    at_once, busy_with = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0))
+    waits = np.array(at_once)
+    return waits, np.array([0.0, *busy_with[:-1]]), waits
 
 
 def _at_prefills_of(drafting: Drafting, waits: Array, left: float) -> Array:

@@ -6,16 +6,19 @@ slowly, the number of live sessions, enters with the share of its variance that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.model.ahead import after_right
 from dsd_plan.model.bursts import neighbours
+from dsd_plan.model.guesses import weighted
 from dsd_plan.model.in_order import gap_variance, last_token_lag, share_in_order
 from dsd_plan.model.moments import Time, product
 from dsd_plan.model.solution import PoolSolution, StreamState
+from dsd_plan.model.traffic import Demand
 from dsd_plan.queueing.distributions import Mixture, moments_of, skewness, together
 
 Array = NDArray[np.float64]
@@ -53,12 +56,24 @@ class Moment:
     """Iteration that serves a round of the class; `draft` its fused draft steps."""
     draft: float
     nodes: Array
+    """Rounds by node of the time away, whose chances and variances follow; `right` after a right guess."""
+    chance: Array
+    spread: Array
+    right: NDArray[np.bool_]
     jobs: float
+
+    @property
+    def longer(self) -> float:
+        """By what share a round after a right guess is longer than one after a wrong guess; pipelined, negative."""
+        right, wrong = (self.chance * side for side in (self.right, ~self.right))
+        if not right.sum() > 0.0 or not wrong.sum() > 0.0:
+            return 0.0
+        return float((right @ self.nodes) / right.sum() / ((wrong @ self.nodes) / wrong.sum())) - 1.0
 
 
 def moment_of(solution: PoolSolution, k: int) -> Moment:
     """Interpolated at the mean number of others' jobs that class k meets."""
-    seen, held, cycles = solution.live.seen[k], solution.cycles.held, solution.cycles
+    seen, held, cycles, away = solution.live.seen[k], solution.cycles.held, solution.cycles, solution.away
     jobs = float(seen @ solution.table.jobs[: seen.size])
 
     def at(values: Array) -> float:
@@ -74,8 +89,22 @@ def moment_of(solution: PoolSolution, k: int) -> Moment:
         own=at(cycles.own[:, k]),
         draft=at(cycles.own_draft[:, k]),
         nodes=np.array([at(column) for column in cycles.nodes[:, k].T]),
+        chance=_at_jobs(away.chance[:, k], held.jobs, jobs),
+        spread=_at_jobs(away.variance[:, k], held.jobs, jobs),
+        right=away.right[k],
         jobs=jobs,
     )
+
+
+def _in_mean_rounds(joint: Array, longer: float) -> Time:
+    """Rounds of two lengths, counted in rounds of their mean length: few rounds are full ones, and those are short."""
+    total = weighted(joint, longer)
+    return total.scaled(float(joint[1, 0]) / total.mean) if total.mean > 0.0 else total
+
+
+def _at_jobs(rows: Array, grid: Array, jobs: float) -> Array:
+    """Columns of shape (grid, …) or (1, …) at so many jobs."""
+    return rows[0] if rows.shape[0] == 1 else np.array([np.interp(jobs, grid, column) for column in rows.T])
 
 
 def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Moment) -> Latency:
@@ -98,7 +127,8 @@ def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Momen
     tpot, e2e = [], []
     # Rounds are many or few with the length of an answer: each length has its own law.
     for part in rounds.parts:
-        decode = product(part.count, slow).plus(noise.scaled_sum(part.count.mean)).plus(rest)
+        count = part.count if part.joint is None else _in_mean_rounds(part.joint, moment.longer)
+        decode = product(count, slow).plus(noise.scaled_sum(part.count.mean)).plus(rest)
         together_ms2 = 2.0 * part.count.mean * float(solution.live.together[k])
         if part.count.mean <= 0.0:
             decode, together_ms2 = Time(), 0.0
@@ -193,12 +223,25 @@ def _noise(solution: PoolSolution, k: int, moment: Moment, state: StreamState) -
         return _Noise(jump, moment.third)
     delay = solution.delays[k]
     waits = Time() if state.wait is None else state.wait.single
+    if state.turn is not None:
+        return _ahead_noise(demand, moment, state, waits)
     return _Noise(delay.variance + waits.variance + moment.busy * moment.iteration**2 / 12.0, delay.third + waits.third)
+
+
+def _ahead_noise(demand: Demand, moment: Moment, state: StreamState, waits: Time) -> _Noise:
+    """Of rounds after a wrong guess as in distributed, after a right one of the longer of two ways."""
+    assert state.turn is not None
+    right, ways = demand.rounds.right, demand.round_up.plus(demand.round_down)
+    within = ways.variance + moment.busy * moment.iteration**2 / 12.0
+    turn = replace(state.turn, spread=max(within - demand.round_down.variance, 0.0))
+    kept = after_right(demand, state.wait, turn).variance
+    wrong = 1.0 - right
+    return _Noise(wrong * (within + waits.variance) + right * kept, wrong * (ways.third + waits.third))
 
 
 def _itl(solution: PoolSolution, k: int, moment: Moment, state: StreamState, extra: float) -> tuple[Mixture, float]:
     """Gaps between arrivals, and how many a request has; the first gap by itself where it is longer."""
-    demand, away = solution.demands[k], solution.away
+    demand = solution.demands[k]
     momentary, count = solution.live.momentary[k], demand.rounds.count.mean
     slow = momentary if state.wait is None else momentary.plus(state.wait.momentary)
     if demand.stream.draft is None:
@@ -209,10 +252,10 @@ def _itl(solution: PoolSolution, k: int, moment: Moment, state: StreamState, ext
         third = demand.round_down.third
     else:
         delay = solution.delays[k]
-        chances = away.chance[k]
+        chances = moment.chance
         means = moment.nodes * (momentary.mean / float(moment.nodes @ chances))
         lattice = moment.busy * moment.iteration**2 / 12.0 * (1.0 - np.exp(-delay.mean / moment.iteration))
-        variances = away.variance[k] + moment.smooth + lattice
+        variances = moment.spread + moment.smooth + lattice
         iterations = 1.0 + 1.0 / (1.0 + delay.mean / moment.iteration)
         third = delay.third
     prefills = moment.prefills * iterations

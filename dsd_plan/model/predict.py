@@ -19,6 +19,7 @@ from dsd_plan.domain.performance import (
 )
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.domain.workload import Budgets
+from dsd_plan.model.ahead import drafting_seen
 from dsd_plan.model.devices import DeviceUse, device_uses
 from dsd_plan.model.latency import Latency, Moment, latency_of, moment_of
 from dsd_plan.model.link_queue import with_link_queues
@@ -185,7 +186,7 @@ def _round_parts(
         verify = moment.own
         if demand.stream.draft is not None:
             up, down = demand.round_up.mean, demand.round_down.mean
-            draft = demand.draft + (state.wait.mean if state.wait is not None else 0.0)
+            draft = drafting_seen(demand, state.wait, state.turn)
         elif demand.stream.mode == "fused":
             # Draft steps are a fused session's own; to everybody else in the iteration they are part of the step.
             draft, verify = moment.draft, max(moment.own - moment.draft, 0.0)

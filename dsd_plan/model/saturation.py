@@ -62,8 +62,15 @@ def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> 
 
 
 def draft_saturation(draft: DraftPool, demands: Sequence[Demand], rates: Array) -> float:
-    """Offered drafting and prefill time, over the time of all devices of the pool."""
-    work = [demand.rounds.count.mean * demand.draft + demand.draft_prefill for demand in demands]
+    """Offered drafting and prefill time, over the time of all devices of the pool.
+
+    Of what is drafted ahead only what turns out right counts, one step more than a window: a busy device hardly begins
+    the rest.
+    """
+    work = [
+        d.rounds.count.mean * (d.draft + d.rounds.right * max(d.ahead - d.draft, 0.0)) + d.draft_prefill
+        for d in demands
+    ]
     return float(np.dot(rates, work)) / draft.count
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed, TargetPool
 from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.model.ahead import AwayNodes, Turn, after_right, ahead_jobs, away_nodes, lengthening
 from dsd_plan.model.batches import Classes, mean_iteration
 from dsd_plan.model.bursts import path_of
 from dsd_plan.model.cycles import Away, Cycles, cycles
@@ -45,6 +46,8 @@ class StreamState:
     start: float = 0.0
     """Extra time before the first round, where the draft's prefill outlasts the target's."""
     wait: DraftWait | None = None
+    turn: Turn | None = None
+    """Pipelined: from sending a window to its verdict at the target."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,10 +105,22 @@ def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
     round_ms = decode_ms(pool.surface, 1.0, demand.window + 1.0, demand.lengths.context) + delay_of(demand).mean
     if demand.stream.mode == "fused" and pool.fused_surface is not None:
         round_ms += demand.window * decode_ms(pool.fused_surface, 1.0, 1.0, demand.lengths.context)
+    turn = None
+    if demand.stream.mode == "pipelined":
+        turn, round_ms = _unloaded_turn(demand, round_ms)
     prefill = float(pool.surface.law[0]) + prefill_added_ms(pool, demand)
     request = demand.rounds.count.mean * round_ms + prefill
     rate = demand.rate if demand.users == 0 else demand.users / (demand.away + 1.2 * request)
-    return StreamState(rate, round_ms, request, Time(prefill))
+    return StreamState(rate, round_ms, request, Time(prefill), turn=turn)
+
+
+def _unloaded_turn(demand: Demand, round_ms: float) -> tuple[Turn, float]:
+    """R and the mean round, given a round after a wrong guess."""
+    turn_ms = round_ms - demand.draft - demand.round_down.mean
+    variance = demand.round_up.variance
+    turn = Turn(np.array([turn_ms]), np.array([variance]), turn_ms, variance)
+    right = demand.rounds.right
+    return turn, (1.0 - right) * round_ms + right * after_right(demand, None, turn).mean
 
 
 def delay_of(demand: Demand) -> Time:
@@ -133,14 +148,14 @@ def _solve_pool(
         users=users / target.replicas,
         streamed=np.array([demand.stream.draft is None or demand.rounds.count.mean <= 0.0 for demand in mine]),
         sessions=sessions / sessions.sum(),
-        away=np.array([delay_of(demand).mean for demand in mine]),
+        away=np.array([_mean_delay(demand, state).mean for demand, state in zip(mine, known, strict=True)]),
         think=np.array([demand.think for demand in mine]),
         between=np.array([demand.away - demand.think for demand in mine]),
         between_variance=np.array([demand.prompt_up.variance + demand.round_down.variance for demand in mine]),
     )
     time = iteration_time(target, mine, rates * np.maximum(rounds, 1e-9))
-    delays = tuple(delay_of(demand) for demand in mine)
-    away = _away(delays, known)
+    away = _away(mine, known)
+    delays = tuple(_mean_delay(demand, state) for demand, state in zip(mine, known, strict=True))
     cycle = cycles(time, classes, away, target.batch_cap, _grid(target.batch_cap, bool(classes.streamed.all())))
     pool = _pool(target, mine, time, classes)
     start = np.array([state.start for state in known])
@@ -152,6 +167,8 @@ def _solve_pool(
     for k, (demand, state) in enumerate(zip(mine, known, strict=True)):
         state.round = live.round[k].mean
         state.first = _first_token(table, live, cycle, k)
+        if state.turn is not None:
+            state.turn = _turn(demand, cycle, away, table, live, k)
         state.request = rounds[k] * state.round + state.first.mean + float(live.transient[k]) + state.start
         if demand.users > 0:
             state.rate = demand.users / (demand.away + state.request)
@@ -166,17 +183,50 @@ def _first_token(table: ByOthers, live: Live, cycle: Cycles, k: int) -> Time:
     return Time(live.prefill[k].mean + chance * memory.mean, live.prefill[k].variance + residual**2 / 3.0)
 
 
-def _away(delays: tuple[Time, ...], states: list[StreamState]) -> Away:
-    nodes = [delay_nodes(delay, state.wait) for delay, state in zip(delays, states, strict=True)]
-    most = max(chance.size for chance, _, _ in nodes)
+def _mean_delay(demand: Demand, state: StreamState) -> Time:
+    """Time away without waits for a draft device; pipelined, over both kinds of rounds."""
+    if state.turn is None:
+        return delay_of(demand)
+    right, plain = demand.rounds.right, delay_of(demand)
+    shorter = after_right(demand, None, state.turn).mean - state.turn.typical + demand.round_up.mean
+    return Time((1.0 - right) * plain.mean + right * shorter, plain.variance, plain.third)
 
-    def padded(values: Array, fill: float) -> Array:
-        return np.concatenate([values, np.full(most - values.size, fill)])
+
+def _turn(demand: Demand, cycle: Cycles, away: Away, table: ByOthers, live: Live, k: int) -> Turn:
+    """R: a round less the time away, and the way up; it varies with the phase of the iteration it comes into."""
+    held, up = cycle.held, demand.round_up
+    absent = (away.mean[:, k] * away.chance[:, k]).sum(axis=-1)
+    mean = cycle.round[:, k] - absent + up.mean
+    variance = up.variance + held.busy * held.iteration**2 / 12.0 + np.where(held.alone, 0.0, held.variance)
+    seen = live.seen[k]
+    jobs = table.jobs[: seen.size]
+    met = np.interp(jobs, held.jobs, mean)
+    typical = float(seen @ met)
+    spread = float(seen @ (met - typical) ** 2) + float(seen @ np.interp(jobs, held.jobs, variance))
+    return Turn(mean, variance, typical, spread)
+
+
+def _away(demands: tuple[Demand, ...], states: list[StreamState]) -> Away:
+    found = []
+    for demand, state in zip(demands, states, strict=True):
+        if state.turn is None:
+            nodes = delay_nodes(delay_of(demand), state.wait)
+            found.append(AwayNodes(*nodes, np.zeros(nodes[0].size, dtype=bool)))
+        else:
+            found.append(away_nodes(demand, state.wait, state.turn))
+    most = max(nodes.right.size for nodes in found)
+    rows = max(np.atleast_2d(nodes.mean).shape[0] for nodes in found)
+
+    def padded(values: Array, chance: bool = False) -> Array:
+        fill = np.zeros_like(values[..., :1]) if chance else values[..., :1]
+        more = np.repeat(fill, most - values.shape[-1], axis=-1)
+        return np.broadcast_to(np.concatenate([values, more], axis=-1), (rows, most))
 
     return Away(
-        np.stack([padded(chance, 0.0) for chance, _, _ in nodes]),
-        np.stack([padded(mean, mean[0]) for _, mean, _ in nodes]),
-        np.stack([padded(variance, variance[0]) for _, _, variance in nodes]),
+        np.stack([padded(nodes.chance, chance=True) for nodes in found], axis=1),
+        np.stack([padded(nodes.mean) for nodes in found], axis=1),
+        np.stack([padded(nodes.variance) for nodes in found], axis=1),
+        np.stack([np.append(nodes.right, np.zeros(most - nodes.right.size, dtype=bool)) for nodes in found]),
     )
 
 
@@ -270,12 +320,17 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
         rounds = np.array([demand.rounds.count.mean for demand in mine])
         if not mine or not (rates * rounds).sum() > 0:
             continue
-        job = float(np.average([demand.draft for demand in mine], weights=rates * rounds))
+        jobs = rates * rounds
+        job = float(np.average([demand.draft for demand in mine], weights=jobs))
         prefill = float(np.average([demand.draft_prefill for demand in mine], weights=rates))
+        ahead = ahead_jobs(mine, [states[demand.index].turn for demand in mine], jobs)
+        waited = {d.index: lengthening(d, states[d.index].wait, states[d.index].turn) for d in mine}
         for demand in mine:
             state = states[demand.index]
-            before = 0.0 if state.wait is None else state.wait.mean
-            peers = tuple(_peers(other, states[other.index], other is demand, draft.count) for other in mine)
+            before = waited[demand.index]
+            peers = tuple(
+                _peers(other, states[other.index], other is demand, draft.count, waited[other.index]) for other in mine
+            )
             new = draft_wait(
                 Drafting(
                     job=job,
@@ -287,6 +342,7 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
                     peers=peers,
                     even=demand.stream.assignment.draft_routing in ("jsq", "round_robin"),
                     crowd=_crowd(mine, demand, draft.count),
+                    ahead=ahead,
                 )
             )
             state.wait = _between(state.wait, new) if damped and state.wait is not None else new
@@ -307,9 +363,12 @@ def _crowd(mine: list[Demand], own: Demand, devices: int) -> Crowd | None:
     )
 
 
-def _peers(demand: Demand, state: StreamState, own: bool, devices: int) -> Peers:
-    """The sessions of a stream that a session of it (`own`) or of another stream may find on its device."""
-    waiting = 0.0 if state.wait is None else demand.rounds.count.mean * state.wait.mean
+def _peers(demand: Demand, state: StreamState, own: bool, devices: int, waited: float) -> Peers:
+    """The sessions of a stream that a session of it (`own`) or of another stream may find on its device.
+
+    `waited` is by how much waiting there lengthens its rounds.
+    """
+    waiting = demand.rounds.count.mean * waited
     alone = max(state.request - waiting, 0.0)
     if demand.users == 0:
         return Peers(0, state.rate * alone, devices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ from dsd_plan.domain.acceptance_laws import BetaLaw, DependentLaw, MarkovLaw, ro
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.step_time import decode_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from dsd_plan.model.guesses import joint_moments
 from dsd_plan.model.moments import Time, message_ms
 from dsd_plan.model.walks import moments_along, rounds_along, walk_of
 from dsd_plan.queueing import renewal
@@ -56,6 +57,8 @@ class Part:
     output: float
     count: Time
     """Cumulants of their rounds (not ms)."""
+    joint: Array | None = None
+    """Pipelined: joint moments of rounds and right guesses (`guesses.joint_moments`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +71,8 @@ class Rounds:
     """Requests of like length, which add up to all."""
     accepted: float
     """Accepted share of the tokens proposed; 0 in target_only."""
+    right: float = 0.0
+    """Pipelined: share of rounds that begin with a right guess."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +93,10 @@ class Demand:
     round_up: Time
     round_down: Time
     draft: float
-    """Time of drafting one window on the stream's own draft device; 0 unless distributed."""
+    """Time of drafting one window on the stream's own draft device; 0 unless that is at the edge."""
     draft_prefill: float
+    ahead: float = 0.0
+    """Time of a job that drafts ahead, one step more than a window; 0 unless pipelined."""
 
     @property
     def window(self) -> int:
@@ -110,10 +117,12 @@ def demands_of(deployed: Deployed) -> tuple[Demand, ...]:
 def _demand(deployed: Deployed, index: int, stream: Stream) -> Demand:
     requests = stream.requests
     lengths = lengths_of(stream)
-    draft = draft_prefill = 0.0
+    draft = draft_prefill = ahead = 0.0
     if stream.draft is not None:
         surface = deployed.drafts[stream.draft].surface
         draft = stream.window * decode_ms(surface, 1.0, 1.0, lengths.context)
+        if stream.mode == "pipelined":
+            ahead = (stream.window + 1) * decode_ms(surface, 1.0, 1.0, lengths.context + stream.window)
         bent = float(surface.law[4]) * (lengths.prompt_square - lengths.prefill**2)
         draft_prefill = prefill_ms(surface, 1.0, lengths.prefill) + bent
     messages = stream.messages
@@ -136,6 +145,7 @@ def _demand(deployed: Deployed, index: int, stream: Stream) -> Demand:
         round_down=message_ms(stream.down, messages.round_down),
         draft=draft,
         draft_prefill=draft_prefill,
+        ahead=ahead,
     )
 
 
@@ -171,8 +181,21 @@ def rounds_of(stream: Stream) -> Rounds:
     """How many rounds the stream's requests take."""
     requests = stream.requests
     if isinstance(requests, RequestTrace):
-        return _rounds_of_lengths(stream.acceptance, stream.window, requests)
-    return _rounds_of_length(stream.acceptance, stream.window, requests.output_tokens)
+        rounds = _rounds_of_lengths(stream.acceptance, stream.window, requests)
+    else:
+        rounds = _rounds_of_length(stream.acceptance, stream.window, requests.output_tokens)
+    return _with_guesses(stream, rounds) if stream.mode == "pipelined" else rounds
+
+
+def _with_guesses(stream: Stream, rounds: Rounds) -> Rounds:
+    """The same, with the rounds that begin with a right guess: parts by length take those of their mean length."""
+    if rounds.count.mean <= 0.0 or stream.acceptance is None:
+        return rounds
+    outputs = [max(round(part.output) - 1, 0) for part in rounds.parts]
+    joint = joint_moments(stream.acceptance, stream.window, max(outputs))
+    parts = tuple(replace(part, joint=joint[n]) for part, n in zip(rounds.parts, outputs, strict=True))
+    share = sum(part.weight * float(joint[n][0, 1]) for part, n in zip(parts, outputs, strict=True))
+    return replace(rounds, parts=parts, right=share / rounds.count.mean)
 
 
 @lru_cache(maxsize=4096)

@@ -33,7 +33,7 @@ def walk_of(acceptance: Acceptance | DependentLaw | None, window: int) -> Walk |
     what it was.
     """
     if isinstance(acceptance, TokenTrace):
-        runs = _runs(acceptance)
+        runs = runs_of(acceptance)
         accepted = np.minimum(runs, window)
         return Walk(acceptance.request_starts(), accepted, (np.arange(runs.size) + accepted + 1) % runs.size)
     if isinstance(acceptance, RoundTrace) and bool((acceptance.proposed == window).all()):
@@ -80,7 +80,7 @@ def rounds_along(walk: Walk, window: int, tokens: int) -> tuple[Array, float]:
 
 
 @lru_cache(maxsize=64)
-def _runs(trace: TokenTrace) -> NDArray[np.int64]:
+def runs_of(trace: TokenTrace) -> NDArray[np.int64]:
     """From each token on, how many matches follow before the first miss; a recording without a miss never ends."""
     size = trace.match.size
     misses = np.flatnonzero(trace.match == 0)

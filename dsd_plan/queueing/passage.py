@@ -50,12 +50,13 @@ class Passage(NamedTuple):
 
 
 def first_passage(steps: Steps, ages: Array, variances: Array) -> Passage:
-    """A and M for every process and every age (with its variance), both of shape (ages,)."""
+    """A and M for every process and every age (with its variance), both of shape (ages,) or (processes, ages)."""
+    ages, variances = np.atleast_2d(ages), np.atleast_2d(variances)
     mean, variance = steps.mean[:, None], steps.variance[:, None]
     spread = float(np.sqrt(np.max(variances + 0.0))) if ages.size else 0.0
     longest = (float(np.max(ages, initial=0.0)) + 4.0 * spread) / float(steps.mean.min())
     count = int(min(MOST_STEPS, np.ceil(longest + 4.0 * np.sqrt(longest + 1.0))))
-    reached = np.zeros((steps.mean.size, ages.size))
+    reached = np.zeros((steps.mean.size, ages.shape[1]))
     part = np.zeros_like(reached)
     for few, sums in ((True, np.arange(1, min(count, FEW_STEPS) + 1)), (False, np.arange(FEW_STEPS + 1, count + 1))):
         if sums.size:
@@ -64,10 +65,10 @@ def first_passage(steps: Steps, ages: Array, variances: Array) -> Passage:
             part += more[1]
     end = mean * (1.0 + reached)
     length = np.minimum(np.maximum(end - part, 0.8 * mean), mean + 2.0 * variance / mean)
-    far = ages[None, :] >= MOST_STEPS * mean
+    far = ages >= MOST_STEPS * mean
     second = mean**2 + variance
     return Passage(
-        np.where(far, ages[None, :] + second / (2.0 * mean), end),
+        np.where(far, ages + second / (2.0 * mean), end),
         np.where(far, second / mean, length),
     )
 
@@ -99,8 +100,8 @@ def _normal_sum(steps: Steps, sums: NDArray[np.int64], ages: Array, variances: A
 
 def _below(mean: Array, variance: Array, ages: Array, variances: Array) -> tuple[Array, Array]:
     """P(S < D) and E[S; S < D] for normal S and D."""
-    both = np.sqrt(variance + variances[None, :, None, None])
-    chance, density = normal((ages[None, :, None, None] - mean) / both)
+    both = np.sqrt(variance + variances[:, :, None, None])
+    chance, density = normal((ages[:, :, None, None] - mean) / both)
     return chance, mean * chance - variance / both * density
 
 

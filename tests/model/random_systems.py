@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.deployed import AT_THE_EDGE, Deployed
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.replay.load import means, target_saturation, unloaded_ms
+from dsd_plan.replay.load import means, right_guesses, target_saturation, unloaded_ms
 from tests.model.systems import Chat, system
 
 Kind = Literal["open", "closed"]
@@ -51,7 +51,7 @@ def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -
 
 
 def _mode(mode: str, k: int) -> Mode:
-    modes: tuple[Mode, ...] = ("target_only", "fused", "distributed")
+    modes: tuple[Mode, ...] = ("target_only", "fused", "distributed", "pipelined")
     return modes[k % 3] if mode == MIXED else next(known for known in modes if known == mode)
 
 
@@ -82,11 +82,16 @@ def _loaded(chats: list[Chat], load: float, target: StepLaw, fused: StepLaw, cap
 
 
 def _drafted(rng: np.random.Generator, chat: Chat, drafts: Drafts) -> Chat:
-    if chat.mode != "distributed" or not isinstance(chat.edge, StepLaw):
+    if chat.mode not in AT_THE_EDGE or not isinstance(chat.edge, StepLaw):
         return chat
-    rounds = means(system(chat).streams[0]).rounds
+    stream = system(chat).streams[0]
+    rounds = means(stream).rounds
     prefill_ms = chat.edge.step_ms + chat.edge.per_prompt_token_ms * chat.prompt
-    offered = (chat.rate_per_s or 0.0) * (rounds * chat.window * chat.edge.step_ms + prefill_ms) / 1000.0
+    offered = (
+        (chat.rate_per_s or 0.0)
+        * (rounds * (chat.window + right_guesses(stream)) * chat.edge.step_ms + prefill_ms)
+        / 1000.0
+    )
     wanted = offered / rng.uniform(0.05, 0.6) if drafts == "shared" else max(4.0, 200.0 * offered)
     return replace(chat, devices=max(1, ceil(wanted)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
-from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.deployed import AT_THE_EDGE, Deployed, deploy
 from dsd_plan.domain.fleet import Device, Link, ModelSpec, Site
 from dsd_plan.domain.performance import Quantiles
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Routing
@@ -98,7 +98,7 @@ def system(
         workloads.append(
             Workload(name=f"chat{i}", site=site, target="big", requests=chat.asked(), budgets=chat.budgets)
         )
-        if chat.mode == "distributed":
+        if chat.mode in AT_THE_EDGE:
             models.append(ModelSpec(name=draft, weights_gib=1.0))
             devices.append(
                 Device(
