@@ -16,7 +16,7 @@ from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
 from dsd_plan.domain.anatomy import Anatomy
 from dsd_plan.domain.checks import scenario_problems
-from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.deployed import AT_THE_EDGE, Deployed, deploy
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, batched_draft_problems, not_predicted_problems
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Assignment, Plan
@@ -83,7 +83,7 @@ def explain(scenario: Scenario, plan: Plan) -> Explanation:
     performance = predict(scenario, plan)
     found = []
     for index, assignment in enumerate(plan.assignments):
-        if assignment.mode == "distributed" and assignment.share == 1.0:
+        if assignment.mode in AT_THE_EDGE and assignment.share == 1.0:
             found += [_break_even(scenario, plan, index, mode, performance) for mode in ("target_only", "fused")]
     return Explanation(performance, anatomies(deploy(scenario, plan), performance), tuple(b for b in found if b))
 
@@ -92,7 +92,7 @@ def _break_even(
     scenario: Scenario, plan: Plan, index: int, mode: Literal["target_only", "fused"], performance: Performance
 ) -> BreakEven | None:
     """Against the same plan with one assignment in another mode; None where the draft is not on the target."""
-    from dsd_plan.model import break_even_with
+    from dsd_plan.model import break_even_with, guesses_of
     from dsd_plan.model import predict as predict_deployed
 
     mine = plan.assignments[index]
@@ -110,7 +110,8 @@ def _break_even(
     except UnstableError as error:
         return BreakEven(mine.workload, mode, None, None, f"{error.device} could not carry the load")
     against = changed.workload(mine.workload)
-    rtt_ms = break_even_with(performance.workload(mine.workload), against)
+    guesses = guesses_of(deploy(scenario, plan), index)
+    rtt_ms = break_even_with(performance.workload(mine.workload), against, guesses)
     return BreakEven(mine.workload, mode, rtt_ms, against.tpot_ms.mean)
 
 

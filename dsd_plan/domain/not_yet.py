@@ -155,13 +155,6 @@ PLAN: tuple[NotYet, ...] = (
         f"use one of {', '.join((*SUPPORTED_MODES, 'pipelined'))}",
     ),
     NotYet(
-        "assignments[].mode",
-        lambda mode: mode != "pipelined",
-        "mode pipelined",
-        f"use one of {', '.join(SUPPORTED_MODES)}",
-        replayed=True,
-    ),
-    NotYet(
         "assignments[].candidates",
         only(1),
         "several candidate paths a round",

@@ -1,8 +1,8 @@
 """Pipelined sessions: the draft goes on at once, and a round after a right guess takes the longer of two ways.
 
-A window is sent; R later the target's iteration that verifies it ends, and the verdict takes the way down. Meanwhile the
-device drafts γ + 1 steps ahead, a, behind a wait w for it. A session is away from the target, between the end of that
-iteration and its next window's arrival, for
+A window is sent; R later the target's iteration that verifies it ends, and the verdict takes the way down. Meanwhile
+the device drafts γ + 1 steps ahead, a, behind a wait w for it. A session is away from the target, between the end of
+that iteration and its next window's arrival, for
 
     down + w + γ t_d + up          after a wrong guess,
     up + max(down, w + a − R)      after a right one.
@@ -126,7 +126,7 @@ def lengthening(demand: Demand, wait: DraftWait | None, turn: Turn | None) -> fl
 
 
 def drafting_seen(demand: Demand, wait: DraftWait | None, turn: Turn | None) -> float:
-    """Mean time of a round that a session spends with its draft device: what is drafted ahead counts from the verdict."""
+    """Mean time of a round with the draft device: what is drafted ahead counts from the verdict on."""
     if turn is None:
         return demand.draft + (0.0 if wait is None else wait.mean)
     right = demand.rounds.right

@@ -1,8 +1,8 @@
-"""A draft device that several sessions share, where drafts go on ahead: what is drafted ahead waits, and may be dropped.
+"""A draft device that sessions share, where drafts go on ahead: what is drafted ahead waits, and may be dropped.
 
-Mean-value analysis as in `queueing.finite_source.fifo_cycle`, with a session's two kinds of jobs. A wrong guess is dropped
-when the verdict comes, so that one that waits asks less of the device, or nothing: the busier the device, the less it
-wastes.
+Mean-value analysis as in `queueing.finite_source.fifo_cycle`, with a session's two kinds of jobs. A wrong guess is
+dropped when the verdict comes, so that one that waits asks less of the device, or nothing: the busier the device, the
+less it wastes.
 """
 
 from __future__ import annotations

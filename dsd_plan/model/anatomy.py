@@ -6,7 +6,7 @@ from dsd_plan.domain.anatomy import Anatomy, Line
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.performance import Performance, WorkloadPerformance
 from dsd_plan.domain.step_time import decode_ms
-from dsd_plan.model.traffic import lengths_of
+from dsd_plan.model.traffic import lengths_of, rounds_of
 
 
 def anatomies(deployed: Deployed, predicted: Performance) -> tuple[Anatomy, ...]:
@@ -34,8 +34,14 @@ def _lines(deployed: Deployed, streams: list[Stream], workload: WorkloadPerforma
         step_ms = decode_ms(deployed.drafts[only.draft].surface, 1.0, 1.0, context)
         drafting_ms = only.window * step_ms
         steps = f"{only.window} × {step_ms:.3g} ms at a context of {context:.0f}"
-        lines.append(Line("draft", steps, drafting_ms))
-        lines.append(Line("wait for the draft device", "behind its other sessions", parts.draft_ms - drafting_ms))
+        behind = Line("wait for the draft device", "behind its other sessions", parts.draft_ms - drafting_ms)
+        if only.mode == "pipelined":
+            wrong = 1.0 - rounds_of(only).right
+            drafting_ms *= wrong
+            steps = f"{steps}, in the {wrong:.0%} of rounds that follow a wrong guess"
+            late = "what was drafted ahead comes after the verdict; behind other sessions"
+            behind = Line("wait for the draft device", late, parts.draft_ms - drafting_ms)
+        lines += [Line("draft", steps, drafting_ms), behind]
     elif parts.draft_ms > 0.0:
         lines.append(
             Line("draft", "mean over this workload's assignments" if only is None else "on the target", parts.draft_ms)

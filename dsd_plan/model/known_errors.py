@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.deployed import AT_THE_EDGE, Deployed, Stream
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.model.saturation import draft_saturation, target_saturation
@@ -32,7 +32,7 @@ def known_errors(deployed: Deployed, workload: str, metric: str) -> float:
     modes = {stream.mode for stream in beside}
     mode = next(iter(modes)) if len(modes) == 1 else "mixed"
     kind = "closed" if any(isinstance(stream.requests, ClosedRequests) for stream in beside) else "open"
-    shared = mode == "mixed" or (mode == "distributed" and _shares_drafts(deployed, beside))
+    shared = mode == "mixed" or (mode in AT_THE_EDGE and _shares_drafts(deployed, beside))
     found = KNOWN.get((mode, kind, "shared" if shared else "plenty"), KNOWN["mixed", kind, "shared"])
     return found.get(metric, 0.0)
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed, TargetPool
 from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.domain.workload import RequestTrace
-from dsd_plan.model.ahead import AwayNodes, Turn, after_right, ahead_jobs, away_nodes, lengthening
+from dsd_plan.model.ahead import Turn, ahead_jobs, lengthening
+from dsd_plan.model.away import away_of, delay_of, mean_delay, turn_of, unloaded_turn
 from dsd_plan.model.batches import Classes, mean_iteration
 from dsd_plan.model.bursts import path_of
 from dsd_plan.model.cycles import Away, Cycles, cycles
-from dsd_plan.model.draft_queue import Crowd, Drafting, DraftWait, Peers, delay_nodes, draft_wait
+from dsd_plan.model.draft_queue import Crowd, Drafting, DraftWait, Peers, draft_wait
 from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_added_ms
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
@@ -107,27 +108,11 @@ def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
         round_ms += demand.window * decode_ms(pool.fused_surface, 1.0, 1.0, demand.lengths.context)
     turn = None
     if demand.stream.mode == "pipelined":
-        turn, round_ms = _unloaded_turn(demand, round_ms)
+        turn, round_ms = unloaded_turn(demand, round_ms)
     prefill = float(pool.surface.law[0]) + prefill_added_ms(pool, demand)
     request = demand.rounds.count.mean * round_ms + prefill
     rate = demand.rate if demand.users == 0 else demand.users / (demand.away + 1.2 * request)
     return StreamState(rate, round_ms, request, Time(prefill), turn=turn)
-
-
-def _unloaded_turn(demand: Demand, round_ms: float) -> tuple[Turn, float]:
-    """R and the mean round, given a round after a wrong guess."""
-    turn_ms = round_ms - demand.draft - demand.round_down.mean
-    variance = demand.round_up.variance
-    turn = Turn(np.array([turn_ms]), np.array([variance]), turn_ms, variance)
-    right = demand.rounds.right
-    return turn, (1.0 - right) * round_ms + right * after_right(demand, None, turn).mean
-
-
-def delay_of(demand: Demand) -> Time:
-    """Time away between two rounds: down, draft, up; none where tokens stream."""
-    if demand.stream.draft is None:
-        return Time()
-    return demand.round_down.plus(demand.round_up).plus(Time(demand.draft))
 
 
 def _solve_pool(
@@ -148,14 +133,14 @@ def _solve_pool(
         users=users / target.replicas,
         streamed=np.array([demand.stream.draft is None or demand.rounds.count.mean <= 0.0 for demand in mine]),
         sessions=sessions / sessions.sum(),
-        away=np.array([_mean_delay(demand, state).mean for demand, state in zip(mine, known, strict=True)]),
+        away=np.array([mean_delay(demand, state.turn).mean for demand, state in zip(mine, known, strict=True)]),
         think=np.array([demand.think for demand in mine]),
         between=np.array([demand.away - demand.think for demand in mine]),
         between_variance=np.array([demand.prompt_up.variance + demand.round_down.variance for demand in mine]),
     )
     time = iteration_time(target, mine, rates * np.maximum(rounds, 1e-9))
-    away = _away(mine, known)
-    delays = tuple(_mean_delay(demand, state) for demand, state in zip(mine, known, strict=True))
+    away = away_of(mine, [state.wait for state in known], [state.turn for state in known])
+    delays = tuple(mean_delay(demand, state.turn) for demand, state in zip(mine, known, strict=True))
     cycle = cycles(time, classes, away, target.batch_cap, _grid(target.batch_cap, bool(classes.streamed.all())))
     pool = _pool(target, mine, time, classes)
     start = np.array([state.start for state in known])
@@ -168,7 +153,7 @@ def _solve_pool(
         state.round = live.round[k].mean
         state.first = _first_token(table, live, cycle, k)
         if state.turn is not None:
-            state.turn = _turn(demand, cycle, away, table, live, k)
+            state.turn = turn_of(demand, cycle, away, table, live, k)
         state.request = rounds[k] * state.round + state.first.mean + float(live.transient[k]) + state.start
         if demand.users > 0:
             state.rate = demand.users / (demand.away + state.request)
@@ -181,53 +166,6 @@ def _first_token(table: ByOthers, live: Live, cycle: Cycles, k: int) -> Time:
     jobs = float(seen @ table.jobs[: seen.size])
     residual = float(np.interp(jobs, cycle.held.jobs, cycle.held.residual))
     return Time(live.prefill[k].mean + chance * memory.mean, live.prefill[k].variance + residual**2 / 3.0)
-
-
-def _mean_delay(demand: Demand, state: StreamState) -> Time:
-    """Time away without waits for a draft device; pipelined, over both kinds of rounds."""
-    if state.turn is None:
-        return delay_of(demand)
-    right, plain = demand.rounds.right, delay_of(demand)
-    shorter = after_right(demand, None, state.turn).mean - state.turn.typical + demand.round_up.mean
-    return Time((1.0 - right) * plain.mean + right * shorter, plain.variance, plain.third)
-
-
-def _turn(demand: Demand, cycle: Cycles, away: Away, table: ByOthers, live: Live, k: int) -> Turn:
-    """R: a round less the time away, and the way up; it varies with the phase of the iteration it comes into."""
-    held, up = cycle.held, demand.round_up
-    absent = (away.mean[:, k] * away.chance[:, k]).sum(axis=-1)
-    mean = cycle.round[:, k] - absent + up.mean
-    variance = up.variance + held.busy * held.iteration**2 / 12.0 + np.where(held.alone, 0.0, held.variance)
-    seen = live.seen[k]
-    jobs = table.jobs[: seen.size]
-    met = np.interp(jobs, held.jobs, mean)
-    typical = float(seen @ met)
-    spread = float(seen @ (met - typical) ** 2) + float(seen @ np.interp(jobs, held.jobs, variance))
-    return Turn(mean, variance, typical, spread)
-
-
-def _away(demands: tuple[Demand, ...], states: list[StreamState]) -> Away:
-    found = []
-    for demand, state in zip(demands, states, strict=True):
-        if state.turn is None:
-            nodes = delay_nodes(delay_of(demand), state.wait)
-            found.append(AwayNodes(*nodes, np.zeros(nodes[0].size, dtype=bool)))
-        else:
-            found.append(away_nodes(demand, state.wait, state.turn))
-    most = max(nodes.right.size for nodes in found)
-    rows = max(np.atleast_2d(nodes.mean).shape[0] for nodes in found)
-
-    def padded(values: Array, chance: bool = False) -> Array:
-        fill = np.zeros_like(values[..., :1]) if chance else values[..., :1]
-        more = np.repeat(fill, most - values.shape[-1], axis=-1)
-        return np.broadcast_to(np.concatenate([values, more], axis=-1), (rows, most))
-
-    return Away(
-        np.stack([padded(nodes.chance, chance=True) for nodes in found], axis=1),
-        np.stack([padded(nodes.mean) for nodes in found], axis=1),
-        np.stack([padded(nodes.variance) for nodes in found], axis=1),
-        np.stack([np.append(nodes.right, np.zeros(most - nodes.right.size, dtype=bool)) for nodes in found]),
-    )
 
 
 def _grid(cap: int, streamed: bool) -> Array:

@@ -72,7 +72,6 @@ REPLAYED_SCENARIOS: dict[str, Scenario] = {
     'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
 }
 REPLAYED: dict[str, dict[str, Any]] = {
-    "mode": {"mode": "pipelined"},
     "candidates": {"candidates": 2},
     "draft_devices_per_session": {"draft_devices_per_session": 2, "candidates": 2},
     "policy.kind": {"policy": Policy(kind="threshold")},

@@ -20,6 +20,10 @@ BOUNDS: dict[tuple[str, Kind, Drafts], tuple[float, float, float, float, float]]
     ("distributed", "closed", "plenty"): (0.03, 0.035, 0.03, 0.05, 0.15),
     ("distributed", "open", "shared"): (0.035, 0.06, 0.03, 0.05, 0.20),
     ("distributed", "closed", "shared"): (0.03, 0.045, 0.03, 0.06, 0.20),
+    ("pipelined", "open", "plenty"): (0.025, 0.04, 0.025, 0.05, 0.12),
+    ("pipelined", "closed", "plenty"): (0.03, 0.04, 0.03, 0.06, 0.15),
+    ("pipelined", "open", "shared"): (0.035, 0.08, 0.03, 0.06, 0.20),
+    ("pipelined", "closed", "shared"): (0.03, 0.06, 0.03, 0.06, 0.20),
     ("mixed", "open", "shared"): (0.035, 0.07, 0.035, 0.08, 0.25),
     ("mixed", "closed", "shared"): (0.045, 0.08, 0.05, 0.10, 0.30),
 }
@@ -27,7 +31,7 @@ METRICS = ("tpot_ms.mean", "tpot_ms.p95", "ttft_ms.mean", "ttft_ms.p95")
 
 
 @pytest.mark.parametrize("kind", ["open", "closed"])
-@pytest.mark.parametrize("mode", ["target_only", "fused", "distributed", "mixed"])
+@pytest.mark.parametrize("mode", ["target_only", "fused", "distributed", "pipelined", "mixed"])
 def test_one_system_of_each_kind_agrees(mode: str, kind: Kind) -> None:
     found = compare(random_system(7, mode, kind, "shared"), seed=7, requests=4000, replications=2)
     assert found is not None

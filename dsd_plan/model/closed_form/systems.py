@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed, TargetPool
 from dsd_plan.domain.step_time import decode_ms, iteration_ms
+from dsd_plan.model.away import unloaded_delay
 from dsd_plan.model.iteration_time import prefill_mean_added_ms
-from dsd_plan.model.solution import delay_of
 from dsd_plan.model.traffic import Demand, demands_of
 
 Array = NDArray[np.float64]
@@ -99,8 +99,8 @@ def _replica(pool: TargetPool, demands: Sequence[Demand], jobs: float) -> System
         verify=verify[None, :],
         prefill=prefill[None, :],
         prefill_square=(prefill**2 * spread)[None, :],
-        away=row([delay_of(demand).mean for demand in demands]),
-        away_variance=row([delay_of(demand).variance for demand in demands]),
+        away=row([unloaded_delay(pool, demand).mean for demand in demands]),
+        away_variance=row([unloaded_delay(pool, demand).variance for demand in demands]),
         network=row([demand.prompt_up.mean + demand.first_down.mean for demand in demands]),
         tokens=row([demand.lengths.output for demand in demands]),
         window=row([float(demand.window) if demand.stream.mode == "fused" else 0.0 for demand in demands]),
