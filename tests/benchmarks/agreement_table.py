@@ -1,6 +1,7 @@
 """Prints the model's errors against the replayer over random systems: `python -m tests.benchmarks.agreement_table`.
 
-Systems are drawn from seeds that the tests do not use. An argument gives how many a regime; modes that follow it choose regimes.
+Systems are drawn from seeds that the tests do not use. An argument gives how many a regime,
+modes behind it which ones.
 """
 
 from __future__ import annotations
