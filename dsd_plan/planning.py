@@ -23,18 +23,20 @@ from dsd_plan.domain.plan import Assignment, Plan
 from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import InputHash, Provenance, Study
-from dsd_plan.errors import PlanError, ScenarioError, UnstableError
+from dsd_plan.errors import InputError, PlanError, ScenarioError, UnstableError
 from dsd_plan.files import check_table_path, load_plan, load_scenario, table_parts, write_table
 from dsd_plan.optimize.confirm import Observation
 from dsd_plan.optimize.run import OnProgress
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
+    from dsd_plan.domain.capacity import Capacity
     from dsd_plan.domain.whole_run import WholeRun
     from dsd_plan.replay.collecting import Chunk
 
-__all__ = ["crosscheck", "load_plan", "load_scenario", "optimize", "predict", "replay"]
+__all__ = ["capacity", "crosscheck", "load_plan", "load_scenario", "optimize", "predict", "replay"]
 
 REPLICATIONS = 8
 
@@ -253,6 +255,46 @@ def crosscheck(
     return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
 
 
+def capacity(
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    growth: str | None = None,
+    start: date | None = None,
+    until: str | None = None,
+    confirm: bool = False,
+    seed: int = 0,
+    requests: int | None = None,
+    replications: int = REPLICATIONS,
+    on_progress: OnProgress | None = None,
+) -> Capacity:
+    """The load at which each budget breaks by the model, why, and what one more or one less of each device changes.
+
+    `growth` ("5%/month", from `start` until the ISO date `until`) adds dates; `confirm` replays the plan a tenth below
+    and a tenth above the first breaking load. Raises ScenarioError, PlanError, and InputError for the growth.
+    """
+    from dsd_plan.capacity.confirm import confirmed
+    from dsd_plan.capacity.growth import growing
+    from dsd_plan.capacity.run import capacity_of
+    from dsd_plan.model import predict as predict_deployed
+
+    asked = None
+    if growth is not None or until is not None or start is not None:
+        if growth is None or until is None or start is None:
+            raise InputError("--growth", "growth needs a rate, a first and a last day; give --growth and --until")
+        asked = growing(growth, start, until)
+    deployed = _deployed(scenario, plan)
+    _check_predictable(scenario, plan)
+    found = capacity_of(scenario, plan, predict_deployed, asked, on_progress)
+    if not confirm:
+        return found
+
+    def observe(changed: Deployed) -> Performance:
+        return _replayed(changed, seed, requests, replications, on_progress).pooled
+
+    return replace(found, replayed=confirmed(found, deployed, observe))
+
+
 def optimize(
     scenario: Scenario,
     *,
@@ -299,14 +341,16 @@ def optimize(
     return replace(study, predicted=predicted)
 
 
-def _replayed(deployed: Deployed, seed: int, requests: int | None, replications: int) -> Observation:
+def _replayed(
+    deployed: Deployed, seed: int, requests: int | None, replications: int, on_progress: OnProgress | None = None
+) -> Observation:
     """All replications together, in parallel threads, and each alone: plans are compared on the same luck."""
     from dsd_plan.replay.recordings import requests_for
     from dsd_plan.replay.run import replayed
     from dsd_plan.replay.threads import Threads
 
     many = requests_for(deployed) if requests is None else requests
-    threads = Threads(many)
+    threads = Threads(many, on_progress)
     found = replayed(
         deployed,
         seed=seed,

@@ -38,10 +38,11 @@ FLOORS: Mapping[str, frozenset[str]] = {
     "report": BASE | {"domain"},
     "optimize": BASE | {"model", "domain"},
     "crosscheck": BASE | {"model", "replay", "domain"},
+    "capacity": BASE | {"optimize", "model", "domain"},
     "testbed": BASE | {"measure", "control", "domain"},
     "planning": BASE
     | {"domain", "control", "pair", "model", "replay", "measure", "calibrate", "files", "report"}
-    | {"optimize", "crosscheck", "testbed"},
+    | {"optimize", "capacity", "crosscheck", "testbed"},
     "cli": BASE | {"domain", "planning", "files", "report", "measure", "calibrate", "testbed"},
     "__main__": frozenset({"cli"}),
 }

@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
     """A file, a trace, a profile or a measurement cannot be used as asked."""
     USAGE = 2
     INFEASIBLE = 3
-    """No plan keeps every budget."""
+    """No plan keeps every budget; or, asked of `capacity`, the plan breaks one at today's load already."""
     DISAGREES = 4
     """Model and replay disagree by more than the tolerance."""
     INTERRUPTED = 130

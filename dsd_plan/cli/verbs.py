@@ -85,11 +85,7 @@ VERBS: tuple[Entry, ...] = (
     ),
     Verb("optimize", "Choose placement, mode and windows; save the study.", "dsd_plan.cli.optimize"),
     Verb("report", "Render a saved study again, recomputing nothing.", "dsd_plan.cli.report"),
-    LaterVerb(
-        "capacity",
-        "Find the load at which each budget breaks.",
-        "the study that `optimize` saves holds latency against load",
-    ),
+    Verb("capacity", "Find the load at which each budget breaks, and why.", "dsd_plan.cli.capacity"),
     LaterVerb(
         "sweep",
         "Predict a plan over a grid of what-ifs.",

@@ -71,6 +71,11 @@ def with_load(deployed: Deployed, factor: float) -> Deployed:
     return replace(deployed, streams=streams)
 
 
+def with_load_of(deployed: Deployed, workload: str, factor: float) -> Deployed:
+    """As `with_load`, one workload alone."""
+    return _changed(deployed, workload, lambda stream: replace(stream, requests=_loaded(stream.requests, factor)))
+
+
 def _loaded(
     requests: PoissonRequests | ClosedRequests | RequestTrace, factor: float
 ) -> PoissonRequests | ClosedRequests | RequestTrace:

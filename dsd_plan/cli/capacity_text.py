@@ -1,0 +1,172 @@
+"""What `capacity` found, on the terminal: the answer first, then where its numbers come from."""
+
+from __future__ import annotations
+
+from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
+from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Confirmation, Growth, ReplayedSide
+from dsd_plan.report.numbers import UNKNOWN, given_quantity, interval, label, multiple, number, quantity, share
+
+FLEET = "fleet"
+SHORT = {
+    "compute": "steps",
+    "batch_cap": "batch cap",
+    "kv_memory": "KV memory",
+    "draft_device": "drafting",
+    "link": "bandwidth",
+}
+
+
+def show_capacity(found: Capacity) -> None:
+    """Sentence, budgets, what breaks next, devices one more and one less, dates, replay; warnings last."""
+    say_wrapped(found.sentence)
+    _show_budgets(found)
+    _show_alone(found)
+    _show_next(found)
+    _show_devices(found)
+    if found.growth is not None:
+        _show_growth(found.growth)
+    if found.replayed is not None:
+        _show_replayed(found.replayed)
+    say()
+    say_wrapped(
+        f"Loads are multiples of today's, by the analytic model, found to {multiple(100 * found.resolution)} %. "
+        "Intervals are about 95 %: the model's known error, and the measured errors of the inputs."
+    )
+    for note in found.notes:
+        warn(note)
+
+
+def break_label(name: str | None) -> str:
+    """A budget as "chat TPOT p95"."""
+    if name is None:
+        return "nothing"
+    scope, separator, budget = name.rpartition(": ")
+    return f"{scope} {label(budget)}" if separator else "no steady state"
+
+
+def times(load: float | None, most: float) -> str:
+    """A multiple of today's load: 1.84 ×."""
+    if load is None:
+        return f"> {multiple(most)} ×"
+    return "no load" if load == 0.0 else f"{load:.2f} ×" if load < 10.0 else f"{number(load)} ×"
+
+
+def short_name(found: Bottleneck | None) -> str:
+    """What is short, in a table: "h200, KV memory"."""
+    if found is None:
+        return UNKNOWN
+    return "nothing shared" if found.name is None else f"{found.name}, {SHORT[found.why]}"
+
+
+def _show_budgets(found: Capacity) -> None:
+    rows = [_budget_row(row, found.searched_to) for row in found.budgets]
+    rows.append(("no steady state", "", times(found.saturation_load, found.searched_to), "", ""))
+    say()
+    show_table(("budget", "today of limit", "holds to", "95 %", "short then"), rows)
+    if any(row.saturates for row in found.budgets):
+        say("* kept as long as there is a steady state")
+
+
+def _budget_row(row: BudgetLimit, most: float) -> tuple[str, ...]:
+    ends = UNKNOWN if row.interval is None else f"{row.interval.low:.2f}–{row.interval.high:.2f}"
+    sign = "✓" if row.kept_now else "✗"
+    today = f"{quantity(row.budget, row.now)} of {given_quantity(row.budget, row.limit)} {sign}"
+    if row.scope == FLEET:
+        return f"{row.scope} {label(row.budget)}", today, "", "", "not a matter of load"
+    return (
+        f"{row.scope} {label(row.budget)}",
+        today,
+        times(row.load, most) + ("*" if row.saturates else " "),
+        ends,
+        short_name(row.bottleneck),
+    )
+
+
+def _show_alone(found: Capacity) -> None:
+    if len(found.alone) < 2:
+        return
+    say()
+    show_table(
+        ("growing alone", "holds to", "then breaks"),
+        [(row.workload, times(row.load, found.searched_to), break_label(row.breaks)) for row in found.alone],
+    )
+
+
+def _show_next(found: Capacity) -> None:
+    if len(found.next_limits) < 2:
+        return
+    say()
+    show_table(
+        ("lifting one after another", "holds to", "then breaks", "short then"),
+        [
+            (
+                "as it is" if at == 0 else f"without limit on {found.next_limits[at - 1].bottleneck.name}",
+                times(row.load, found.searched_to),
+                break_label(row.breaks),
+                short_name(row.bottleneck),
+            )
+            for at, row in enumerate(found.next_limits)
+        ],
+    )
+
+
+def _show_devices(found: Capacity) -> None:
+    less = {row.device: row for row in found.one_less}
+    more = {row.device: row for row in found.one_more}
+    rows = []
+    for row in found.headroom:
+        added, lost = more[row.device], less[row.device]
+        rows.append(
+            (
+                row.device,
+                str(row.count),
+                share(row.saturation),
+                UNKNOWN if row.load_at_knee is None else times(row.load_at_knee, found.searched_to),
+                times(added.load, found.searched_to) + ("†" if added.to_buy else " "),
+                UNKNOWN if added.gain_per_cost is None else f"{added.gain_per_cost:+.3f}",
+                times(lost.load, found.searched_to),
+            )
+        )
+    say()
+    show_table(("device", "used", "saturation", "knee at", "one more: to", "gain/cost", "one less: to"), rows)
+    say("gain/cost: load that one more adds, over what it costs an hour")
+    if any(row.to_buy for row in found.one_more):
+        say("† more than the scenario has: to buy")
+    for lost in found.one_less:
+        broken = [break_label(name) for name in lost.broken]
+        if lost.reason is not None:
+            say_wrapped(f"One {lost.device} less: {lost.reason}.")
+        elif broken:
+            say_wrapped(f"One {lost.device} less breaks at today's load: {', '.join(broken)}.")
+
+
+def _show_growth(growth: Growth) -> None:
+    say()
+    rows = []
+    for row in growth.dates:
+        until = row.date or (f"after {growth.until}" if row.kept_at_start else "broken today")
+        rows.append((break_label(row.breaks), until))
+    show_table(
+        (f"growing {multiple(100 * growth.rate)} % a {growth.every} from {growth.start}", "holds until"),
+        rows,
+    )
+    say(f"load on {growth.until}: {growth.load_at_end:.2f} × today's")
+
+
+def _show_replayed(found: Confirmation) -> None:
+    say()
+    show_table(
+        (f"replayed: {break_label(found.breaks)}", "load", "observed", "95 %", "kept"),
+        [_side("below", found.below, found), _side("above", found.above, found)],
+    )
+    say(f"model and replay about where it breaks: {found.verdict}")
+
+
+def _side(name: str, side: ReplayedSide, found: Confirmation) -> tuple[str, ...]:
+    kept = {True: "✓", False: "✗", None: "undecided"}[side.kept]
+    budget = found.breaks.rpartition(": ")[2]
+    if side.observed is None:
+        seen, ends = ("steady" if side.kept else "no steady state"), UNKNOWN
+    else:
+        seen, ends = quantity(budget, side.observed.point), interval(budget, side.observed)
+    return name, f"{side.load:.2f} ×", seen, ends, kept
