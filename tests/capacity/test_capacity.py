@@ -73,14 +73,14 @@ def test_a_second_replica_doubles_it_and_losing_the_only_one_ends_it() -> None:
 
 def test_full_draft_devices_are_the_bottleneck_at_their_knee() -> None:
     # One device drafts 4 steps of 5 ms a round; its prefill is a step with 200 tokens of prompt.
-    one = Chat(rate_per_s=0.2, devices=1)
+    one = Chat(rate_per_s=0.8, devices=1)
     found = capacity(one)
     now = predict(system(one))
     saturation = {device.name: device.saturation for device in now.devices}["edge0"]
     assert saturation is not None
     rounds = now.workloads[0].rounds_per_request
     assert rounds is not None
-    assert saturation == pytest.approx(0.2 * (rounds * 20.0 + 25.0) / 1000.0)
+    assert saturation == pytest.approx(0.8 * (rounds * 20.0 + 25.0) / 1000.0)
     assert found.load == pytest.approx(1.0 / saturation, **BOUND)
     assert found.bottleneck is not None
     assert (found.bottleneck.name, found.bottleneck.why) == ("edge0", "draft_device")
