@@ -163,15 +163,17 @@ PLAN: tuple[NotYet, ...] = (
     ),
     NotYet(
         "assignments[].routing",
-        only("jsq", "round_robin", "random"),
-        "routing by expected delay",
-        "use jsq, round_robin or random",
+        only("jsq", "round_robin", "random", "weighted"),
+        "routing by the shorter of two queues or by the delays of late",
+        "use jsq, round_robin, random or weighted",
+        replayed=True,
     ),
     NotYet(
         "assignments[].draft_routing",
-        only(None, "jsq", "round_robin", "random"),
-        "routing by expected delay",
-        "use jsq, round_robin or random, or leave it out",
+        only(None, "jsq", "round_robin", "random", "weighted"),
+        "routing by the shorter of two queues or by the delays of late",
+        "use jsq, round_robin, random or weighted, or leave it out",
+        replayed=True,
     ),
     NotYet(
         "assignments[].draft_devices_per_session",

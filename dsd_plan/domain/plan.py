@@ -8,7 +8,7 @@ from dsd_plan.domain.records import Count, Name, Probability, record
 from dsd_plan.domain.scenario import Mode
 
 PolicyKind = Literal["static", "threshold", "model_based", "wc_dnn"]
-Routing = Literal["jsq", "round_robin", "random", "least_expected_delay"]
+Routing = Literal["jsq", "round_robin", "random", "power_of_two", "least_expected_delay", "weighted"]
 
 
 @record

@@ -31,8 +31,11 @@ CLOSE = 1e-2
 """Relative change of rates and rounds at which the fixed point is taken as found."""
 GRID = (0.0, 0.4, 1.0, 1.8, 3.0, 4.5, 7.0, 11.0, 17.0, 26.0, 39.0, 58.0, 85.0, 125.0, 185.0, 270.0, 400.0, 600.0)
 """Others' jobs an iteration at which cycles are worked out; between, they are interpolated."""
-UNEVEN = {"jsq": 0.0, "round_robin": 0.1, "random": 1.0}
-"""How far from evenly a routing spreads live sessions over replicas; beyond a half each replica fills by itself."""
+UNEVEN = {"jsq": 0.0, "round_robin": 0.1, "random": 1.0, "weighted": 1.0}
+"""How far from evenly a routing spreads live sessions over replicas; beyond a half each replica fills by itself.
+
+Replicas of one device type are equally fast but for faults, without which is predicted: `weighted` is `random`.
+"""
 
 
 @dataclass(slots=True, eq=False)

@@ -14,6 +14,7 @@ from dsd_plan.replay.layout import (
     NONE,
     SPELL,
     TARGET_ONLY,
+    TIED,
     TRAVEL,
     WORK,
     Row,
@@ -105,5 +106,6 @@ def draft_while_it_stands(world: World, r: int, session: Row, stream: Row, job_m
     if not done:
         ask_target(world, r, session, at_ms)
         return
+    row(world.tied, TIED, r * world.most_tied).took_ms = at_ms - world.now_ms
     session.sum_draft_ms += at_ms - world.now_ms
     send_up(world, r, at_ms, stream.proposal_up * session.window, int(session.rounds) + 1, JOB_ARRIVES)

@@ -76,6 +76,7 @@ def queue_job(world: World, part: int, s: int, r: int, kind: int, steps: int, ro
     job.context = context
     job.next = NONE
     job.spent_ms = 0.0
+    job.came_ms = world.now_ms
     device = row(world.devices, DEVICE, d)
     job.previous = NONE
     if device.queued == 0:

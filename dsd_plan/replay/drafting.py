@@ -35,7 +35,7 @@ from dsd_plan.replay.layout import (
 )
 from dsd_plan.replay.links import send_up
 from dsd_plan.replay.memory import row
-from dsd_plan.replay.routing import another_device, chosen_device
+from dsd_plan.replay.routing import another_device, chosen_device, learn
 from dsd_plan.replay.surfaces import surface_at
 from dsd_plan.replay.windows import next_window
 
@@ -50,6 +50,10 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
     device = row(world.devices, DEVICE, session.device)
     shared(world, device)
     device.live += 1
+    if draft.learns == 1:
+        tied(world, r, 0).device = session.device
+        for part in range(stream.tied):
+            tied(world, r, part).took_ms = 0.0
     if draft.queued == 0:
         job_ms = prefill_ms(surface_at(world, draft.surface), 1.0, float(session.prefill))
         if world.faulty == 1:
@@ -75,6 +79,8 @@ def verdict_arrives(world: World, r: int) -> None:
     """First token or verdict at the site: send what was drafted ahead, if the guess was right; else draft a window."""
     session = row(world.sessions, SESSION, r)
     stream = row(world.streams, STREAM, session.stream)
+    if row(world.drafts, DRAFT, stream.draft).learns == 1:
+        devices_learn(world, r, stream)
     if session.mode == PIPELINED:
         speculation = row(world.speculations, SPECULATION, r)
         j = speculation.ahead
@@ -104,7 +110,18 @@ def verdict_arrives(world: World, r: int) -> None:
     if world.faulty == 1:
         draft_while_it_stands(world, r, session, stream, job_ms)
     else:
-        send(world, r, session, stream, occupy(world, int(session.device), int(session.stream), job_ms))
+        drafted_ms = occupy(world, int(session.device), int(session.stream), job_ms)
+        tied(world, r, 0).took_ms = drafted_ms - world.now_ms
+        send(world, r, session, stream, drafted_ms)
+
+
+@compiled
+def devices_learn(world: World, r: int, stream: Row) -> None:
+    """A verdict has come back: how long its window took is known, device by device."""
+    for part in range(stream.tied):
+        its = tied(world, r, part)
+        learn(row(world.devices, DEVICE, its.device), its.took_ms)
+        its.took_ms = 0.0
 
 
 @compiled
@@ -153,6 +170,7 @@ def send_and_go_on(world: World, r: int, session: Row, stream: Row) -> None:
 @compiled
 def guess_sent(world: World, r: int, session: Row, stream: Row, j: int) -> None:
     """The guess was right and is done: it is the round's window."""
+    tied(world, r, 0).took_ms = row(world.draft_jobs, JOB, j).took_ms
     leave_job(world, j)
     send_and_go_on(world, r, session, stream)
 
@@ -177,6 +195,7 @@ def job_done(world: World, j: int) -> None:
     """A draft job is done: see to what waits for it."""
     job = row(world.draft_jobs, JOB, j)
     r = int(job.session)
+    job.took_ms = world.now_ms - job.came_ms
     if job.kind == PREFILL:
         if r != NONE:
             tied(world, r, int(job.part)).prefill = NONE
@@ -190,6 +209,7 @@ def job_done(world: World, j: int) -> None:
         stream = row(world.streams, STREAM, session.stream)
         speculation = row(world.speculations, SPECULATION, r)
         if job.kind == WINDOW:
+            tied(world, r, int(job.part)).took_ms = job.took_ms
             leave_job(world, j)
             speculation.waits -= 1
             if speculation.waits == 0:

@@ -64,7 +64,10 @@ def tables_of(deployed: Deployed) -> Tables:
         made.add("targets", [pool])
         numbers = np.arange(target.replicas)
         spells = _spells_of(scenario, target.device.name, numbers, made)
-        made.add_columns("replicas", target=np.full(numbers.size, index), **spells)
+        learns = any(s.target == index and s.assignment.routing == LEARNING for s in deployed.streams)
+        made.add_columns(
+            "replicas", target=np.full(numbers.size, index), learns=np.full(numbers.size, learns), **spells
+        )
         replicas += target.replicas
     for index, draft in enumerate(deployed.drafts):
         per_copy = draft.count // scenario.site(draft.device.site).count
@@ -76,6 +79,7 @@ def tables_of(deployed: Deployed) -> Tables:
             "batch_cap": draft.batch_cap,
             "surface": _surface(draft.surface, made),
             "queued": is_queued(deployed, index),
+            "learns": devices_learn(deployed, index),
         }
         made.add("drafts", [pool])
         devices += draft.count
@@ -84,6 +88,8 @@ def tables_of(deployed: Deployed) -> Tables:
 
 
 UNLIMITED = 1 << 40
+LEARNING = "least_expected_delay"
+"""The routing that needs to know how long servers took."""
 
 
 def _engine(target: TargetPool) -> dict[str, int]:
@@ -107,6 +113,11 @@ def is_queued(deployed: Deployed, index: int) -> bool:
     )
 
 
+def devices_learn(deployed: Deployed, index: int) -> bool:
+    """Whether a routing asks how long a pool's draft devices took lately."""
+    return any(s.draft == index and s.assignment.draft_routing == LEARNING for s in deployed.streams)
+
+
 def _is_foreseeable(deployed: Deployed, stream: Stream) -> bool:
     """Whether nothing but its own draft device can come between a verdict and the next job.
 
@@ -118,6 +129,7 @@ def _is_foreseeable(deployed: Deployed, stream: Stream) -> bool:
         and not deployed.scenario.faults
         and stream.draft is not None
         and not is_queued(deployed, stream.draft)
+        and not devices_learn(deployed, stream.draft)
         and stream.assignment.policy.kind == "static"
         and not any(map(is_timed, hops))
         and any(hop.jitter_cv > 0.0 and hop.mean_ms > 0.0 for hop in hops)

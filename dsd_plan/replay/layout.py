@@ -21,8 +21,15 @@ TARGET_ONLY, FUSED, DISTRIBUTED, PIPELINED = range(4)
 """From DISTRIBUTED on the draft runs at the session's site, and each round crosses the network."""
 MODES = {"target_only": TARGET_ONLY, "fused": FUSED, "distributed": DISTRIBUTED, "pipelined": PIPELINED}
 
-JSQ, ROUND_ROBIN, RANDOM = range(3)
-ROUTINGS = {"jsq": JSQ, "round_robin": ROUND_ROBIN, "random": RANDOM}
+JSQ, ROUND_ROBIN, RANDOM, POWER_OF_TWO, LEAST_DELAY, WEIGHTED = range(6)
+ROUTINGS = {
+    "jsq": JSQ,
+    "round_robin": ROUND_ROBIN,
+    "random": RANDOM,
+    "power_of_two": POWER_OF_TWO,
+    "least_expected_delay": LEAST_DELAY,
+    "weighted": WEIGHTED,
+}
 
 POISSON, CLOSED, TRACE = range(3)
 
@@ -144,10 +151,11 @@ TARGET = _row(
     "kv_tokens",
 )
 """A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""
-DRAFT = _row("first count batch_cap surface turn queued", "")
+DRAFT = _row("first count batch_cap surface turn queued learns", "")
 """A pool: devices[first : first + count].
 
-`queued`: jobs stand in a queue, for some may be dropped or share a batch; else their ends are known at once.
+`queued`: jobs stand in a queue, for some may be dropped or share a batch; else their ends are known at once. `learns`:
+1 where a routing asks for the mean delay of its devices' jobs.
 """
 
 REPLICA = _row(
@@ -164,12 +172,14 @@ REPLICA = _row(
     # the one that is planned
     " running_head running_tail running waiting_head waiting_tail blocks step_head plan_head plan_tail plan preempted"
     # blocks ever given back, those there at first among them, and ever taken: free ones are taken oldest first
-    " given taken",
-    "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms running_ms",
+    " given taken"
+    # 1: a routing asks for the mean delay of its rounds
+    " learns",
+    "batch_draft_ms batch_step_ms ends_ms draft_ms step_ms running_ms delay_ms",
 )
 DEVICE = _row(
     "pool stepping woken head tail queued batch_head batch batches live foreseen fails fails_end slow slow_end",
-    "free_ms busy_ms ends_ms job_ms up_ms began_ms",
+    "free_ms busy_ms ends_ms job_ms up_ms began_ms delay_ms",
 )
 """A draft device: when its last job ends, and how much work it has been given; spells.
 
@@ -179,11 +189,12 @@ or −1: it ends at `ends_ms`, takes `job_ms`, and `up_ms` on its way up.
 """
 JOB = _row(
     "device stream session part kind state steps rows context previous next",
-    "spent_ms",
+    "spent_ms came_ms took_ms",
 )
 """A draft device's job: steps × rows at a context, or a prefill.
 
-On the `part`-th device of the session, which is NONE when the session has ended; `spent_ms`: its share of its batch.
+On the `part`-th device of the session, which is NONE when the session has ended; `spent_ms`: its share of its batch;
+from when it `came_ms` to its end it `took_ms`.
 """
 WAKE = _row("server", "")
 """Idle replicas, or draft devices, to look at when the instant is over."""
@@ -230,8 +241,11 @@ drafts ahead, NONE without one, for a window of `ahead_window`; `next_window`: w
 """
 POLICY = _row("smallest largest", "grow_above shrink_below smoothing")
 """A stream's parameters of its policy; no window is larger than `largest`."""
-TIED = _row("device prefill", "")
-"""Draft devices of a session, where jobs are queued: `most_tied` rows a slot. `prefill` is its job, NONE when done."""
+TIED = _row("device prefill", "took_ms")
+"""Draft devices of a session: `most_tied` rows a slot. Where jobs are queued `prefill` is its job, NONE when done.
+
+`took_ms`: from when its part of the window in flight was asked for to its end; 0 without one.
+"""
 OUT, WAITS, RUNS, AWAY = range(4)
 SEAT = _row(
     "state computed held job proposals takes plan_takes emits previous next member planned left left_full left_at", ""

@@ -36,6 +36,7 @@ from dsd_plan.replay.memory import row
 from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import DOWN_JITTER, THINK, uniform
 from dsd_plan.replay.replica import join, release, wake
+from dsd_plan.replay.routing import learn
 from dsd_plan.replay.token_budget import chunk_ends, refills
 from dsd_plan.replay.windows import next_window
 
@@ -108,6 +109,8 @@ def emit(world: World, r: int, replica: Row) -> None:
     last = session.emitted == session.output
     if not prefilled:
         keep_times(session, replica)
+        if replica.learns == 1:
+            learn(replica, world.now_ms - session.joined_ms)
     if faulty:
         draft_again(world, session, stream, last)
     if stream.timed == 0:

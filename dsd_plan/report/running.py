@@ -27,7 +27,9 @@ ROUTINGS = {
     "jsq": "shortest queue",
     "round_robin": "in turn",
     "random": "at random",
+    "power_of_two": "shorter of two queues",
     "least_expected_delay": "least expected delay",
+    "weighted": "at random, by speed",
 }
 POLICIES = {"static": "fixed"}
 

@@ -52,8 +52,6 @@ SCENARIOS: dict[str, Scenario] = {
 
 ASSIGNED: dict[str, dict[str, Any]] = {
     "mode": {"mode": "edge_only"},
-    "routing": {"routing": "least_expected_delay"},
-    "draft_routing": {"draft_routing": "least_expected_delay"},
     "policy.kind": {"policy": Policy(kind="model_based")},
 }
 PLANS: dict[str, Plan] = {
@@ -73,6 +71,8 @@ REPLAYED_SCENARIOS: dict[str, Scenario] = {
 }
 REPLAYED: dict[str, dict[str, Any]] = {
     "candidates": {"candidates": 2},
+    "routing": {"routing": "least_expected_delay"},
+    "draft_routing": {"draft_routing": "power_of_two"},
     "draft_devices_per_session": {"draft_devices_per_session": 2, "candidates": 2},
     "policy.kind": {"policy": Policy(kind="threshold")},
 }

@@ -10,7 +10,7 @@ import pytest
 
 from dsd_plan import crosscheck, load_plan, load_scenario, optimize, predict, replay
 from dsd_plan.domain.deployed import deploy
-from dsd_plan.domain.plan import Assignment, Deployment, Plan
+from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Study
 from dsd_plan.errors import InfeasibleError, PlanError, ScenarioError, UnstableError
@@ -82,7 +82,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_anything_runs() -> None:
     with pytest.raises(PlanError, match="chta"):
         predict(GIVEN, replace(PLAN, assignments=(replace(assignment, workload="chta"),)))
     with pytest.raises(PlanError, match="not supported yet"):
-        replay(GIVEN, replace(PLAN, assignments=(replace(assignment, routing="least_expected_delay"),)))
+        replay(GIVEN, replace(PLAN, assignments=(replace(assignment, policy=Policy(kind="wc_dnn")),)))
     with pytest.raises(PlanError, match="found 9"):
         crosscheck(GIVEN, replace(PLAN, deployments=(replace(PLAN.deployments[0], count=9), PLAN.deployments[1])))
 

@@ -16,9 +16,9 @@ def far(rtt_ms: float) -> Link:
 
 
 def test_the_shortest_queue_beats_blind_routing() -> None:
-    """Four replicas near their limit: at random some fill while others idle, in turn they do not."""
+    """Four replicas near their limit: at random some fill while others idle; in turn, or of two, they do not."""
     e2e = {}
-    for routing in ("jsq", "round_robin", "random"):
+    for routing in ("jsq", "round_robin", "power_of_two", "random"):
         deployed = system(
             poisson(24.0), mode="target_only", replicas=4, cap=8, target=StepLaw(step_ms=20.0), routing=routing
         )
@@ -26,6 +26,7 @@ def test_the_shortest_queue_beats_blind_routing() -> None:
     # Requests of one length in turn are nearly as even as can be.
     assert e2e["jsq"] < 1.01 * e2e["round_robin"]
     assert e2e["round_robin"] < 0.95 * e2e["random"]
+    assert e2e["jsq"] < e2e["power_of_two"] < 0.95 * e2e["random"]
 
 
 def test_throughput_levels_off_where_the_target_is_full() -> None:

@@ -15,7 +15,7 @@ from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.fleet import Link
 from dsd_plan.domain.performance import Performance, Quantiles
-from dsd_plan.domain.plan import Assignment, Deployment
+from dsd_plan.domain.plan import Assignment, Deployment, Policy
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.errors import PlanError, ScenarioError
 from dsd_plan.replay.run import replay
@@ -231,8 +231,8 @@ def test_few_requests_and_waits_for_memory_are_noted() -> None:
 
 
 def test_what_cannot_be_replayed_is_refused_before_anything_runs() -> None:
-    with pytest.raises(PlanError, match="not supported yet: routing by expected delay"):
-        replay(system(poisson(1.0), routing="least_expected_delay"))
+    with pytest.raises(PlanError, match="not supported yet: the policies"):
+        replay(system(poisson(1.0), policy=Policy(kind="wc_dnn")))
     with pytest.raises(PlanError, match="needs 140 tokens of KV, a replica of 'gpu' holds 100"):
         replay(system(poisson(1.0), mode="target_only", memory_gib=100 / 1024, kv_mib=1.0))
     deployed = light()

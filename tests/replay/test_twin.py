@@ -131,6 +131,7 @@ def links(draw: st.DrawFn, start: str, end: str) -> Link:
     )
 
 
+ROUTINGS = ("jsq", "round_robin", "random", "power_of_two", "least_expected_delay", "weighted")
 POLICIES = (
     Policy(),
     Policy(kind="threshold", largest=5),
@@ -204,8 +205,8 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
         engine={"token_cap": draw(st.sampled_from([None, None, 21, 64, 250]))},
         memory_gib=700.0 / 1024 if limited else 64.0,
         kv_mib=1.0 if limited else None,
-        routing=draw(st.sampled_from(["jsq", "round_robin", "random"])),
-        draft_routing=draw(st.sampled_from([None, "jsq", "round_robin", "random"])),
+        routing=draw(st.sampled_from(ROUTINGS)),
+        draft_routing=draw(st.sampled_from([None, *ROUTINGS])),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dsd_plan.domain.step_time import decode_ms, prefill_ms
 from tests.replay.twin.faults import fails_next_ms, is_away, slowness
 from tests.replay.twin.parts import Draft, Job, Session
-from tests.replay.twin.random_numbers import DRAFT_ROUTE, uniform
+from tests.replay.twin.routing import learn
 
 if TYPE_CHECKING:
     from tests.replay.twin.world import Twin
@@ -53,12 +53,7 @@ class Drafting:
         here = devices.index(session.devices[0]) // a_copy * a_copy
         left = [device for device in devices[here : here + a_copy] if device not in session.devices]
         routing = session.stream.assignment.draft_routing or "random"
-        if routing == "jsq":
-            return min(left, key=lambda device: device.live)
-        if routing == "round_robin":
-            self.world.turns["draft"][pool] += 1
-            return left[(self.world.turns["draft"][pool] - 1) % len(left)]
-        return left[int(uniform(session.key, part, DRAFT_ROUTE) * len(left))]
+        return self.world.draft_routers[pool].choose(left, routing, session.key, part, self.world.now)
 
     def at_once(self, device: Draft, job_ms: float) -> tuple[bool, float]:
         """(whether it is done, when it is, or when the device fails)."""
@@ -75,10 +70,14 @@ class Drafting:
 
     def verdict_arrives(self, session: Session) -> None:
         guess, stream = session.ahead, session.stream
+        for device, took_ms in session.took_ms.items():
+            learn(device, took_ms)
+        session.took_ms = {}
         window = self.window_of(session)
         if guess is not None and session.hit:
             session.window, session.confirmed = session.ahead_window, True
             if guess.done:
+                session.took_ms = {guess.device: guess.took_ms}
                 self.send(session)
             return
         if guess is not None:
@@ -97,7 +96,9 @@ class Drafting:
             session.waits = parts
             for part, device in enumerate(session.devices):
                 rows = len(range(part, stream.assignment.candidates, parts))
-                device.queue.append(Job("window", session, session.context, session.window, rows))
+                device.queue.append(
+                    Job("window", session, session.context, session.window, rows, device=device, came_ms=self.world.now)
+                )
             return
         surface = self.world.deployed.drafts[stream.draft].surface
         job = session.window * decode_ms(surface, float(stream.assignment.candidates), 1.0, float(session.context))
@@ -106,6 +107,7 @@ class Drafting:
         session.seen_ms = self.world.now
         done, at_ms = self.at_once(session.devices[0], job)
         if done:
+            session.took_ms = {session.devices[0]: at_ms - self.world.now}
             self.goes_up(session, at_ms)
         else:
             faults.asks_target(session, at_ms)
@@ -130,8 +132,10 @@ class Drafting:
         if session.stream.mode == "pipelined":
             session.ahead_window, session.confirmed, session.ahead = session.decided, False, None
             if session.decided > 0:
-                session.ahead = Job("ahead", session, session.context + session.window, session.decided + 1, 1)
-                session.devices[0].queue.append(session.ahead)
+                device = session.devices[0]
+                context, steps = session.context + session.window, session.decided + 1
+                session.ahead = Job("ahead", session, context, steps, 1, device=device, came_ms=self.world.now)
+                device.queue.append(session.ahead)
 
     def goes_up(self, session: Session, drafted_ms: float) -> None:
         stream = session.stream
@@ -185,12 +189,15 @@ class Drafting:
 
     def done(self, job: Job) -> None:
         job.done = True
+        job.took_ms = self.world.now - job.came_ms
         session = job.session
         if job.kind == "window":
+            session.took_ms[job.device] = job.took_ms
             session.waits -= 1
             if session.waits == 0:
                 self.send(session)
         elif job is session.ahead and session.confirmed and not session.ended:
+            session.took_ms = {job.device: job.took_ms}
             self.send(session)
 
     def drop(self, job: Job) -> None:

@@ -33,6 +33,10 @@ class Session:
     ahead_window: int = 0
     confirmed: bool = False
     ended: bool = False
+    joined_ms: float = 0.0
+    """When its job came to the target's queue."""
+    took_ms: dict[Draft, float] = field(default_factory=dict)
+    """Of the window in flight: how long it took each device."""
     prefills: list[Job] = field(default_factory=list)
     waits: int = 0
     decided: int = 0
@@ -73,6 +77,7 @@ class Draft:
     free_ms: float = 0.0
     busy_ms: float = 0.0
     live: int = 0
+    delay_ms: float = 0.0
     away: tuple[Spell, ...] = ()
     slow: tuple[Spell, ...] = ()
     jobs: list[tuple[float, float]] = field(default_factory=list)
@@ -95,6 +100,9 @@ class Job:
     done: bool = False
     dropped: bool = False
     spent_ms: float = 0.0
+    device: Draft | None = None
+    came_ms: float = 0.0
+    took_ms: float = 0.0
 
 
 @dataclass(eq=False)
@@ -110,6 +118,7 @@ class Lane:
 class Replica:
     pool: int
     live: int = 0
+    delay_ms: float = 0.0
     queue: deque[Session] = field(default_factory=deque)
     memory: deque[Session] = field(default_factory=deque)
     reserved: int = 0

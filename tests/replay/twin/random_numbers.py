@@ -7,6 +7,8 @@ GOLDEN = 0x9E3779B97F4A7C15
 GAP, THINK, ROUTE, DRAFT_ROUTE, TRACE_START, ACCEPT, FIRST_HOP = range(7)
 SITE_COPY = 2**16 - 2
 NEXT_STATE = 2**16 - 3
+ROUTE_AGAIN = 2**16 - 4
+DRAFT_ROUTE_AGAIN = 2**16 - 5
 UP, DOWN = 0, 2  # a message's jitter; its losses are the number after
 
 

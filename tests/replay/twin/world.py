@@ -23,10 +23,8 @@ from tests.replay.twin.parts import Draft, Lane, Replica, Session
 from tests.replay.twin.random_numbers import (
     ACCEPT,
     DOWN,
-    DRAFT_ROUTE,
     GAP,
     NEXT_STATE,
-    ROUTE,
     SITE_COPY,
     THINK,
     TRACE_START,
@@ -35,6 +33,7 @@ from tests.replay.twin.random_numbers import (
     key_of_stream,
     uniform,
 )
+from tests.replay.twin.routing import Router, learn
 
 
 class Twin:
@@ -55,7 +54,8 @@ class Twin:
         self.drafts = [[Draft() for _ in range(pool.count)] for pool in deployed.drafts]
         self.lanes: dict[tuple[int, bool, int], Lane] = {}
         self.drafting = Drafting(self)
-        self.turns = {"target": [0] * len(self.replicas), "draft": [0] * len(self.drafts)}
+        self.target_routers = [Router() for _ in self.replicas]
+        self.draft_routers = [Router() for _ in self.drafts]
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._scheduled = count()
         self.faults = Faults(self, deployed)
@@ -121,11 +121,13 @@ class Twin:
 
     def start(self, stream: Stream, number: int, prompt: int, prefill: int, output: int, user: int | None) -> Session:
         key = key_of_request(self.keys[stream], number)
-        chosen = self.choose_standing("target", stream.target, self.replicas, stream.assignment.routing, key, ROUTE)
+        replicas, router = self.replicas[stream.target], self.target_routers[stream.target]
+        chosen = self.choose_standing(replicas, router, stream.assignment.routing, key)
         devices = []
         if stream.draft is not None:
             routing = stream.assignment.draft_routing or "random"
-            devices = [self.choose_standing("draft", stream.draft, self.drafts, routing, key, DRAFT_ROUTE)]
+            pool, router = self.drafts[stream.draft], self.draft_routers[stream.draft]
+            devices = [self.choose_standing(pool, router, routing, key)]
         session = Session(len(self.sessions), key, stream, self.now, prompt, prefill, output, chosen, devices, user)
         session.window = session.decided = stream.window
         session.mode = stream.mode
@@ -192,19 +194,9 @@ class Twin:
 
         go(0, leaves, leaves <= self.now)
 
-    def choose(self, kind: str, pool: int, servers: list, routing: str, key: int, purpose: int):
-        mine = servers[pool]
-        if routing == "jsq":
-            return min(mine, key=lambda server: server.live)
-        if routing == "round_robin":
-            self.turns[kind][pool] += 1
-            return mine[(self.turns[kind][pool] - 1) % len(mine)]
-        return mine[int(uniform(key, 0, purpose) * len(mine))]
-
-    def choose_standing(self, kind: str, pool: int, servers: list, routing: str, key: int, purpose: int):
+    def choose_standing(self, mine: list, router: Router, routing: str, key: int):
         """The one that is chosen, or the next that is not away; the one that is chosen if all are."""
-        mine = servers[pool]
-        first = mine.index(self.choose(kind, pool, servers, routing, key, purpose))
+        first = mine.index(router.choose(mine, routing, key, 0, self.now))
         order = mine[first:] + mine[:first]
         return next((server for server in order if not is_away(server.away, self.now)), order[0])
 
@@ -228,13 +220,18 @@ class Twin:
                 session.kv = "refills"
                 session.fate |= REFILLED
                 session.prefill = session.context
-            replica.queue.append(session)
+            self.queues(session)
 
     def joins(self, session: Session) -> None:
         if session.replica in self.engines:
+            session.joined_ms = self.now
             self.engines[session.replica].has_job(session)
         else:
-            session.replica.queue.append(session)
+            self.queues(session)
+
+    def queues(self, session: Session) -> None:
+        session.joined_ms = self.now
+        session.replica.queue.append(session)
 
     def iterate(self, replica: Replica) -> None:
         pool = self.deployed.targets[replica.pool]
@@ -308,12 +305,13 @@ class Twin:
     def emit(self, session: Session) -> None:
         if session.kv == "refills":
             session.kv = "held"
-            session.replica.queue.append(session)
+            self.queues(session)
             return
         stream = session.stream
         tokens, payload = 1, stream.messages.first_down
         if session.emitted > 0:
             session.rounds += 1
+            learn(session.replica, self.now - session.joined_ms)
             if session.mode == "target_only":
                 session.alone += stream.mode == "distributed"
             else:
