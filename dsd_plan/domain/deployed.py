@@ -6,6 +6,7 @@ interpret a plan on its own, or their agreement would prove less.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from dsd_plan.domain.plan import Assignment, Deployment, Plan
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.step_time import StepSurface, surface_of
+from dsd_plan.domain.sustained import in_the_long_run
 from dsd_plan.domain.window_range import check_guess, largest_choice
 from dsd_plan.domain.wire import TOKEN_ID_BYTES, round_bytes
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace, Workload
@@ -42,7 +44,10 @@ class Messages(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetPool:
-    """Replicas of a device type that serve one target model; each replica is a gated batch server of its own."""
+    """Replicas of a device type that serve one target model; each replica is a gated batch server of its own.
+
+    Profiles and surfaces are those of the long run, where devices slow down while they work (`sustained`).
+    """
 
     device: Device
     model: str
@@ -122,6 +127,15 @@ class Deployed:
         return sum(
             self.scenario.device(name).cost_per_hour * replicas for name, replicas in self.replicas_used().items()
         )
+
+    def profiles(self) -> Iterator[tuple[str, LatencyProfile]]:
+        """Device names with the profiles that are used there."""
+        for pool in self.targets:
+            yield pool.device.name, pool.profile
+            if pool.fused_profile is not None:
+                yield pool.device.name, pool.fused_profile
+        for draft in self.drafts:
+            yield draft.device.name, draft.profile
 
     def replicas_used(self) -> dict[str, int]:
         """Deployed replicas by device type, over all copies of its site."""
@@ -220,12 +234,12 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
     deployment = _deployment(plan, device.name, model, "target_device")
     if scenario.site(device.site).count > 1:
         raise _MisfitError("target_device", f"not supported yet: a target at site {device.site!r}, which has copies")
-    profile = _profile(device, model, "target_device")
+    profile = in_the_long_run(_profile(device, model, "target_device"))
     fused_draft: str | None = None
     fused_profile: LatencyProfile | None = None
     if assignment.mode == "fused":
         fused_draft = _needed(assignment.draft_model, "draft_model")
-        fused_profile = _profile(device, fused_draft, "draft_model")
+        fused_profile = in_the_long_run(_profile(device, fused_draft, "draft_model"))
         beside = _deployment(plan, device.name, fused_draft, "draft_model")
         if beside.count != deployment.count:
             raise _MisfitError(
@@ -280,7 +294,7 @@ def _draft_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Draft
             "draft_device",
             f"{model!r} needs {weights_gib:.1f} GiB, {device.name!r} has {device.memory_gib:.1f}",
         )
-    profile = _profile(device, model, "draft_model")
+    profile = in_the_long_run(_profile(device, model, "draft_model"))
     copies = scenario.site(device.site).count
     count = _count(device, deployment, "draft_device")
     if assignment.draft_devices_per_session > count:

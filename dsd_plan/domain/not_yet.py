@@ -46,10 +46,6 @@ def only(*values: object) -> Callable[[Any], bool]:
     return lambda found: found in values
 
 
-def _never_slows(sustained: Any) -> bool:
-    return sustained is None or all(share >= 1.0 for _, share in sustained)
-
-
 _ENGINE = "an engine-like scheduler"
 _PLAIN_SERVER = "leave it out, and the device is a plain batch server"
 
@@ -99,12 +95,6 @@ SCENARIO: tuple[NotYet, ...] = (
         "a dearer KV read where a prefill shares the step",
         "leave it out, and fold it into per_kv_token_us",
         replayed=True,
-    ),
-    NotYet(
-        "devices[].profiles[].sustained",
-        _never_slows,
-        "a device that slows down in a long run",
-        "leave it out, and profile the device after it has slowed down",
     ),
     NotYet(
         "pairs[].acceptance",

@@ -8,6 +8,7 @@ import numpy as np
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import WorkloadPerformance
+from dsd_plan.domain.sustained import slowing
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.model.devices import DeviceUse
 from dsd_plan.model.solution import PoolSolution, Solution
@@ -55,6 +56,10 @@ def _notes(
     for pool in solution.pools:
         if pool is not None:
             yield from _about_pool(pool)
+    for device, profile in deployed.profiles():
+        slows = slowing(device, profile)
+        if slows is not None:
+            yield f"{slows} (`sustained`); predicted as it is then"
     traces = {hop.link: hop.trace for s in deployed.streams for hop in s.up if hop.trace is not None}
     for link, trace in traces.items():
         yield (

@@ -24,6 +24,7 @@ from dsd_plan.replay.links import send_up
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.spells import detour_at, factor_at, next_spell_ms, past
 from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.sustained import freshness
 
 
 @compiled
@@ -98,8 +99,9 @@ def draft_while_it_stands(world: World, r: int, session: Row, stream: Row, job_m
     device = row(world.devices, DEVICE, session.device)
     for i in range(device.fails, device.fails_end):
         if travel.seen_ms < row(world.spells, SPELL, i).from_ms < world.now_ms:
-            surface = surface_at(world, row(world.drafts, DRAFT, stream.draft).surface)
-            job_ms += prefill_ms(surface, 1.0, float(session.prompt + session.emitted))
+            surface = row(world.drafts, DRAFT, stream.draft).surface
+            again_ms = prefill_ms(surface_at(world, surface), 1.0, float(session.prompt + session.emitted))
+            job_ms += again_ms * freshness(world, surface, device.busy_ms)
             break
     travel.seen_ms = world.now_ms
     done, at_ms = work_until(world, session, job_ms)

@@ -28,6 +28,7 @@ from dsd_plan.replay.layout import (
 )
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.sustained import freshness
 
 BATCH_BITS = 32
 """The event that ends batch number n of device i carries (n << BATCH_BITS) + i: a batch that was stopped has no end."""
@@ -148,7 +149,9 @@ def start_batch(world: World, d: int, device: Row) -> None:
     device.stepping = 1
     device.began_ms = world.now_ms
     surface = surface_at(world, pool.surface)
-    device.ends_ms = world.now_ms + drafting_ms(surface, longest, rows, contexts, prefills, prompts)
+    batch_ms = drafting_ms(surface, longest, rows, contexts, prefills, prompts)
+    batch_ms *= freshness(world, pool.surface, device.busy_ms)
+    device.ends_ms = world.now_ms + batch_ms
     push(world, device.ends_ms, BATCH_ENDS, (device.batches << BATCH_BITS) + d)
 
 

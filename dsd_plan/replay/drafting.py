@@ -37,6 +37,7 @@ from dsd_plan.replay.links import send_up
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.routing import another_device, chosen_device, learn
 from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.sustained import freshness
 from dsd_plan.replay.windows import next_window
 
 
@@ -56,6 +57,7 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
             tied(world, r, part).took_ms = 0.0
     if draft.queued == 0:
         job_ms = prefill_ms(surface_at(world, draft.surface), 1.0, float(session.prefill))
+        job_ms *= freshness(world, draft.surface, device.busy_ms)
         if world.faulty == 1:
             prefill_while_it_stands(world, r, session, job_ms)
         else:

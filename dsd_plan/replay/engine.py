@@ -29,7 +29,7 @@ BACKGROUND = 256
 """Requests, besides as many again as are asked for, that may start so that those measured finish under load."""
 FIRST_GROUPS = 1 << 16
 FIRST_FLIGHTS = 1 << 10
-FIXED = ("streams", "targets", "replicas", "hops", "spells", "detours", "happenings")
+FIXED = ("streams", "targets", "replicas", "hops", "spells", "detours", "happenings", "sustained")
 """Tables that every world has, be they empty."""
 FIRST_JOBS = 1 << 10
 ENGINE_CHAINS = ("running_head", "running_tail", "waiting_head", "waiting_tail", "step_head", "plan_head", "plan_tail")

@@ -30,6 +30,7 @@ from dsd_plan.replay.layout import (
 )
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.sustained import freshness
 
 
 @compiled
@@ -160,10 +161,12 @@ def begin_step(world: World, i: int, replica: Row) -> None:
     replica.plan = 0
     replica.plan_head = replica.plan_tail = NONE
 
+    worked_ms = replica.draft_ms + replica.step_ms
     draft_ms = 0.0
     if drafts > 0 or draft_chunks > 0:
         surface = surface_at(world, target.fused_surface)
         draft_ms = drafting_ms(surface, longest, drafts, draft_contexts, draft_chunks, draft_tokens)
+        draft_ms *= freshness(world, target.fused_surface, worked_ms)
     step_ms = engine_step_ms(
         surface_at(world, target.surface),
         float(decodes),
@@ -173,6 +176,7 @@ def begin_step(world: World, i: int, replica: Row) -> None:
         float(chunk_tokens),
         float(chunk_squares),
     )
+    step_ms *= freshness(world, target.surface, worked_ms)
     replica.stepping = 1
     replica.batch_draft_ms = draft_ms
     replica.batch_step_ms = step_ms

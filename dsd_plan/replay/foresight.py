@@ -28,6 +28,7 @@ from dsd_plan.replay.messages import delay_ms
 from dsd_plan.replay.random_numbers import UP_JITTER
 from dsd_plan.replay.replica import join
 from dsd_plan.replay.surfaces import decode_at
+from dsd_plan.replay.sustained import freshness
 
 
 @compiled
@@ -41,10 +42,11 @@ def verdict_sent(world: World, r: int, session: Row, stream: Row) -> None:
 
 @compiled
 def window_ms(world: World, stream: Row, session: Row) -> float:
-    """How long a device takes to draft the session's next window, all of its paths together."""
+    """How long the session's device takes to draft its next window, all of its paths together."""
     surface = row(world.drafts, DRAFT, stream.draft).surface
     context = float(session.prompt + session.emitted)
-    return session.window * decode_at(world, surface, float(stream.candidates), 1.0, context)  # type: ignore[no-any-return]
+    job_ms = session.window * decode_at(world, surface, float(stream.candidates), 1.0, context)
+    return job_ms * freshness(world, surface, row(world.devices, DEVICE, session.device).busy_ms)  # type: ignore[no-any-return]
 
 
 @compiled

@@ -14,8 +14,10 @@ from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_states
 from dsd_plan.domain.deployed import Deployed, Stream, TargetPool
 from dsd_plan.domain.faults import Detour, Spell, cuts, outages, slow_devices, slow_links
 from dsd_plan.domain.network import Hop
+from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.step_time import StepSurface
+from dsd_plan.domain.sustained import points_of
 from dsd_plan.domain.workload import PoissonRequests, RequestTrace
 from dsd_plan.replay.layout import (
     CLOSED,
@@ -58,9 +60,11 @@ def tables_of(deployed: Deployed) -> Tables:
             "token_cap": target.token_cap or UNLIMITED,
             "capped": target.engine is None and target.token_cap is not None,
             **_engine(target),
-            "surface": _surface(target.surface, made),
-            "fused_surface": NONE if target.fused_surface is None else _surface(target.fused_surface, made),
+            "surface": _surface(target.surface, target.profile, made),
+            "fused_surface": NONE,
         }
+        if target.fused_surface is not None and target.fused_profile is not None:
+            pool["fused_surface"] = _surface(target.fused_surface, target.fused_profile, made)
         made.add("targets", [pool])
         numbers = np.arange(target.replicas)
         spells = _spells_of(scenario, target.device.name, numbers, made)
@@ -77,7 +81,7 @@ def tables_of(deployed: Deployed) -> Tables:
             "first": devices,
             "count": draft.count,
             "batch_cap": draft.batch_cap,
-            "surface": _surface(draft.surface, made),
+            "surface": _surface(draft.surface, draft.profile, made),
             "queued": is_queued(deployed, index),
             "learns": devices_learn(deployed, index),
         }
@@ -207,11 +211,16 @@ class _Tables:
         return {name: np.concatenate(parts) for name, parts in self._parts.items()}
 
 
-def _surface(surface: StepSurface, made: _Tables) -> int:
+def _surface(surface: StepSurface, profile: LatencyProfile, made: _Tables) -> int:
     def numbers(values: NDArray[np.float64]) -> int:
         return made.add_columns("numbers", value=values.ravel())
 
+    points = points_of(profile)
+    rows = [{"worked_ms": worked_s * MS_PER_S, "share": share} for worked_s, share in points]
+    sustained = made.add("sustained", rows)
     row = {
+        "sustained": sustained,
+        "sustained_end": sustained + len(rows),
         "decode_batch": numbers(surface.decode_batch),
         "decode_new": numbers(surface.decode_new),
         "decode_context": numbers(surface.decode_context),

@@ -137,9 +137,13 @@ PLAYED = _row("proposed accepted", "")
 SURFACE = _row(
     # where each axis and table begins among the numbers, and how long the axes are
     "decode_batch decode_new decode_context decode prefill_batch prefill_prompt prefill law"
-    " batches news contexts prefills prompts laws",
+    " batches news contexts prefills prompts laws"
+    # how the device slows down while it works; no rows where it does not
+    " sustained sustained_end",
     "",
 )
+SUSTAINED = _row("", "worked_ms share")
+"""What is left of a device's initial speed when it has worked so long."""
 NUMBER = _row("", "value")
 """Of the surfaces' axes, tables and laws."""
 TARGET = _row(
@@ -284,6 +288,7 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "policies": POLICY,
     "surfaces": SURFACE,
     "numbers": NUMBER,
+    "sustained": SUSTAINED,
     "targets": TARGET,
     "drafts": DRAFT,
     "replicas": REPLICA,

@@ -29,6 +29,7 @@ from dsd_plan.replay.layout import (
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.spells import factor_at, next_spell_ms
 from dsd_plan.replay.surfaces import surface_at
+from dsd_plan.replay.sustained import freshness
 from dsd_plan.replay.token_budget import is_prefill, take_within
 
 
@@ -203,10 +204,12 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         r = int(session.next)
     replica.head = r
 
+    worked_ms = replica.draft_ms + replica.step_ms
     draft_ms = 0.0
     if drafts > 0 or draft_prefills > 0:
         surface = surface_at(world, target.fused_surface)
         draft_ms = drafting_ms(surface, longest, drafts, draft_contexts, draft_prefills, draft_prompts)
+        draft_ms *= freshness(world, target.fused_surface, worked_ms)
     step_ms = iteration_ms(
         surface_at(world, target.surface),
         float(decodes),
@@ -217,6 +220,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     )
     if over_context > 0:
         step_ms += chunks_over_context_ms(surface_at(world, target.surface), float(over_context))
+    step_ms *= freshness(world, target.surface, worked_ms)
     if world.faulty == 1:
         draft_ms, step_ms = endured_ms(world, replica, draft_ms, step_ms)
     replica.stepping = 1

@@ -21,6 +21,7 @@ from dsd_plan.replay.recording import Mark
 from dsd_plan.replay.recordings import played_part
 from dsd_plan.replay.refusals import refuse_unsupported
 from dsd_plan.replay.samples import Sample, common_cut, sample_of
+from dsd_plan.replay.tiring import slowing_notes
 from dsd_plan.replay.warm_up import Cut
 
 if TYPE_CHECKING:
@@ -96,12 +97,12 @@ def replayed(
     notes = (warm_up_note(cut, ran[0].ran.marks, requests),) if cut.place > 0 else ()
     if len(ran) < replications:
         notes = (f"interrupted: {len(ran)} of {replications} replications stand behind the numbers", *notes)
-    notes = (*notes, *_fate_notes(deployed, ran))
+    opened = [one.ran.marks[cut.place] for one in ran]
+    notes = (*notes, *_fate_notes(deployed, ran), *slowing_notes(deployed, opened, [one.ran.marks[-1] for one in ran]))
     _, share = played_part(deployed, requests)
     if share < 1.0:
         part = f"the first {share:.0%} of the shortest recording was played; ask for more requests to play it whole"
         notes = (*notes, part)
-    opened = [one.ran.marks[cut.place] for one in ran]
     pooled = _performance(deployed, samples, notes)
     return Replayed(
         pooled,

@@ -32,13 +32,8 @@ def law(**changes: Any) -> Scenario:
     return device(profiles=S.devices[1].profiles | {"big": bent})
 
 
-def sustained(*rows: tuple[float, float]) -> Scenario:
-    return device(profiles={"big": replace(S.devices[1].profiles["big"], sustained=rows)})
-
-
 SCENARIOS: dict[str, Scenario] = {
     "devices[1].available": device(available=0.9),
-    'devices[1].profiles["big"].sustained': sustained((0.0, 1.0), (60.0, 0.7)),
     "pairs[0].kind": replace(S, pairs=part(S.pairs, kind="head")),
     "pairs[0].verify_via": replace(S, pairs=part(S.pairs, verify_via="reprompt")),
     "workloads[0].priority": replace(S, workloads=part(S.workloads, priority=-1)),
@@ -141,7 +136,6 @@ def test_every_row_of_the_tables_is_tried_above() -> None:
 
 
 def test_what_changes_nothing_passes() -> None:
-    assert scenario_problems(sustained((0.0, 1.0), (600.0, 1.0))) == ()
     assert scenario_problems(replace(S, search=Search())) == ()
     assert "pipelined" in Search().modes
     assert plan_problems(replace(PLAN, deployments=part(PLAN.deployments, 1, batch_cap=32))) == ()

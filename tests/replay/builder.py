@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -99,6 +100,11 @@ def _point(phase: str, batch: int, new: int, context: int, ms: float) -> Profile
 
 def profile(law: StepLaw | LatencyProfile, model: str) -> LatencyProfile:
     return declared_profile("any", model, law) if isinstance(law, StepLaw) else law
+
+
+def tiring(law: StepLaw | LatencyProfile, *rows: tuple[float, float]) -> LatencyProfile:
+    """A profile whose device slows down: (seconds of work, share of its speed left)."""
+    return replace(profile(law, "any"), sustained=rows)
 
 
 def system(

@@ -16,7 +16,7 @@ from dsd_plan.errors import PlanError
 from dsd_plan.replay.whole_run import whole_run
 from tests.replay.builder import closed, poisson, profile, recorded, system
 from tests.replay.runs import kernel_run
-from tests.replay.test_twin import ACCEPTANCES, LAWS, assert_identical
+from tests.replay.test_twin import ACCEPTANCES, LAWS, TIRING, assert_identical
 from tests.replay.twin import Twin
 
 STEP = StepLaw(step_ms=10.0, per_prompt_token_ms=0.1)
@@ -55,7 +55,7 @@ def systems(draw: st.DrawFn) -> Deployed:
         {name: requests() for name in names},
         mode={name: draw(st.sampled_from(["target_only", "fused", "distributed", "pipelined"])) for name in names},
         window={name: draw(st.integers(1, 5)) for name in names},
-        target=draw(st.sampled_from([*LAWS.values(), MIXED])),
+        target=draw(st.sampled_from(TIRING))(draw(st.sampled_from([*LAWS.values(), MIXED]))),
         fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01), LAWS["grid"]])),
         acceptance=draw(st.sampled_from(list(ACCEPTANCES.values()))),
         replicas=draw(st.integers(1, 2)),

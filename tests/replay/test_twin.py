@@ -20,7 +20,7 @@ from dsd_plan.replay.engine import Run, keys_of, users_of
 from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.kernel import AT_MARK
 from dsd_plan.replay.load import lanes_of
-from tests.replay.builder import closed, points, poisson, recorded, round_trace, system, token_trace
+from tests.replay.builder import closed, points, poisson, recorded, round_trace, system, tiring, token_trace
 from tests.replay.runs import kernel_run
 from tests.replay.twin import Twin
 from tests.replay.twin.parts import Lane
@@ -92,6 +92,12 @@ LAWS = {
         mixed_kv_token_us=1.5,
     ),
 }
+TIRING = (
+    lambda law: law,
+    lambda law: law,
+    lambda law: tiring(law, (0.0, 1.0), (0.4, 0.8), (1.5, 0.3)),
+    lambda law: tiring(law, (0.1, 0.9), (0.3, 0.95), (0.7, 0.5)),
+)
 TRACE = token_trace([[1, 1, 0, 1, 0, 1, 1, 1], [0, 0, 1], [1] * 9])
 ACCEPTANCES: dict[str, Acceptance] = {
     "law": AcceptanceLaw(per_token=0.7),
@@ -110,6 +116,7 @@ ACCEPTANCES: dict[str, Acceptance] = {
 }
 
 
+FUSED = StepLaw(step_ms=1.0, per_token_ms=0.01, per_prompt_token_ms=0.01)
 RTT_TRACES = (
     RttTrace(at_s=(0.0,), rtt_ms=(12.0,)),
     RttTrace(at_s=(0.0, 0.1, 0.25, 1.0), rtt_ms=(10.0, 80.0, 0.0, 25.0)),
@@ -169,6 +176,7 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
         cached = draw(st.sampled_from([None, [prompt // 2] * n, [i % prompt for i in range(n)]]))
         return recorded(100.0 + np.cumsum(gaps), [prompt] * n, outputs, cached)
 
+    tire = draw(st.sampled_from(TIRING))
     copies = draw(st.sampled_from([1, 1, 2, 3]))
     hubbed = draw(st.booleans())
     joined = [("edge", "hub"), ("hub", "region")] if hubbed else [("edge", "region")]
@@ -184,9 +192,9 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
         {name: requests() for name in names},
         mode=modes,
         window={name: draw(st.integers(1, 5)) for name in names},
-        target=draw(st.sampled_from(list(LAWS.values()))),
-        draft=draw(st.sampled_from([StepLaw(step_ms=5.0, per_kv_token_us=3.0), LAWS["grid"], LAWS["bent"]])),
-        fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01, per_prompt_token_ms=0.01), LAWS["grid"]])),
+        target=tire(draw(st.sampled_from(list(LAWS.values())))),
+        draft=tire(draw(st.sampled_from([StepLaw(step_ms=5.0, per_kv_token_us=3.0), LAWS["grid"], LAWS["bent"]]))),
+        fused=tire(draw(st.sampled_from([FUSED, LAWS["grid"]]))),
         acceptance=acceptance,
         link=draw(links("edge", "hub" if hubbed else "region")),
         # Named from its far end: its `up` is the way down.

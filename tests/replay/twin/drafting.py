@@ -9,6 +9,7 @@ from dsd_plan.domain.step_time import decode_ms, prefill_ms
 from tests.replay.twin.faults import fails_next_ms, is_away, slowness
 from tests.replay.twin.parts import Draft, Job, Session
 from tests.replay.twin.routing import learn
+from tests.replay.twin.tiring import freshness
 
 if TYPE_CHECKING:
     from tests.replay.twin.world import Twin
@@ -40,10 +41,11 @@ class Drafting:
                 session.prefills.append(job)
                 device.queue.append(job)
             else:
-                surface = self.world.deployed.drafts[stream.draft].surface
+                pool = self.world.deployed.drafts[stream.draft]
                 if not is_away(device.away, self.world.now):
                     session.seen_ms = self.world.now
-                    self.at_once(device, prefill_ms(surface, 1.0, float(session.prefill)))
+                    fresh = freshness(pool.profile, device.busy_ms)
+                    self.at_once(device, prefill_ms(pool.surface, 1.0, float(session.prefill)) * fresh)
 
     def another(self, session: Session) -> Draft:
         pool, part = session.stream.draft, len(session.devices)
@@ -100,10 +102,12 @@ class Drafting:
                     Job("window", session, session.context, session.window, rows, device=device, came_ms=self.world.now)
                 )
             return
-        surface = self.world.deployed.drafts[stream.draft].surface
-        job = session.window * decode_ms(surface, float(stream.assignment.candidates), 1.0, float(session.context))
+        pool = self.world.deployed.drafts[stream.draft]
+        fresh = freshness(pool.profile, session.devices[0].busy_ms)
+        paths = float(stream.assignment.candidates)
+        job = session.window * decode_ms(pool.surface, paths, 1.0, float(session.context)) * fresh
         if faults.forgot(session):
-            job += prefill_ms(surface, 1.0, float(session.context))
+            job += prefill_ms(pool.surface, 1.0, float(session.context)) * fresh
         session.seen_ms = self.world.now
         done, at_ms = self.at_once(session.devices[0], job)
         if done:
@@ -166,6 +170,7 @@ class Drafting:
             added = prefill_ms(pool.surface, float(len(prompts)), sum(prompts) / len(prompts))
             mixed = pool.surface.law[5] * float(len(contexts)) * (sum(contexts) / max(len(contexts), 1))
             took += max(added - pool.surface.law[0], 0.0) + mixed if contexts else added
+        took *= freshness(pool.profile, device.busy_ms)
         device.began_ms = self.world.now
         device.batches += 1
         number = device.batches

@@ -9,6 +9,7 @@ from typing import Any
 from dsd_plan.domain.deployed import TargetPool
 from dsd_plan.domain.step_time import decode_ms, engine_step_ms, prefill_ms
 from tests.replay.twin.parts import Replica, Session
+from tests.replay.twin.tiring import freshness
 
 
 @dataclass(eq=False)
@@ -162,8 +163,12 @@ class EngineLike:
             [(seat.session, takes) for seat, takes in chunks],
         )
         world = self.world
+        worked_ms = self.replica.drafted_ms + self.replica.stepped_ms
+        step *= freshness(self.pool.profile, worked_ms)
+        if self.pool.fused_profile is not None:
+            drafted *= freshness(self.pool.fused_profile, worked_ms)
         self.replica.stepping = True
-        self.replica.iterations.append((world.now, float(drafted), float(step), len(members)))
+        self.replica.iterates(world.now, float(drafted), float(step), len(members))
         world.at(float(world.now + (drafted + step)), lambda: self.step_ends([seat for seat, _ in members]))
 
     def drafted(self, decodes: list[Session], chunks: list[tuple[Session, int]]) -> float:

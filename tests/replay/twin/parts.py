@@ -129,3 +129,11 @@ class Replica:
     slow: tuple[Spell, ...] = ()
     iterations: list[tuple[float, float, float, int]] = field(default_factory=list)
     """(begins, draft part, step, jobs)."""
+    drafted_ms: float = 0.0
+    stepped_ms: float = 0.0
+    """In all iterations so far."""
+
+    def iterates(self, now_ms: float, drafts_ms: float, steps_ms: float, jobs: int) -> None:
+        self.iterations.append((now_ms, drafts_ms, steps_ms, jobs))
+        self.drafted_ms += drafts_ms
+        self.stepped_ms += steps_ms

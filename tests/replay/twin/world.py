@@ -34,6 +34,7 @@ from tests.replay.twin.random_numbers import (
     uniform,
 )
 from tests.replay.twin.routing import Router, learn
+from tests.replay.twin.tiring import freshness
 
 
 class Twin:
@@ -260,6 +261,10 @@ class Twin:
         if fused_fresh:
             added = prefill_ms(pool.fused_surface, float(len(fused_fresh)), mean([chunks[s] for s in fused_fresh]))
             drafted += max(added - pool.fused_surface.law[0], 0.0) + mixed if fused else added
+        worked_ms = replica.drafted_ms + replica.stepped_ms
+        step *= freshness(pool.profile, worked_ms)
+        if pool.fused_profile is not None:
+            drafted *= freshness(pool.fused_profile, worked_ms)
         factor = slowness(replica.slow, self.now)
         drafted, step = float(drafted) * factor, float(step) * factor
         fails_ms = fails_next_ms(replica.away, self.now)
@@ -269,7 +274,7 @@ class Twin:
         else:
             drafted = min(drafted, fails_ms - self.now)
             step = fails_ms - self.now - drafted
-        replica.iterations.append((self.now, drafted, step, len(batch)))
+        replica.iterates(self.now, drafted, step, len(batch))
 
     def take_batch(self, replica: Replica, most: int, budget: float) -> dict[Session, int]:
         """The members of an iteration, with the new tokens of each."""
