@@ -7,7 +7,7 @@ interpret a plan on its own, or their agreement would prove less.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task
@@ -15,6 +15,7 @@ from dsd_plan.domain.candidate_paths import with_candidates
 from dsd_plan.domain.engine_settings import EngineSettings, engine_settings
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.network import Hop, route
+from dsd_plan.domain.offered import requests_of
 from dsd_plan.domain.plan import Assignment, Deployment, Plan
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.scenario import Scenario
@@ -328,6 +329,10 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         raise _MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
     at_the_edge = assignment.mode in AT_THE_EDGE
     try:
+        requests = requests_of(workload, assignment.share, scenario.site(workload.site).count)
+    except ValueError as error:
+        raise _MisfitError("share", str(error)) from None
+    try:
         largest = largest_choice(assignment, acceptance, window)
     except ValueError as error:
         raise _MisfitError("policy.largest", str(error)) from None
@@ -335,7 +340,7 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         workload=workload,
         assignment=assignment,
         window=window,
-        requests=_requests(workload, assignment.share, scenario.site(workload.site).count),
+        requests=requests,
         up=hops[0],
         down=hops[1],
         messages=_messages(scenario, assignment, workload, acceptance if at_the_edge else None),
@@ -385,29 +390,3 @@ def _messages(
     down = full * sent.accepted_down + (1.0 - full) * sent.rejected_down
     round_up = assignment.candidates * sent.up
     return Messages(prompt_up, TOKEN_ID_BYTES, round_up, down, sent.accepted_down, sent.rejected_down)
-
-
-def _requests(workload: Workload, share: float, copies: int) -> PoissonRequests | ClosedRequests | RequestTrace:
-    requests = workload.requests
-    if isinstance(requests, PoissonRequests):
-        return PoissonRequests(
-            rate_per_s=requests.rate_per_s * share * copies,
-            prompt_tokens=requests.prompt_tokens,
-            output_tokens=requests.output_tokens,
-        )
-    if isinstance(requests, ClosedRequests):
-        users = requests.users * share * copies
-        if users != int(users) or users < 1:
-            raise _MisfitError("share", f"{share} of {requests.users * copies} users is not a whole number of users")
-        return ClosedRequests(
-            users=int(users),
-            think_s=requests.think_s,
-            prompt_tokens=requests.prompt_tokens,
-            output_tokens=requests.output_tokens,
-        )
-    if share != 1.0 or copies != 1:
-        raise _MisfitError("share", "not supported yet: splitting or copying a recorded request trace")
-    if workload.rate_per_s is None:
-        return requests
-    scale = requests.rate_per_s / workload.rate_per_s
-    return replace(requests, arrival_s=requests.arrival_s * scale)
