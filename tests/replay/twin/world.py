@@ -7,27 +7,21 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from math import inf, isinf, log
 
-import numpy as np
-
-from dsd_plan.domain.acceptance import Acceptance, RoundTrace, TokenTrace, accepted_pmf
-from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_states
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from tests.replay.twin import acceptance
 from tests.replay.twin.drafting import Drafting
 from tests.replay.twin.engine_like import EngineLike
 from tests.replay.twin.faults import REFILLED, Faults, fails_next_ms, is_away, slowness
 from tests.replay.twin.messages import delay_ms, hop_ms, time_matters
 from tests.replay.twin.parts import Draft, Lane, Replica, Session
 from tests.replay.twin.random_numbers import (
-    ACCEPT,
     DOWN,
     GAP,
-    NEXT_STATE,
     SITE_COPY,
     THINK,
-    TRACE_START,
     UP,
     key_of_request,
     key_of_stream,
@@ -133,12 +127,7 @@ class Twin:
         session.window = session.decided = stream.window
         session.mode = stream.mode
         self.sessions.append(session)
-        if isinstance(stream.acceptance, TokenTrace | RoundTrace):
-            requests = stream.acceptance.request_id.tolist()
-            starts = [i for i in range(len(requests)) if i == 0 or requests[i] != requests[i - 1]]
-            session.place = starts[int(uniform(key, 0, TRACE_START) * len(starts))]
-        if isinstance(stream.acceptance, BetaLaw | MarkovLaw):
-            session.state = which(round_states(stream.acceptance, 1).start_cdf(), uniform(key, 0, ACCEPT))
+        acceptance.begin(session)
         chosen.live += 1
         if devices:
             self.drafting.begin(session)
@@ -320,7 +309,7 @@ class Twin:
             if session.mode == "target_only":
                 session.alone += stream.mode == "distributed"
             else:
-                accepted = self.accept(session)
+                accepted = acceptance.accept(session)
                 session.accepted += accepted
                 session.told = accepted, session.window
                 tokens = min(accepted + 1, session.output - session.emitted)
@@ -352,55 +341,6 @@ class Twin:
                 session.window = self.drafting.window_of(session)
             self.faults.goes_on(session)
 
-    def accept(self, session: Session) -> int:
-        window, acceptance = session.window, session.stream.acceptance
-        if session.stream.mode == "pipelined":
-            # As if the draft had proposed its guess of the target's own token too.
-            run = self.run_of(session, acceptance, window + 1)
-            session.hit = run == window + 1
-            return min(run, window)
-        return self.run_of(session, acceptance, window)
-
-    def run_of(self, session: Session, acceptance: Acceptance, most: int) -> int:
-        if isinstance(acceptance, TokenTrace):
-            bits = acceptance.match
-            run = 0
-            while run < most and bits[(session.place + run) % len(bits)] == 1:
-                run += 1
-            session.place = (session.place + min(run, session.window) + 1) % len(bits)
-            return run
-        u, total = uniform(session.key, session.rounds, ACCEPT), 0.0
-        if most == 0 and not isinstance(acceptance, RoundTrace | MarkovLaw):
-            return 0
-        if isinstance(acceptance, BetaLaw | MarkovLaw):
-            return self.run_of_states(session, acceptance, most)
-        if isinstance(acceptance, RoundTrace):
-            place = session.place
-            session.place = (place + 1) % len(acceptance.proposed)
-            if acceptance.proposed[place] == session.window:
-                run = int(acceptance.accepted[place])
-                if run == session.window < most:
-                    below = [float(p) for p in np.cumsum(accepted_pmf(acceptance, most))]
-                    run += u < (1.0 - below[run]) / (1.0 - below[run - 1])
-                return run
-            if most == 0:
-                return 0
-        for accepted, p in enumerate(accepted_pmf(acceptance, most)):
-            total += p
-            if u < total:
-                return accepted
-        return most
-
-    def run_of_states(self, session: Session, law: BetaLaw | MarkovLaw, most: int) -> int:
-        run = 0
-        if most > 0:
-            by_state = round_states(law, most).accepted_cdf()
-            run = min(which(by_state[session.state], uniform(session.key, session.rounds, ACCEPT)), most)
-        moves = round_states(law, 1).transition_cdf()
-        if moves is not None:
-            session.state = which(moves[session.state], uniform(session.key, session.rounds, NEXT_STATE))
-        return run
-
     def end(self, session: Session) -> None:
         session.replica.live -= 1
         if session.replica in self.engines:
@@ -417,11 +357,6 @@ class Twin:
             think = -log(uniform(session.key, 0, THINK)) * (session.stream.requests.think_s * 1000.0)
             stream, user, visit = session.stream, session.user, session.visit + 1
             self.at(session.arrivals_ms[-1] + think, lambda: self.user_asks(stream, user, visit))
-
-
-def which(cumulated: Sequence[float], u: float) -> int:
-    """The first index whose value exceeds `u`."""
-    return next(i for i, value in enumerate(cumulated) if u < value)
 
 
 def mean(values: list[int]) -> float:
