@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dsd_plan.domain.acceptance import RoundTrace
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.errors import Problem
@@ -97,13 +96,6 @@ SCENARIO: tuple[NotYet, ...] = (
         replayed=True,
     ),
     NotYet(
-        "pairs[].acceptance",
-        lambda acceptance: not (isinstance(acceptance, RoundTrace) and acceptance.several_paths),
-        "several candidate paths a round",
-        "record one path, `trace record --candidates 1`",
-        replayed=True,
-    ),
-    NotYet(
         "pairs[].kind",
         only("model"),
         "drafts that are a head on the target or an n-gram table",
@@ -145,13 +137,6 @@ PLAN: tuple[NotYet, ...] = (
         f"use one of {', '.join((*SUPPORTED_MODES, 'pipelined'))}",
     ),
     NotYet(
-        "assignments[].candidates",
-        only(1),
-        "several candidate paths a round",
-        "leave it out",
-        replayed=True,
-    ),
-    NotYet(
         "assignments[].routing",
         only("jsq", "round_robin", "random", "weighted"),
         "routing by the shorter of two queues or by the delays of late",
@@ -163,13 +148,6 @@ PLAN: tuple[NotYet, ...] = (
         only(None, "jsq", "round_robin", "random", "weighted"),
         "routing by the shorter of two queues or by the delays of late",
         "use jsq, round_robin, random or weighted, or leave it out",
-        replayed=True,
-    ),
-    NotYet(
-        "assignments[].draft_devices_per_session",
-        only(1),
-        "several draft devices for one session",
-        "leave it out",
         replayed=True,
     ),
     NotYet(

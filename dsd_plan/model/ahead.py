@@ -135,15 +135,19 @@ def drafting_seen(demand: Demand, wait: DraftWait | None, turn: Turn | None) -> 
     return (1.0 - right) * (demand.draft + (0.0 if wait is None else wait.mean)) + right * max(late, 0.0)
 
 
-def ahead_jobs(demands: Sequence[Demand], turns: Sequence[Turn | None], rounds: Array) -> AheadJobs | None:
-    """The mean session of a draft device, each in proportion to its `rounds`; None where none drafts ahead."""
+def ahead_jobs(
+    demands: Sequence[Demand], turns: Sequence[Turn | None], alone: Sequence[float], rounds: Array
+) -> AheadJobs | None:
+    """The mean session of a draft device, each in proportion to its `rounds`; None where none drafts ahead.
+
+    `alone` is a round of each if the device were never found busy.
+    """
     if all(turn is None for turn in turns):
         return None
     rows = []
-    for demand, turn in zip(demands, turns, strict=True):
+    for demand, turn, length in zip(demands, turns, alone, strict=True):
         if turn is None:
-            # Nothing is drafted ahead, and the way does not matter to the device.
-            rows.append((demand.draft, 0.0, 0.0, demand.round_up.mean + demand.round_down.mean, 0.0))
+            rows.append((demand.draft, 0.0, 0.0, max(length - demand.draft, 0.0), 0.0))
         else:
             way = turn.typical + demand.round_down.mean
             deviation = sqrt(turn.spread + demand.round_down.variance)
@@ -163,7 +167,7 @@ def draft_work(demand: Demand, wait: DraftWait | None, turn: Turn | None) -> Dra
     """Every window sent is followed by a job ahead; wrong guesses run until the verdict, min(a, (R + down − w)⁺)."""
     count = demand.rounds.count.mean
     if turn is None or count <= 0.0:
-        return DraftWork(count * demand.draft, 0.0)
+        return DraftWork(count * demand.draft_work, 0.0)
     right = demand.rounds.right
     way = Time(turn.typical, turn.spread).plus(demand.round_down)
     ran = 0.0

@@ -6,7 +6,7 @@ from dsd_plan.domain.anatomy import Anatomy, Line
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.performance import Performance, WorkloadPerformance
 from dsd_plan.domain.step_time import decode_ms
-from dsd_plan.model.traffic import lengths_of, rounds_of
+from dsd_plan.model.traffic import lengths_of, paths_by_device, rounds_of
 
 
 def anatomies(deployed: Deployed, predicted: Performance) -> tuple[Anatomy, ...]:
@@ -31,9 +31,11 @@ def _lines(deployed: Deployed, streams: list[Stream], workload: WorkloadPerforma
     only = streams[0] if len(streams) == 1 else None
     if only is not None and only.draft is not None:
         context = lengths_of(only).context
-        step_ms = decode_ms(deployed.drafts[only.draft].surface, 1.0, 1.0, context)
+        paths = max(paths_by_device(only))
+        step_ms = decode_ms(deployed.drafts[only.draft].surface, float(paths), 1.0, context)
         drafting_ms = only.window * step_ms
-        steps = f"{only.window} × {step_ms:.3g} ms at a context of {context:.0f}"
+        of_paths = "" if paths == 1 else f" for {paths} paths"
+        steps = f"{only.window} × {step_ms:.3g} ms{of_paths} at a context of {context:.0f}"
         behind = Line("wait for the draft device", "behind its other sessions", parts.draft_ms - drafting_ms)
         if only.mode == "pipelined":
             wrong = 1.0 - rounds_of(only).right

@@ -39,7 +39,7 @@ def unloaded_delay(pool: TargetPool, demand: Demand) -> Time:
     """Time away between two rounds of a lone session."""
     if demand.stream.mode != "pipelined":
         return delay_of(demand)
-    own_ms = decode_ms(pool.surface, 1.0, demand.window + 1.0, demand.lengths.context)
+    own_ms = decode_ms(pool.surface, 1.0, demand.verified, demand.lengths.context)
     return mean_delay(demand, unloaded_turn(demand, own_ms + delay_of(demand).mean)[0])
 
 

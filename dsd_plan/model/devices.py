@@ -112,7 +112,7 @@ def _draft(pool: DraftPool, index: int, demands: tuple[Demand, ...], solution: S
     states = [solution.states[demand.index] for demand in mine]
     rates = np.array([state.rate for state in states])
     drafting = [draft_work(demand, state.wait, state.turn) for demand, state in zip(mine, states, strict=True)]
-    work = rates * [job.total + demand.draft_prefill for job, demand in zip(drafting, mine, strict=True)]
+    work = rates * [job.total + demand.tied * demand.draft_prefill for job, demand in zip(drafting, mine, strict=True)]
     weights = np.zeros(len(demands))
     weights[[demand.index for demand in mine]] = work
     busy = min(float(work.sum()) / pool.count, 1.0)
@@ -139,9 +139,10 @@ def marginal_work(pool: TargetPool, demands: tuple[Demand, ...], rates: Array) -
 
 def _added(pool: TargetPool, demand: Demand) -> float:
     rounds, lengths = demand.rounds.count.mean, demand.lengths
-    added = _law_added(pool.surface, rounds * (demand.window + 1.0), rounds, demand)
+    added = _law_added(pool.surface, rounds * demand.verified, rounds, demand)
     if demand.stream.mode == "fused" and pool.fused_surface is not None:
-        added += _law_added(pool.fused_surface, rounds * demand.window, rounds * demand.window, demand)
+        steps = rounds * demand.window * demand.paths
+        added += _law_added(pool.fused_surface, steps, steps, demand)
     return added if lengths.output > 0 else 0.0
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dsd_plan.model.ahead_queue import AheadJobs, ahead_cycle
 from dsd_plan.model.bursts import Rounds, law_of, path_of, points, rounds_on
 from dsd_plan.model.moments import Time
-from dsd_plan.queueing.finite_source import fifo_cycle
+from dsd_plan.queueing.finite_source import fifo_cycle, longest_wait
 from dsd_plan.queueing.population import averaging, finite_chain, log_factorials, poisson_chain, relaxation, shared
 
 Array = NDArray[np.float64]
@@ -33,7 +33,8 @@ class Peers:
     users: int
     """Closed users, the session's own left out; 0 of open streams."""
     live: float
-    devices: int
+    devices: float
+    """Among which each is tied to one."""
 
     def chain(self, size: int, stretch: float) -> Array:
         """Weights of so many of them on one device, each tied to one at random.
@@ -82,6 +83,8 @@ class Drafting:
     """Recorded arrivals at the pool, whose bursts the number of peers follows; None: they are Poisson."""
     ahead: AheadJobs | None = None
     """Where drafts go on ahead; `job` is not read then."""
+    among: float = 1.0
+    """Devices of unlike queues that a session waits for, the last of which counts (`apart`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     # A peer's prefill meets the session's next draft job at a random point of its round.
     prefill, cycle = drafting.prefill, drafting.cycle
     left = prefill**2 / (2.0 * cycle) if prefill < cycle else prefill - cycle / 2.0
-    at_prefills = drafting.rate * (cycle + waits) * left
+    at_prefills = drafting.among * drafting.rate * (cycle + waits) * left
     if drafting.crowd is not None:
         at_prefills = _at_prefills_of(drafting, waits, left)
     shown = 1.0 if drafting.ahead is None else 1.0 - drafting.ahead.right
@@ -154,9 +157,20 @@ def _behind_others(drafting: Drafting, most: int) -> tuple[Array, Array, Array]:
     if drafting.ahead is not None:
         found = ahead_cycle(most, drafting.ahead)
         return found.waits, np.append(0.0, found.loads[:-1]), found.rounds - found.rounds[0]
-    at_once, busy_with = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0))
-    waits = np.array(at_once)
-    return waits, np.array([0.0, *busy_with[:-1]]), waits
+    at_once, busy_with = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0), drafting.among)
+    waits, chances = longest_wait(np.array(at_once), np.array([0.0, *busy_with[:-1]]), drafting.among)
+    return waits, chances, waits
+
+
+def apart(tied: int, devices: int) -> float:
+    """Devices of unlike queues among the `tied` ones of a session, drawn from so many.
+
+    Another session that is on one of them is on a second one with chance (tied − 1)/(devices − 1); where all sessions
+    share all devices, their queues are alike and count for one.
+    """
+    if tied == 1 or devices <= tied:
+        return 1.0
+    return 1.0 + (tied - 1) * (1.0 - (tied - 1) / (devices - 1))
 
 
 def _at_prefills_of(drafting: Drafting, waits: Array, left: float) -> Array:

@@ -40,9 +40,11 @@ class IterationTime:
     """Its mean square over the lengths of the prompts."""
     windows: Array
     """Windows of fused classes, 0 of the others."""
+    paths: Array
+    """Candidate paths of each class: rows of a fused session's draft steps."""
     draft_batches: Array
     drafting: Array
-    """One fused draft step at so many fused sessions; empty where nothing is fused."""
+    """One fused draft step of so many rows; empty where nothing is fused."""
     draft_intercept: float
 
     @property
@@ -65,9 +67,9 @@ class IterationTime:
         """What a job of class k costs over one of the mean mix in a batch of `jobs`."""
         return np.interp(jobs, self.extra_at, self.extra[:, k])
 
-    def draft_step(self, sessions: Array) -> Array:
-        """One draft step for so many fused sessions together (at least one)."""
-        return np.interp(np.maximum(sessions, 1.0), self.draft_batches, self.drafting)
+    def draft_step(self, rows: Array) -> Array:
+        """One draft step for so many candidate paths of fused sessions together (at least one)."""
+        return np.interp(np.maximum(rows, 1.0), self.draft_batches, self.drafting)
 
     def drafting_ms(self, jobs: Array, users: Array, own: int | None) -> Array:
         """Mean draft time of an iteration with others' `jobs` of each class, shape (…, classes), before its step.
@@ -78,7 +80,7 @@ class IterationTime:
         if not self.drafting.size:
             return np.zeros(jobs.shape[:-1])
         absent = self._absent(jobs, users)
-        others = (jobs * self.fused).sum(axis=-1)
+        others = (jobs * self.fused * self.paths).sum(axis=-1)
         own_window = 0.0 if own is None else float(self.windows[own])
         steps = np.full(others.shape, own_window)
         below = own_window
@@ -86,7 +88,7 @@ class IterationTime:
             steps = steps + (window - below) * (1.0 - np.prod(np.where(self.windows >= window, absent, 1.0), axis=-1))
             below = window
         if own_window > 0:
-            return steps * self.draft_step(others + 1.0)
+            return steps * self.draft_step(others + (1.0 if own is None else self.paths[own]))
         present = np.maximum(1.0 - np.prod(absent, axis=-1), 1e-12)
         return steps * self.draft_step(others / present)
 
@@ -106,10 +108,12 @@ class IterationTime:
 
 def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: Array) -> IterationTime:
     """Laws of a replica of `pool`; `decode_shares` is each class's share of all decode and verify jobs."""
-    windows = np.array([d.window + 1.0 for d in demands])
+    windows = np.array([float(d.window) for d in demands])
+    verified = np.array([d.verified for d in demands])
+    paths = np.array([float(d.paths) for d in demands])
     contexts = np.array([d.lengths.context for d in demands])
     shares = decode_shares / max(float(decode_shares.sum()), 1e-300)
-    new_tokens, context = float(shares @ windows), float(shares @ contexts)
+    new_tokens, context = float(shares @ verified), float(shares @ contexts)
     surface = pool.surface
     cap = float(pool.batch_cap)
     knots = _knots(_bends(surface, new_tokens), cap)
@@ -118,9 +122,9 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
     fused = np.array([d.stream.mode == "fused" for d in demands])
     drafting_at, drafting = np.zeros(0), np.zeros(0)
     if fused.any() and pool.fused_surface is not None:
-        mix = shares * fused
+        mix = shares * fused * paths
         of_fused = float(mix @ contexts / mix.sum()) if mix.sum() > 0 else float(contexts[fused].mean())
-        drafting_at = _knots(_bends(pool.fused_surface, 1.0), cap)
+        drafting_at = _knots(_bends(pool.fused_surface, 1.0), cap * float(paths[fused].max()))
         drafting = np.array([decode_ms(pool.fused_surface, b, 1.0, of_fused) for b in drafting_at])
     prefill = np.array([prefill_added_ms(pool, demand) for demand in demands])
     spread = np.array([demand.lengths.prompt_square / demand.lengths.prefill**2 for demand in demands])
@@ -129,10 +133,11 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
         batches=np.concatenate([[0.0], knots]),
         decoding=np.array(decoding),
         extra_at=extra_at,
-        extra=_extra(surface, extra_at, windows, contexts, new_tokens, context),
+        extra=_extra(surface, extra_at, verified, contexts, new_tokens, context),
         prefill=prefill,
         prefill_square=prefill**2 * spread,
-        windows=np.where(fused, windows - 1.0, 0.0),
+        windows=np.where(fused, windows, 0.0),
+        paths=paths,
         draft_batches=drafting_at,
         drafting=drafting,
         draft_intercept=0.0 if pool.fused_surface is None else float(pool.fused_surface.law[0]),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import WorkloadPerformance
 from dsd_plan.domain.sustained import slowing
@@ -75,6 +76,11 @@ def _notes(
 
 def _about(demand: Demand, solution: Solution) -> Iterator[str]:
     name = demand.stream.workload.name
+    if demand.paths > 1 and isinstance(demand.stream.acceptance, AcceptanceLaw):
+        yield (
+            f"{name}: {demand.paths} candidate paths are accepted as if they were independent, "
+            f"1 − (1 − p)^{demand.paths} a position, which is optimistic; record rounds of {demand.paths} paths"
+        )
     if isinstance(demand.stream.requests, RequestTrace):
         yield (
             f"{name}: the recorded arrivals count as they came (index of dispersion "

@@ -10,7 +10,7 @@ from dsd_plan.domain.acceptance import DECLARED
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.profile import LatencyProfile, Origin
 from dsd_plan.domain.step_time import decode_origin, prefill_origin
-from dsd_plan.model.traffic import Demand
+from dsd_plan.model.traffic import Demand, paths_by_device
 
 _WORST_LAST: tuple[Origin, ...] = ("measured", "interpolated", "extrapolated", "declared")
 
@@ -38,11 +38,11 @@ def _of(deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None])
     if stream.window == 0:
         read.append(("decode_ms", pool.profile, batch, 1.0))
     else:
-        read.append(("verify_ms", pool.profile, batch, stream.window + 1.0))
+        read.append(("verify_ms", pool.profile, batch, demand.verified))
         if stream.draft is not None:
-            drafting, at_batch = deployed.drafts[stream.draft].profile, 1.0
+            drafting, at_batch = deployed.drafts[stream.draft].profile, float(max(paths_by_device(stream)))
         else:
-            drafting, at_batch = pool.fused_profile or pool.profile, batch
+            drafting, at_batch = pool.fused_profile or pool.profile, batch * demand.paths
         read.append(("decode_ms", drafting, at_batch, 1.0))
         prefilling.append(drafting)
         yield "acceptance", "declared" if isinstance(stream.acceptance, DECLARED) else "measured"

@@ -35,7 +35,7 @@ def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> 
     total = iteration_ms(
         target.surface,
         n_d,
-        float(decodes @ [demand.window + 1.0 for demand in demands]) / (n_d or 1.0),
+        float(decodes @ [demand.verified for demand in demands]) / (n_d or 1.0),
         float(decodes @ [demand.lengths.context for demand in demands]) / (n_d or 1.0),
         n_p,
         float(prefills @ [demand.lengths.prefill for demand in demands]) / (n_p or 1.0),
@@ -43,8 +43,9 @@ def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> 
     fused = [k for k, demand in enumerate(demands) if demand.stream.mode == "fused" and decodes[k] > 0.0]
     if target.fused_surface is None or not fused:
         return total
-    sessions, prompts = float(decodes[fused].sum()), float(prefills[fused].sum())
-    context = sum(float(decodes[k]) * demands[k].lengths.context for k in fused) / sessions
+    prompts = float(prefills[fused].sum())
+    rows = float(sum(decodes[k] * demands[k].paths for k in fused))
+    context = sum(float(decodes[k]) * demands[k].paths * demands[k].lengths.context for k in fused) / rows
     prompt = sum(float(prefills[k]) * demands[k].lengths.prefill for k in fused) / prompts
     jobs = n_d + n_p
     steps, below, absent = 0.0, 0, 1.0
@@ -56,7 +57,7 @@ def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> 
         steps += (window - below) * (1.0 - none)
         below = window
     present = max(1.0 - absent, 1e-12)
-    total += steps * decode_ms(target.fused_surface, max(sessions / present, 1.0), 1.0, context)
+    total += steps * decode_ms(target.fused_surface, max(rows / present, 1.0), 1.0, context)
     added = prefill_ms(target.fused_surface, max(prompts, 1.0), prompt) - float(target.fused_surface.law[0])
     return total + max(added, 0.0) * min(prompts, 1.0)
 
@@ -68,7 +69,7 @@ def draft_saturation(draft: DraftPool, demands: Sequence[Demand], rates: Array) 
     the rest.
     """
     work = [
-        d.rounds.count.mean * (d.draft + d.rounds.right * max(d.ahead - d.draft, 0.0)) + d.draft_prefill
+        d.rounds.count.mean * (d.draft_work + d.rounds.right * max(d.ahead - d.draft, 0.0)) + d.tied * d.draft_prefill
         for d in demands
     ]
     return float(np.dot(rates, work)) / draft.count

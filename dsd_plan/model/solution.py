@@ -15,7 +15,7 @@ from dsd_plan.model.away import away_of, delay_of, mean_delay, turn_of, unloaded
 from dsd_plan.model.batches import Classes, mean_iteration
 from dsd_plan.model.bursts import path_of
 from dsd_plan.model.cycles import Away, Cycles, cycles
-from dsd_plan.model.draft_queue import Crowd, Drafting, DraftWait, Peers, draft_wait
+from dsd_plan.model.draft_queue import Crowd, Drafting, DraftWait, Peers, apart, draft_wait
 from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_added_ms
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
@@ -106,9 +106,9 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
 def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
     """One request alone."""
     pool = deployed.targets[demand.stream.target]
-    round_ms = decode_ms(pool.surface, 1.0, demand.window + 1.0, demand.lengths.context) + delay_of(demand).mean
+    round_ms = decode_ms(pool.surface, 1.0, demand.verified, demand.lengths.context) + delay_of(demand).mean
     if demand.stream.mode == "fused" and pool.fused_surface is not None:
-        round_ms += demand.window * decode_ms(pool.fused_surface, 1.0, 1.0, demand.lengths.context)
+        round_ms += demand.window * decode_ms(pool.fused_surface, float(demand.paths), 1.0, demand.lengths.context)
     turn = None
     if demand.stream.mode == "pipelined":
         turn, round_ms = unloaded_turn(demand, round_ms)
@@ -262,13 +262,14 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
         if not mine or not (rates * rounds).sum() > 0:
             continue
         jobs = rates * rounds
-        job = float(np.average([demand.draft for demand in mine], weights=jobs))
-        prefill = float(np.average([demand.draft_prefill for demand in mine], weights=rates))
-        ahead = ahead_jobs(mine, [states[demand.index].turn for demand in mine], jobs)
+        tied = np.array([demand.tied for demand in mine])
+        job = float(np.average([demand.draft_work / demand.tied for demand in mine], weights=jobs * tied))
+        prefill = float(np.average([demand.draft_prefill for demand in mine], weights=rates * tied))
         waited = {d.index: lengthening(d, states[d.index].wait, states[d.index].turn) for d in mine}
-        for demand in mine:
+        alone = [max(states[d.index].round - waited[d.index], d.draft + 1e-6) for d in mine]
+        ahead = ahead_jobs(mine, [states[demand.index].turn for demand in mine], alone, jobs)
+        for demand, cycle in zip(mine, alone, strict=True):
             state = states[demand.index]
-            before = waited[demand.index]
             peers = tuple(
                 _peers(other, states[other.index], other is demand, draft.count, waited[other.index]) for other in mine
             )
@@ -276,14 +277,15 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
                 Drafting(
                     job=job,
                     prefill=prefill,
-                    rate=(float(rates.sum()) - (state.rate / demand.users if demand.users > 0 else 0.0)) / draft.count,
+                    rate=(float(rates @ tied) - (_own_rate(demand, state) * demand.tied)) / draft.count,
                     rounds=demand.rounds.count.mean,
-                    cycle=max(state.round - before, demand.draft + 1e-6),
+                    cycle=cycle,
                     rest=state.request - demand.rounds.count.mean * state.round,
                     peers=peers,
                     even=demand.stream.assignment.draft_routing in ("jsq", "round_robin"),
                     crowd=_crowd(mine, demand, draft.count),
                     ahead=ahead,
+                    among=apart(demand.tied, draft.count),
                 )
             )
             state.wait = _between(state.wait, new) if damped and state.wait is not None else new
@@ -304,6 +306,11 @@ def _crowd(mine: list[Demand], own: Demand, devices: int) -> Crowd | None:
     )
 
 
+def _own_rate(demand: Demand, state: StreamState) -> float:
+    """Requests of a closed user; of an open stream's sender none is to come."""
+    return state.rate / demand.users if demand.users > 0 else 0.0
+
+
 def _peers(demand: Demand, state: StreamState, own: bool, devices: int, waited: float) -> Peers:
     """The sessions of a stream that a session of it (`own`) or of another stream may find on its device.
 
@@ -312,10 +319,10 @@ def _peers(demand: Demand, state: StreamState, own: bool, devices: int, waited: 
     waiting = demand.rounds.count.mean * waited
     alone = max(state.request - waiting, 0.0)
     if demand.users == 0:
-        return Peers(0, state.rate * alone, devices)
+        return Peers(0, state.rate * alone, devices / demand.tied)
     # Users would be live more of the time than their slowed rate says, for they would come back sooner.
     users = demand.users - 1 if own else demand.users
-    return Peers(users, users * alone / max(demand.away + alone, 1e-9), devices)
+    return Peers(users, users * alone / max(demand.away + alone, 1e-9), devices / demand.tied)
 
 
 def _between(old: DraftWait, new: DraftWait) -> DraftWait:

@@ -97,11 +97,28 @@ class Demand:
     draft_prefill: float
     ahead: float = 0.0
     """Time of a job that drafts ahead, one step more than a window; 0 unless pipelined."""
+    draft_work: float = 0.0
+    """Of all its draft devices together: `draft`, of the one with most candidate paths, and the others' parts."""
 
     @property
     def window(self) -> int:
-        """Tokens proposed a round."""
+        """Tokens proposed a round, on each candidate path."""
         return self.stream.window
+
+    @property
+    def paths(self) -> int:
+        """Candidate paths a round."""
+        return self.stream.assignment.candidates
+
+    @property
+    def verified(self) -> float:
+        """New tokens of a decode or verify job."""
+        return self.window * self.paths + 1.0
+
+    @property
+    def tied(self) -> int:
+        """Draft devices that share a session's candidate paths."""
+        return self.stream.assignment.draft_devices_per_session
 
     @property
     def away(self) -> float:
@@ -117,10 +134,11 @@ def demands_of(deployed: Deployed) -> tuple[Demand, ...]:
 def _demand(deployed: Deployed, index: int, stream: Stream) -> Demand:
     requests = stream.requests
     lengths = lengths_of(stream)
-    draft = draft_prefill = ahead = 0.0
+    draft = draft_prefill = draft_work = ahead = 0.0
     if stream.draft is not None:
         surface = deployed.drafts[stream.draft].surface
-        draft = stream.window * decode_ms(surface, 1.0, 1.0, lengths.context)
+        parts = [stream.window * decode_ms(surface, float(n), 1.0, lengths.context) for n in paths_by_device(stream)]
+        draft, draft_work = max(parts), sum(parts)
         if stream.mode == "pipelined":
             ahead = (stream.window + 1) * decode_ms(surface, 1.0, 1.0, lengths.context + stream.window)
         bent = float(surface.law[4]) * (lengths.prompt_square - lengths.prefill**2)
@@ -146,7 +164,14 @@ def _demand(deployed: Deployed, index: int, stream: Stream) -> Demand:
         draft=draft,
         draft_prefill=draft_prefill,
         ahead=ahead,
+        draft_work=draft_work,
     )
+
+
+def paths_by_device(stream: Stream) -> tuple[int, ...]:
+    """Candidate paths that each of a session's draft devices drafts: path p on device p mod m."""
+    paths, tied = stream.assignment.candidates, stream.assignment.draft_devices_per_session
+    return tuple((paths - part + tied - 1) // tied for part in range(tied))
 
 
 def lengths_of(stream: Stream) -> Lengths:

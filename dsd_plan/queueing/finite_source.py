@@ -69,19 +69,35 @@ def exact_mva(population: int, think: float, demands: Sequence[float]) -> Networ
     return Network(throughput, response, tuple(queues.tolist()))
 
 
-def fifo_cycle(most: int, service: float, away: float) -> tuple[list[float], list[float]]:
+def fifo_cycle(most: int, service: float, away: float, among: float = 1.0) -> tuple[list[float], list[float]]:
     """Mean wait and load of one first-come-first-served server of fixed service time, for 1 … `most` customers.
 
     Mean-value analysis with the residual of a fixed time, service / 2, in place of the exponential's; never below
-    what the server's own speed demands, customers · service − (service + away). Customers are `away` at random.
+    what the server's own speed demands, customers · service − (service + away). Customers are `away` at random. With
+    `among` servers a customer waits for the last of them.
     """
     waits, loads = [], []
     queue = busy = 0.0
     alone = service + away
     for customers in range(1, most + 1):
         wait = max(service * (queue - busy / 2.0), customers * service - alone, 0.0)
-        rate = customers / (alone + wait)
+        seen = wait if among == 1.0 else float(longest_wait(np.array([wait]), np.array([busy]), among)[0][0])
+        rate = customers / (alone + seen)
         queue, busy = rate * (service + wait), min(rate * service, 1.0)
         waits.append(wait)
         loads.append(busy)
     return waits, loads
+
+
+def longest_wait(waits: Array, chances: Array, among: float) -> tuple[Array, Array]:
+    """(mean, chance) of the longest of `among` independent waits, each 0 or uniform up to twice what it is if any.
+
+    ∫ 1 − F(t)^m dt with F(t) = 1 − b + b·t/2L on (0, 2L), L = wait/b: 2L·(1 − (1 − (1 − b)^(m+1)) / ((m + 1)·b)).
+    """
+    if among == 1.0:
+        return waits, chances
+    chance = np.clip(chances, 1e-9, 1.0)
+    long = 2.0 * waits / chance
+    none = 1.0 - chance
+    mean = long * (1.0 - (1.0 - none ** (among + 1.0)) / ((among + 1.0) * chance))
+    return np.where(chances > 0.0, mean, waits), 1.0 - none**among

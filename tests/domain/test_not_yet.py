@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from dsd_plan.domain.acceptance import RoundTrace, TraceMetadata
 from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
 from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
@@ -65,16 +63,11 @@ REPLAYED_SCENARIOS: dict[str, Scenario] = {
     'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
 }
 REPLAYED: dict[str, dict[str, Any]] = {
-    "candidates": {"candidates": 2},
     "routing": {"routing": "least_expected_delay"},
     "draft_routing": {"draft_routing": "power_of_two"},
-    "draft_devices_per_session": {"draft_devices_per_session": 2, "candidates": 2},
     "policy.kind": {"policy": Policy(kind="threshold")},
 }
 """What only the replay can play."""
-SEVERAL_PATHS = RoundTrace(
-    TraceMetadata("small", "big", "0", "argmax", "test", "1", candidates=4), np.zeros(1), np.full(1, 4), np.full(1, 2)
-)
 
 
 @pytest.mark.parametrize("place", SCENARIOS)
@@ -121,17 +114,10 @@ def test_batched_drafting_is_only_replayed_whoever_asks_for_it() -> None:
     assert batched_draft_problems(S, PLAN) == ()
 
 
-def test_recorded_rounds_of_several_paths_are_only_replayed() -> None:
-    scenario = replace(S, pairs=part(S.pairs, acceptance=SEVERAL_PATHS))
-    (problem,) = not_predicted_problems(scenario, SCENARIO_TABLE)
-    assert problem.place == "pairs[0].acceptance"
-
-
 def test_every_row_of_the_tables_is_tried_above() -> None:
     assert len(SCENARIOS) == sum(not entry.replayed for entry in SCENARIO_TABLE)
     assert len(PLANS) == sum(not entry.replayed for entry in PLAN_TABLE)
-    # Recorded rounds of several paths have a test of their own.
-    assert len(REPLAYED_SCENARIOS) + 1 == sum(entry.replayed for entry in SCENARIO_TABLE)
+    assert len(REPLAYED_SCENARIOS) == sum(entry.replayed for entry in SCENARIO_TABLE)
     assert len(REPLAYED) == sum(entry.replayed for entry in PLAN_TABLE)
 
 

@@ -17,6 +17,8 @@ from tests.model.systems import Chat, system
 Kind = Literal["open", "closed"]
 Drafts = Literal["plenty", "shared"]
 MIXED = "mixed"
+PATHS = "paths"
+"""Distributed with 2–4 candidate paths a round, on one device a session or more."""
 
 
 def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -> Deployed:
@@ -43,6 +45,8 @@ def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -
     many = 3 if mode == MIXED else int(rng.integers(1, 4))
     beside = rng.uniform(0.4, 0.95)
     chats = [_chat(rng, _mode(mode, k), beside) for k in range(many)]
+    if mode == PATHS:
+        chats = [_with_paths(rng, chat) for chat in chats]
     chats = _loaded(chats, load, target, fused, cap)
     chats = [_drafted(rng, chat, drafts) for chat in chats]
     if kind == "closed":
@@ -52,6 +56,8 @@ def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -
 
 def _mode(mode: str, k: int) -> Mode:
     modes: tuple[Mode, ...] = ("target_only", "fused", "distributed", "pipelined")
+    if mode == PATHS:
+        return "distributed"
     return modes[k % 3] if mode == MIXED else next(known for known in modes if known == mode)
 
 
@@ -75,6 +81,14 @@ def _chat(rng: np.random.Generator, mode: Mode, beside: float) -> Chat:
     )
 
 
+def _with_paths(rng: np.random.Generator, chat: Chat) -> Chat:
+    assert isinstance(chat.edge, StepLaw)
+    paths = int(rng.integers(2, 5))
+    edge = replace(chat.edge, per_token_ms=chat.edge.step_ms * rng.uniform(0.0, 0.2))
+    tied = int(rng.integers(1, paths + 1))
+    return replace(chat, candidates=paths, devices_per_session=tied, edge=edge, per_token=rng.uniform(0.3, 0.85))
+
+
 def _loaded(chats: list[Chat], load: float, target: StepLaw, fused: StepLaw, cap: int) -> list[Chat]:
     deployed = system(*chats, target=target, fused=fused, batch_cap=cap)
     now = target_saturation(deployed, 0, [chat.rate_per_s or 0.0 for chat in chats])
@@ -88,12 +102,13 @@ def _drafted(rng: np.random.Generator, chat: Chat, drafts: Drafts) -> Chat:
     rounds = means(stream).rounds
     prefill_ms = chat.edge.step_ms + chat.edge.per_prompt_token_ms * chat.prompt
     offered = (
-        (chat.rate_per_s or 0.0)
+        chat.devices_per_session
+        * (chat.rate_per_s or 0.0)
         * (rounds * (chat.window + right_guesses(stream)) * chat.edge.step_ms + prefill_ms)
         / 1000.0
     )
     wanted = offered / rng.uniform(0.05, 0.6) if drafts == "shared" else max(4.0, 200.0 * offered)
-    return replace(chat, devices=max(1, ceil(wanted)))
+    return replace(chat, devices=max(chat.devices_per_session, ceil(wanted)))
 
 
 def _closed(rng: np.random.Generator, chats: list[Chat], target: StepLaw, fused: StepLaw, cap: int) -> list[Chat]:

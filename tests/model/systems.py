@@ -38,6 +38,8 @@ class Chat:
     jitter_cv: float = 0.0
     mbps: float | None = None
     loss: float = 0.0
+    candidates: int = 1
+    devices_per_session: int = 1
     devices: int = 1000
     """Edge devices; so many that a queue at one of them is no matter unless a test makes it so."""
     edge: LatencyProfile | StepLaw = EDGE_LAW
@@ -126,6 +128,8 @@ def system(
                 draft_device=device,
                 target_device="gpu",
                 window=chat.window,
+                candidates=chat.candidates,
+                draft_devices_per_session=chat.devices_per_session,
                 routing=routing,
             )
         )

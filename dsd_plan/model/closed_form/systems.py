@@ -113,7 +113,7 @@ def _affine(pool: TargetPool, demands: Sequence[Demand], shares: Array, jobs: fl
 
     The third is a draft step of one fused session; what each further one adds to it is in the class's own.
     """
-    windows = np.array([demand.window + 1.0 for demand in demands])
+    windows = np.array([demand.verified for demand in demands])
     contexts = np.array([demand.lengths.context for demand in demands])
     new_tokens, context = float(shares @ windows), float(shares @ contexts)
     many = max(jobs, 2.0)
@@ -134,7 +134,7 @@ def _affine(pool: TargetPool, demands: Sequence[Demand], shares: Array, jobs: fl
         first, last = (decode_ms(pool.fused_surface, n, 1.0, context) for n in (1.0, many))
         each = (last - first) / (many - 1.0)
         draft = first - each
-        verify[fused] += np.array([demands[k].window for k in fused]) * each
+        verify[fused] += np.array([demands[k].window * demands[k].paths for k in fused]) * each
     return step, np.maximum(verify, 0.0), draft
 
 
