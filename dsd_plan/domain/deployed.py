@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task
 from dsd_plan.domain.candidate_paths import with_candidates
 from dsd_plan.domain.engine_settings import EngineSettings, engine_settings
@@ -88,7 +91,7 @@ class Stream:
     window: int
     """0 in target_only."""
     requests: PoissonRequests | ClosedRequests | RequestTrace
-    """Scaled by share, site copies and `rate_per_s`."""
+    """Of this share, scaled by site copies and `rate_per_s`."""
     up: tuple[Hop, ...]
     down: tuple[Hop, ...]
     messages: Messages
@@ -100,6 +103,8 @@ class Stream:
     """None in target_only."""
     largest_window: int = 0
     """That the policy may choose; `window` if it keeps that."""
+    rows: NDArray[np.int64] | None = None
+    """Of a recording: the places of its requests in it."""
 
     @property
     def mode(self) -> str:
@@ -173,7 +178,7 @@ def deploy(scenario: Scenario, plan: Plan) -> Deployed:
                 known_draft = drafts.setdefault(draft.device.name, draft)
                 if known_draft.model != draft.model:
                     raise _MisfitError("draft_model", f"not supported yet: two drafts on {draft.device.name!r}")
-            streams.append(_stream(scenario, assignment, list(targets), list(drafts)))
+            streams.append(_stream(scenario, plan, i, list(targets), list(drafts)))
         except _MisfitError as misfit:
             problems.append(Problem(f"{place}.{misfit.key}", misfit.text))
     both = sorted(set(targets) & set(drafts))
@@ -314,7 +319,8 @@ def _needed(value: str | None, key: str) -> str:
     return value
 
 
-def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], drafts: list[str]) -> Stream:
+def _stream(scenario: Scenario, plan: Plan, index: int, targets: list[str], drafts: list[str]) -> Stream:
+    assignment = plan.assignments[index]
     workload = _workload(scenario, assignment.workload)
     target_site = scenario.device(assignment.target_device).site
     if workload.allowed_sites is not None and target_site not in workload.allowed_sites:
@@ -329,7 +335,7 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         raise _MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
     at_the_edge = assignment.mode in AT_THE_EDGE
     try:
-        requests = requests_of(workload, assignment.share, scenario.site(workload.site).count)
+        requests, rows = requests_of(workload, plan.assignments, index, scenario.site(workload.site).count)
     except ValueError as error:
         raise _MisfitError("share", str(error)) from None
     try:
@@ -348,6 +354,7 @@ def _stream(scenario: Scenario, assignment: Assignment, targets: list[str], draf
         draft=drafts.index(assignment.draft_device or "") if at_the_edge else None,
         acceptance=acceptance,
         largest_window=largest,
+        rows=rows,
     )
 
 

@@ -62,14 +62,18 @@ def users_of(deployed: Deployed) -> Rows:
 
 
 def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
-    """Keys of each stream's random numbers: by workload, so that plans share their luck."""
+    """Keys of each stream's random numbers: by workload, so that plans share their luck.
+
+    Requests of a recording keep their numbers in it, so that all its streams share one key.
+    """
     names = [workload.name for workload in deployed.scenario.workloads]
     parts: dict[str, int] = {}
     keys = []
     for stream in deployed.streams:
         name = stream.workload.name
         keys.append((stream_key(seed, replication, names.index(name), parts.get(name, 0)),))
-        parts[name] = parts.get(name, 0) + 1
+        if not isinstance(stream.requests, RequestTrace):
+            parts[name] = parts.get(name, 0) + 1
     return np.array(keys, dtype=TABLES["keys"])
 
 

@@ -369,6 +369,7 @@ def _requests(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:
             "row": made.add_columns(
                 "requests",
                 at_ms=at_ms,
+                number=np.arange(at_ms.size) if stream.rows is None else stream.rows,
                 prompt=requests.prompt_tokens,
                 prefill=requests.prefill_tokens,
                 output=requests.output_tokens,

@@ -125,8 +125,8 @@ FLIGHT = _row("session first end hop turn tokens last crosses next", "payload se
 """A message on its way down that has not reached its last thin link."""
 REACHED = _row("", "at_ms")
 """By session and hop: when its last message came there; none overtakes another of its session."""
-REQUEST = _row("prompt prefill output", "at_ms")
-"""A recorded request."""
+REQUEST = _row("number prompt prefill output", "at_ms")
+"""A recorded request: the `number`-th of its whole recording, by which it has its luck."""
 CUMULATIVE = _row("", "p")
 """P(accepted ≤ j)."""
 MATCH = np.dtype([("hit", "u1")])

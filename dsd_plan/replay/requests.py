@@ -78,10 +78,11 @@ def open_request(world: World, s: int) -> None:
     stream = row(world.streams, STREAM, s)
     number = row(world.work, WORK, s).requests
     prompt, prefill, output = stream.prompt, stream.prompt, stream.output
+    schedule_request(world, s, number + 1)
     if stream.requests == TRACE:
         recorded = row(world.requests, REQUEST, stream.row + number)
         prompt, prefill, output = recorded.prompt, recorded.prefill, recorded.output
-    schedule_request(world, s, number + 1)
+        number = recorded.number
     start_session(world, s, number, prompt, prefill, output, NONE)
 
 

@@ -60,7 +60,8 @@ class Twin:
         for stream in deployed.streams:
             name = stream.workload.name
             self.keys[stream] = key_of_stream(seed, replication, names.index(name), seen.get(name, 0))
-            seen[name] = seen.get(name, 0) + 1
+            # Parts of a recording share its key: their requests have the numbers that they have in all of it.
+            seen[name] = seen.get(name, 0) + (0 if isinstance(stream.requests, RequestTrace) else 1)
         traces = [s.requests for s in deployed.streams if isinstance(s.requests, RequestTrace)]
         self.origin_s = min((trace.arrival_s[0] for trace in traces), default=0.0)
         for stream in deployed.streams:
@@ -105,7 +106,8 @@ class Twin:
     def open_asks(self, stream: Stream, number: int, prompt: int, prefill: int, output: int) -> None:
         if len(self.sessions) < self.most:
             self.schedule_open(stream, number + 1)
-            self.start(stream, number, prompt, prefill, output, None)
+            known_as = number if stream.rows is None else int(stream.rows[number])
+            self.start(stream, known_as, prompt, prefill, output, None)
 
     def user_asks(self, stream: Stream, user: int, visit: int) -> None:
         if len(self.sessions) < self.most:
