@@ -37,17 +37,16 @@ def requests_of(
         )
     before = sum(other.share for other in assignments[:index] if other.workload == workload.name)
     rows = recorded_rows(workload.name, requests, before, before + share)
-    if rows.size < 2 or np.ptp(requests.arrival_s[rows]) <= 0.0:
-        raise ValueError(
-            f"of the {requests.arrival_s.size} recorded requests {rows.size} fall to a share of {share:g}, too few to "
-            "have a rate; record more, or give it a larger share"
-        )
+    recorded = requests
     if rows.size < requests.arrival_s.size:
+        if rows.size < 2 or np.ptp(requests.arrival_s[rows]) <= 0.0:
+            raise ValueError(
+                f"of the {requests.arrival_s.size} recorded requests {rows.size} fall to a share of {share:g}, too few "
+                "to have a rate; record more, or give it a larger share"
+            )
         mine = np.zeros(requests.arrival_s.size, dtype=np.bool_)
         mine[rows] = True
         recorded = requests.where(mine)
-    else:
-        recorded = requests
     if workload.rate_per_s is not None:
         recorded = replace(recorded, arrival_s=recorded.arrival_s * (requests.rate_per_s / workload.rate_per_s))
     return recorded, rows

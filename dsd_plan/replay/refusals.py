@@ -79,14 +79,7 @@ def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Proble
 
 
 def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
-    """Faults where they are not worked out: policies that adapt, engines, draft jobs that may leave a queue."""
-    for index, stream in enumerate(deployed.streams):
-        if stream.adapts and deployed.scenario.faults:
-            yield Problem(
-                f"assignments[{index}].policy",
-                f'not supported yet: a policy of kind "{stream.assignment.policy.kind}" where the scenario has faults; '
-                'use kind "static", or a scenario without faults',
-            )
+    """Faults where they are not worked out: engines, draft jobs that may leave a queue."""
     engines = sorted({pool.device.name for pool in deployed.targets if pool.engine is not None})
     if engines and deployed.scenario.faults:
         yield Problem(

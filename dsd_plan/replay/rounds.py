@@ -104,6 +104,8 @@ def emit(world: World, r: int, replica: Row) -> None:
             elif stream.rejected_down > payload and session.last_accepted < session.last_proposed:
                 payload = stream.rejected_down
                 session.rejected += 1
+        elif faulty:  # a round without proposals, which tells a policy nothing
+            session.last_accepted = session.last_proposed = 0
     turn = int(session.rounds)
     session.emitted += tokens
     last = session.emitted == session.output
@@ -122,12 +124,13 @@ def emit(world: World, r: int, replica: Row) -> None:
         send_down(world, r, replica, payload, turn, tokens, last)
     if last:
         end_service(world, r, session)
-    elif faulty:
-        go_on(world, r, session, stream)
-    elif session.mode < DISTRIBUTED:
-        if stream.policy != STATIC:
+    else:
+        if stream.mode < DISTRIBUTED and stream.policy != STATIC:
             session.window = next_window(world, stream, r, session)
-        join(world, r)
+        if faulty:
+            go_on(world, r, session, stream)
+        elif session.mode < DISTRIBUTED:
+            join(world, r)
 
 
 @compiled

@@ -158,12 +158,23 @@ def test_a_cut_link_and_a_pipelined_draft_are_not_played_yet() -> None:
         replay(deployed, requests=10, replications=1)
 
 
-@pytest.mark.parametrize("mode", ["distributed", "fused"])
-def test_policies_that_adapt_are_not_played_under_faults_yet(mode: str) -> None:
-    policy = Policy(kind="threshold", largest=5)
-    deployed = system(closed(4, 0.1), faults=(CUT,), mode=mode, link=LINK, policy=policy)  # type: ignore[arg-type]
-    with pytest.raises(PlanError, match=r'assignments\[0\].policy: .* "threshold" where the scenario has faults'):
-        replay(deployed, requests=10, replications=1)
+def test_a_policy_learns_nothing_from_rounds_without_a_draft() -> None:
+    """All right: windows of 1 at 20, 2 at 45, 3 at 75 ms, lost at 80; two tokens alone; 3 again at 110, not 4."""
+    gone = FaultWindow(kind="device_down", device="box", at_s=0.08, for_s=0.02)
+    policy = Policy(kind="threshold", largest=9)
+    found, session = arrivals(gone, mode="distributed", window=1, policy=policy, acceptance=ALL_RIGHT, output=12)
+    # The device prefills in 5 ms what it forgot, drafts three tokens in 15; 5 up, 10 there, 5 down.
+    assert found == [(20.0, 1), (45.0, 2), (75.0, 3), (100.0, 1), (110.0, 1), (150.0, 4)]
+    assert session["fate"] == ALONE + (2 << FATE_BITS)
+
+
+def test_a_stalled_stream_keeps_its_window() -> None:
+    """Fused, drafts of 1 ms: windows of 1, then 2, whose tokens wait until 100; then 3."""
+    cut = FaultWindow(kind="link_down", between=("region", "edge"), at_s=0.035, for_s=0.065)
+    given = {"mode": "fused", "window": 1, "policy": Policy(kind="threshold", largest=9), "acceptance": ALL_RIGHT}
+    found, _ = arrivals(cut, output=10, fused=StepLaw(step_ms=1.0), **given)
+    # 1 + 10 ms for the prompt, 11 for a window of 1, 12 for 2 (until 39); after the cut 13 for 3.
+    assert found == [(21.0, 1), (32.0, 2), (105.0, 3), (118.0, 4)]
 
 
 def test_engine_like_targets_are_not_played_under_faults_yet() -> None:

@@ -310,6 +310,7 @@ class Twin:
             learn(session.replica, self.now - session.joined_ms)
             if session.mode == "target_only":
                 session.alone += stream.mode == "distributed"
+                session.told = 0, 0
             else:
                 accepted = acceptance.accept(session)
                 session.accepted += accepted
