@@ -43,7 +43,8 @@ FLOORS: Mapping[str, frozenset[str]] = {
     "planning": BASE
     | {"domain", "control", "pair", "model", "replay", "measure", "calibrate", "files", "report"}
     | {"optimize", "capacity", "crosscheck", "testbed"},
-    "cli": BASE | {"domain", "planning", "files", "report", "measure", "calibrate", "testbed"},
+    "sweep": BASE | {"domain", "files", "optimize", "planning"},
+    "cli": BASE | {"domain", "planning", "sweep", "files", "report", "measure", "calibrate", "testbed"},
     "__main__": frozenset({"cli"}),
 }
 """What each room may import. The package's own `__init__` is the facade: it may import any room, and lends

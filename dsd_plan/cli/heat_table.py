@@ -15,8 +15,11 @@ BARS = "▁▂▃▄▅▆▇█"
 GAP = 2
 MOST_ROWS = 12
 
+Cell = tuple[float | None, str]
+"""A value, which may be missing or 0, and its text."""
 
-def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Sequence[tuple[float, str]]]]) -> None:
+
+def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> None:
     """Print rows of (name, cells), a cell being its value and its text; columns that find no room are left out.
 
     Of many rows some are shown, spread evenly. Colour goes with the logarithm of a value; texts alone tell everything.
@@ -31,8 +34,8 @@ def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Se
     widths = [max(map(len, column)) for column in texts]
     first = max(len(corner), *(len(name) for name, _ in rows))
     shown = columns_that_fit(widths, console.width - first - 2)
-    values = [value for _, cells in rows for value, _ in cells]
-    low, high = log(min(values)), log(max(values))
+    values = [value for _, cells in rows for value, _ in cells if value is not None and value > 0.0]
+    low, high = (log(min(values)), log(max(values))) if values else (0.0, 0.0)
     with console.capture() as drawn:
         head = Text("  " + corner.ljust(first))
         for at in shown:
@@ -42,10 +45,8 @@ def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Se
             line = Text("  " + visible(name).rjust(first))
             for at in shown:
                 value, text = cells[at]
-                warmth = 0.0 if high == low else (log(value) - low) / (high - low)
-                colour = HEAT[min(len(HEAT) - 1, int(warmth * len(HEAT)))]
                 line.append(" " * (GAP - 1))
-                line.append(" " + text.rjust(widths[at]), style=f"black on {colour}")
+                line.append(" " + text.rjust(widths[at]), style="" if value is None else _style(value, low, high))
             console.print(line)
     for printed in drawn.get().splitlines():
         typer.echo(printed.rstrip())
@@ -54,6 +55,11 @@ def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Se
         say(f"  no room for {', '.join(left)}; a wider terminal or --json shows them")
     if len(rows) < every:
         say(f"  {len(rows)} of {every} rows; --json shows all")
+
+
+def _style(value: float, low: float, high: float) -> str:
+    warmth = 0.0 if high == low or value <= 0.0 else (log(value) - low) / (high - low)
+    return f"black on {HEAT[min(len(HEAT) - 1, int(warmth * len(HEAT)))]}"
 
 
 def columns_that_fit(widths: Sequence[int], room: int) -> tuple[int, ...]:

@@ -86,11 +86,7 @@ VERBS: tuple[Entry, ...] = (
     Verb("optimize", "Choose placement, mode and windows; save the study.", "dsd_plan.cli.optimize"),
     Verb("report", "Render a saved study again, recomputing nothing.", "dsd_plan.cli.report"),
     Verb("capacity", "Find the load at which each budget breaks, and why.", "dsd_plan.cli.capacity"),
-    LaterVerb(
-        "sweep",
-        "Predict a plan over a grid of what-ifs.",
-        "call dsd_plan.predict in a loop over scenarios",
-    ),
+    Verb("sweep", "Predict or replay a plan over a grid of what-ifs.", "dsd_plan.cli.sweep"),
     Family(
         "policy",
         "Train and compare policies that adapt the window.",

@@ -35,14 +35,21 @@ LONGEST_NAME = 500
 """As in `domain.records.Name`."""
 
 
-class References:
-    """Reads what a scenario refers to, each file once; keeps the problems and the hashes."""
+Known = dict[tuple[str, Callable[[FileText], Any]], Any]
+"""What was made of a file, or the error that it gave."""
 
-    def __init__(self, folder: Path) -> None:
+
+class References:
+    """Reads what a scenario refers to, each file once; keeps the problems and the hashes.
+
+    `known`: files that were read for another variant of the same scenario; they are not read, nor listed, again.
+    """
+
+    def __init__(self, folder: Path, known: Known | None = None) -> None:
         self.folder = folder
         self.problems: list[Problem] = []
         self.inputs: list[InputFile] = []
-        self._known: dict[tuple[str, Callable[[FileText], Any]], Any] = {}
+        self._known: Known = {} if known is None else known
 
     def resolve(self, raw: dict[str, Any]) -> None:
         """Replace every reference in a raw scenario by its object, as far as its shape allows."""

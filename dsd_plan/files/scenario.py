@@ -11,8 +11,8 @@ from dsd_plan.domain.not_yet import SEARCH_MODES, SUPPORTED_MODES
 from dsd_plan.domain.scenario import InputFile, Mode, Scenario
 from dsd_plan.errors import Problem, ScenarioError
 from dsd_plan.files.documents import SCHEMA_VERSION, refuse_other_version, sound
-from dsd_plan.files.reading import read_file, toml_of
-from dsd_plan.files.references import References
+from dsd_plan.files.reading import FileText, read_file, toml_of
+from dsd_plan.files.references import Known, References
 from dsd_plan.files.shape import shape
 from dsd_plan.files.values import shown
 
@@ -25,8 +25,16 @@ def load_scenario(path: str | Path) -> Scenario:
     """
     file = read_file(path, ScenarioError)
     raw = toml_of(file, ScenarioError)
+    return scenario_of(raw, file)
+
+
+def scenario_of(raw: dict[str, Any], file: FileText, known: Known | None = None) -> Scenario:
+    """The scenario in a raw table, which may be another than the file holds; the table is changed.
+
+    `known` remembers between variants what was read. Raises as `load_scenario` does.
+    """
     before = _take_schema(raw, file.name)
-    references = References(file.path.parent)
+    references = References(file.path.parent, known)
     references.resolve(raw)
     before += references.problems
     before += _explicit_modes(raw)
