@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, inf, isfinite
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_moments
 from dsd_plan.domain.deployed import Deployed, DraftPool, Stream, TargetPool
 from dsd_plan.domain.faults import Detour, detours
 from dsd_plan.domain.network import Hop, mean_delay_ms
-from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
+from dsd_plan.domain.step_time import decode_ms, engine_step_ms, iteration_ms, mixed_kv_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.replay.layout import MS_PER_S
 
@@ -116,17 +116,20 @@ def full_iteration_ms(
     pool: TargetPool, prefills: Mapping[int, float], decodes: Mapping[int, float], streams: Sequence[Stream]
 ) -> float:
     """Time of an iteration that holds so many jobs of each stream (fractions allowed: a mean mix)."""
-    mean = [means(stream) for stream in streams]
+    mean = [_computed(pool, stream) for stream in streams]
     n_p, n_d = sum(prefills.values()), sum(decodes.values())
     fused = [i for i in decodes if streams[i].mode == "fused"]
-    total = iteration_ms(
-        pool.surface,
-        n_d,
-        sum(n * (_paths(streams[i]) + 1) for i, n in decodes.items()) / (n_d or 1.0),
-        sum(n * mean[i].context for i, n in decodes.items()) / (n_d or 1.0),
-        n_p,
-        sum(n * mean[i].prefill for i, n in prefills.items()) / (n_p or 1.0),
-    )
+    new_tokens = sum(n * (_paths(streams[i]) + 1) for i, n in decodes.items()) / (n_d or 1.0)
+    context = sum(n * mean[i].context for i, n in decodes.items()) / (n_d or 1.0)
+    prompts = sum(n * mean[i].prefill for i, n in prefills.items())
+    if pool.engine is None:
+        total = iteration_ms(pool.surface, n_d, new_tokens, context, n_p, prompts / (n_p or 1.0))
+    else:
+        squares = sum(n * mean[i].prefill ** 2 for i, n in prefills.items())
+        total = engine_step_ms(pool.surface, n_d, new_tokens, context, n_p, prompts, squares)
+    if 0.0 < n_p < 1.0:
+        # Most steps of the mean mix hold no prefill.
+        total -= (1.0 - n_p) * mixed_kv_ms(pool.surface, n_d, context)
     if pool.fused_surface is None or not fused:
         return total
     n_f, n_fp = sum(decodes[i] for i in fused), sum(prefills[i] for i in fused)
@@ -140,6 +143,14 @@ def full_iteration_ms(
         added = prefill_ms(pool.fused_surface, n_fp, sum(prefills[i] * mean[i].prefill for i in fused) / n_fp)
         drafted += max(added - float(pool.fused_surface.law[0]), 0.0) if n_f > 0 else added
     return total + drafted
+
+
+def _computed(pool: TargetPool, stream: Stream) -> Means:
+    """Mean lengths as the pool computes them: without a cache of prefixes, prompts are whole."""
+    mean = means(stream)
+    if pool.engine is None or pool.engine.prefix_cache:
+        return mean
+    return mean._replace(prefill=float(np.mean(stream.requests.prompt_tokens)))
 
 
 def _paths(stream: Stream) -> int:
@@ -238,13 +249,14 @@ def request_bytes(stream: Stream) -> tuple[float, float]:
 def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:
     """Λ·T(B)/B of a replica: offered jobs a second, over those that full batches of the mean mix can serve.
 
-    A batch is full at `batch_cap` jobs, or at `token_cap` new tokens.
+    A batch is full at `batch_cap` jobs, or at `token_cap` new tokens. At an engine-like server also where its sessions,
+    those that draft meanwhile among them, are as many as it takes, or fill its KV blocks.
     """
     target = deployed.targets[pool]
     mine = [i for i, stream in enumerate(deployed.streams) if stream.target == pool and rates_per_s[i] > 0]
     if not mine:
         return 0.0
-    mean = {i: means(deployed.streams[i]) for i in mine}
+    mean = {i: _computed(target, deployed.streams[i]) for i in mine}
     rounds = {i: mean[i].rounds for i in mine}
     jobs_per_s = sum(rates_per_s[i] * (1.0 + rounds[i]) for i in mine)
     full = float(target.batch_cap)
@@ -252,14 +264,59 @@ def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float
         verified = {i: rounds[i] * (_paths(deployed.streams[i]) + 1) for i in mine}
         tokens_per_s = sum(rates_per_s[i] * (mean[i].prefill + verified[i]) for i in mine)
         full = min(full, target.token_cap * jobs_per_s / tokens_per_s)
-    share = full / jobs_per_s
-    full_ms = full_iteration_ms(
-        target,
-        {i: rates_per_s[i] * share for i in mine},
-        {i: rates_per_s[i] * rounds[i] * share for i in mine},
-        deployed.streams,
+
+    def step_ms(jobs: float) -> float:
+        share = jobs / jobs_per_s
+        prefills = {i: rates_per_s[i] * share for i in mine}
+        decodes = {i: rates_per_s[i] * rounds[i] * share for i in mine}
+        return full_iteration_ms(target, prefills, decodes, deployed.streams)
+
+    if target.engine is not None:
+        weights = {i: rates_per_s[i] * rounds[i] / jobs_per_s for i in mine}
+        away_ms = sum(share * _away_ms(deployed, deployed.streams[i]) for i, share in weights.items())
+        full = _jobs_of(_most_sessions(target, deployed.streams, weights), away_ms, step_ms, full)
+    return jobs_per_s / target.replicas * step_ms(full) / MS_PER_S / full
+
+
+def _most_sessions(target: TargetPool, streams: Sequence[Stream], weights: Mapping[int, float]) -> float:
+    """Sessions that an engine-like replica holds at once: its cap, or what fills its KV blocks with the mean mix."""
+    engine = target.engine
+    assert engine is not None
+    held = [_held_blocks(streams[i], engine.block_tokens) for i in weights]
+    if engine.blocks is None or sum(weights.values()) <= 0.0:
+        return float(engine.sequences)
+    return min(float(engine.sequences), engine.blocks / float(np.average(held, weights=list(weights.values()))))
+
+
+def _held_blocks(stream: Stream, block: int) -> float:
+    """Blocks that a session holds on average over its rounds: longer answers hold theirs for longer."""
+    prompts, outputs = (np.atleast_1d(x) for x in (stream.requests.prompt_tokens, stream.requests.output_tokens))
+    tokens = float(np.average(prompts + outputs / 2.0, weights=outputs))
+    # The last block is half empty on average.
+    return (tokens + _paths(stream)) / block + 0.5 * (1.0 - 1.0 / block)
+
+
+def _away_ms(deployed: Deployed, stream: Stream) -> float:
+    """How long a session's next job takes to come to the target after a round, if nothing is in the way."""
+    if stream.draft is None:
+        return 0.0
+    messages = stream.messages
+    step_ms = decode_ms(
+        deployed.drafts[stream.draft].surface, float(_paths_at_once(stream)), 1.0, means(stream).context
     )
-    return jobs_per_s / target.replicas * full_ms / MS_PER_S / full
+    ways_ms = mean_delay_ms(stream.up, messages.round_up) + mean_delay_ms(stream.down, messages.round_down)
+    return ways_ms + (1.0 - right_guesses(stream)) * stream.window * step_ms
+
+
+def _jobs_of(sessions: float, away_ms: float, step_ms: Callable[[float], float], most: float) -> float:
+    """Jobs a step, `most` at most, of so many sessions that are away after each job: b + b·away/T(b) = sessions."""
+    if away_ms <= 0.0:
+        return min(sessions, most)
+    low, high = 0.0, min(sessions, most)
+    for _ in range(50):
+        jobs = (low + high) / 2.0
+        low, high = (jobs, high) if jobs + jobs * away_ms / step_ms(jobs) < sessions else (low, jobs)
+    return high
 
 
 def draft_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float]) -> float:
