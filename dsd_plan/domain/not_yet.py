@@ -169,7 +169,7 @@ PLAN: tuple[NotYet, ...] = (
 DRAFT_BATCH_CAP = NotYet(
     "deployments[].batch_cap",
     only(1),
-    "batched drafting on a draft device",
+    "batched drafting where drafts go on ahead (pipelined), or where a session has several draft devices",
     "give the draft's deployment a batch_cap of 1",
     replayed=True,
 )
@@ -186,8 +186,12 @@ def not_predicted_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Pr
 
 
 def batched_draft_problems(scenario: Scenario, plan: Plan) -> tuple[Problem, ...]:
-    """One problem for every edge draft whose device would take several jobs at once: only the replay can do that."""
-    drafting = {(a.draft_device, a.draft_model) for a in plan.assignments if a.mode in ("distributed", "pipelined")}
+    """One problem for every edge draft whose device takes several jobs at once where only the replay can play that."""
+    drafting = {
+        (a.draft_device, a.draft_model)
+        for a in plan.assignments
+        if a.mode == "pipelined" or (a.mode == "distributed" and a.draft_devices_per_session > 1)
+    }
     caps = {device.name: device.batch_cap for device in scenario.devices}
     return tuple(
         DRAFT_BATCH_CAP.problem(f"deployments[{index}].batch_cap", cap)

@@ -167,7 +167,9 @@ def draft_work(demand: Demand, wait: DraftWait | None, turn: Turn | None) -> Dra
     """Every window sent is followed by a job ahead; wrong guesses run until the verdict, min(a, (R + down − w)⁺)."""
     count = demand.rounds.count.mean
     if turn is None or count <= 0.0:
-        return DraftWork(count * demand.draft_work, 0.0)
+        # A window that shares a batch is charged a part of it.
+        shared = 0.0 if wait is None else wait.each
+        return DraftWork(count * (shared or demand.draft_work), 0.0)
     right = demand.rounds.right
     way = Time(turn.typical, turn.spread).plus(demand.round_down)
     ran = 0.0

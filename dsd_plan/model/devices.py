@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from dsd_plan.domain.step_time import AFFINE, StepSurface
 from dsd_plan.model.ahead import draft_work
 from dsd_plan.model.batches import mean_iteration
 from dsd_plan.model.saturation import draft_saturation, target_saturation
-from dsd_plan.model.solution import PoolSolution, Solution
+from dsd_plan.model.solution import PoolSolution, Solution, StreamState
 from dsd_plan.model.traffic import Demand
 
 Array = NDArray[np.float64]
@@ -123,10 +124,16 @@ def _draft(pool: DraftPool, index: int, demands: tuple[Demand, ...], solution: S
         count,
         weights,
         draft_saturation(pool, mine, rates),
-        1.0,
+        _jobs_a_batch(states),
     )
     wasted = float(rates @ [job.wasted for job in drafting])
     return replace(use, performance=replace(use.performance, wasted=wasted / float(work.sum()))) if wasted > 0 else use
+
+
+def _jobs_a_batch(states: Sequence[StreamState]) -> float:
+    """Of the windows on a draft device; they share batches with one another, whatever their stream."""
+    waits = [state.wait for state in states if state.wait is not None]
+    return waits[0].batch if waits else 1.0
 
 
 def marginal_work(pool: TargetPool, demands: tuple[Demand, ...], rates: Array) -> Array:

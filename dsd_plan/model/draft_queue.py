@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.model.ahead_queue import AheadJobs, ahead_cycle
+from dsd_plan.model.batched_drafts import batched_cycle
 from dsd_plan.model.bursts import Rounds, law_of, path_of, points, rounds_on
 from dsd_plan.model.moments import Time
 from dsd_plan.queueing.finite_source import fifo_cycle, longest_wait
@@ -85,6 +86,8 @@ class Drafting:
     """Where drafts go on ahead; `job` is not read then."""
     among: float = 1.0
     """Devices of unlike queues that a session waits for, the last of which counts (`apart`)."""
+    batches: Array | None = None
+    """Where the device takes several jobs at once: times of batches of 1 … cap windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,9 @@ class DraftWait:
     momentary: Time
     """Moments of a round beside its mean, as the number of peers varies; `slow` of a session's mean round."""
     slow: Time
+    each: float = 0.0
+    """Device time of a window that shares a batch, in equal parts; 0 where none does. `batch` jobs are in one."""
+    batch: float = 1.0
 
     @property
     def mean(self) -> float:
@@ -119,11 +125,19 @@ class DraftWait:
 
 def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     """Mean waits, and their variation with the number of sessions that share the device."""
-    waits, loads, longer = _behind_others(drafting, most)
+    batched = None
+    if drafting.batches is not None:
+        batched = batched_cycle(most, drafting.batches, max(drafting.cycle - float(drafting.batches[0]), 0.0))
+        waits, loads, longer = batched.delay, batched.chance, batched.delay
+    else:
+        waits, loads, longer = _behind_others(drafting, most)
     # A peer's prefill meets the session's next draft job at a random point of its round.
     prefill, cycle = drafting.prefill, drafting.cycle
     left = prefill**2 / (2.0 * cycle) if prefill < cycle else prefill - cycle / 2.0
     at_prefills = drafting.among * drafting.rate * (cycle + waits) * left
+    if drafting.batches is not None:
+        # A prefill that comes while a batch runs lasts as long for those that are in the next one with it.
+        at_prefills = at_prefills + drafting.rate * prefill * (waits + float(drafting.batches[0]))
     if drafting.crowd is not None:
         at_prefills = _at_prefills_of(drafting, waits, left)
     shown = 1.0 if drafting.ahead is None else 1.0 - drafting.ahead.right
@@ -149,7 +163,9 @@ def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     slow = Time(0.0, momentary.variance * kept, momentary.third * kept**1.5)
     if own is not None:
         slow = Time(0.0, own.moving.variance + own.around * kept, own.moving.third)
-    return DraftWait(behind, busy, at_prefill, max(caught, NEVER), momentary, slow)
+    each = 0.0 if batched is None else float(seen @ batched.each)
+    together = 1.0 if batched is None else float(seen @ batched.each) / float(seen @ (batched.each / batched.batch))
+    return DraftWait(behind, busy, at_prefill, max(caught, NEVER), momentary, slow, each, together)
 
 
 def _behind_others(drafting: Drafting, most: int) -> tuple[Array, Array, Array]:
@@ -158,7 +174,7 @@ def _behind_others(drafting: Drafting, most: int) -> tuple[Array, Array, Array]:
         found = ahead_cycle(most, drafting.ahead)
         return found.waits, np.append(0.0, found.loads[:-1]), found.rounds - found.rounds[0]
     at_once, busy_with = fifo_cycle(most, drafting.job, max(drafting.cycle - drafting.job, 0.0), drafting.among)
-    waits, chances = longest_wait(np.array(at_once), np.array([0.0, *busy_with[:-1]]), drafting.among)
+    waits, chances = longest_wait(np.array(at_once), np.array([0.0, *busy_with[:-1]]), drafting.among, drafting.job)
     return waits, chances, waits
 
 

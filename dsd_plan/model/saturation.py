@@ -68,11 +68,22 @@ def draft_saturation(draft: DraftPool, demands: Sequence[Demand], rates: Array) 
     Of what is drafted ahead only what turns out right counts, one step more than a window: a busy device hardly begins
     the rest.
     """
+    if draft.batch_cap > 1:
+        return float(np.dot(rates, [_in_full_batches(draft, demand) for demand in demands])) / draft.count
     work = [
         d.rounds.count.mean * (d.draft_work + d.rounds.right * max(d.ahead - d.draft, 0.0)) + d.tied * d.draft_prefill
         for d in demands
     ]
     return float(np.dot(rates, work)) / draft.count
+
+
+def _in_full_batches(draft: DraftPool, demand: Demand) -> float:
+    """Device time of a request whose windows and prefill are in full batches."""
+    cap, lengths = float(draft.batch_cap), demand.lengths
+    step_ms = decode_ms(draft.surface, cap * demand.paths, 1.0, lengths.context) / cap
+    return float(
+        demand.rounds.count.mean * demand.window * step_ms + prefill_ms(draft.surface, cap, lengths.prefill) / cap
+    )
 
 
 def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:

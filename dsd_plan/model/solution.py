@@ -12,6 +12,7 @@ from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.model.ahead import Turn, ahead_jobs, lengthening
 from dsd_plan.model.away import away_of, delay_of, mean_delay, turn_of, unloaded_turn
+from dsd_plan.model.batched_drafts import batch_times
 from dsd_plan.model.batches import Classes, mean_iteration
 from dsd_plan.model.bursts import path_of
 from dsd_plan.model.cycles import Away, Cycles, cycles
@@ -286,6 +287,7 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
                     crowd=_crowd(mine, demand, draft.count),
                     ahead=ahead,
                     among=apart(demand.tied, draft.count),
+                    batches=None if draft.batch_cap == 1 else batch_times(draft, mine, jobs / jobs.sum()),
                 )
             )
             state.wait = _between(state.wait, new) if damped and state.wait is not None else new
@@ -334,6 +336,8 @@ def _between(old: DraftWait, new: DraftWait) -> DraftWait:
         prefill_chance=(old.prefill_chance + new.prefill_chance) / 2.0,
         momentary=new.momentary,
         slow=new.slow,
+        each=new.each,
+        batch=new.batch,
     )
 
 

@@ -81,7 +81,7 @@ def fifo_cycle(most: int, service: float, away: float, among: float = 1.0) -> tu
     alone = service + away
     for customers in range(1, most + 1):
         wait = max(service * (queue - busy / 2.0), customers * service - alone, 0.0)
-        seen = wait if among == 1.0 else float(longest_wait(np.array([wait]), np.array([busy]), among)[0][0])
+        seen = wait if among == 1.0 else float(longest_wait(np.array([wait]), np.array([busy]), among, service)[0][0])
         rate = customers / (alone + seen)
         queue, busy = rate * (service + wait), min(rate * service, 1.0)
         waits.append(wait)
@@ -89,15 +89,17 @@ def fifo_cycle(most: int, service: float, away: float, among: float = 1.0) -> tu
     return waits, loads
 
 
-def longest_wait(waits: Array, chances: Array, among: float) -> tuple[Array, Array]:
-    """(mean, chance) of the longest of `among` independent waits, each 0 or uniform up to twice what it is if any.
+def longest_wait(waits: Array, chances: Array, among: float, service: float) -> tuple[Array, Array]:
+    """(mean, chance) of the longest of m = `among` independent waits, each 0 or, with chance b, uniform in L ± h.
 
-    ∫ 1 − F(t)^m dt with F(t) = 1 − b + b·t/2L on (0, 2L), L = wait/b: 2L·(1 − (1 − (1 − b)^(m+1)) / ((m + 1)·b)).
+    L = wait / b; h = L of short waits, and not more than `service`: behind many, what is left of one job is all that
+    varies. With a = 2h·(1 − (1 − (1 − b)^(m+1)) / ((m + 1)·b)) for what is uniform from 0: (L − h)·(1 − (1 − b)^m) + a.
     """
     if among == 1.0:
         return waits, chances
     chance = np.clip(chances, 1e-9, 1.0)
-    long = 2.0 * waits / chance
-    none = 1.0 - chance
-    mean = long * (1.0 - (1.0 - none ** (among + 1.0)) / ((among + 1.0) * chance))
-    return np.where(chances > 0.0, mean, waits), 1.0 - none**among
+    long, none = waits / chance, 1.0 - chance
+    half = np.minimum(long, service)
+    any_wait = 1.0 - none**among
+    beyond = 2.0 * half * (1.0 - (1.0 - none ** (among + 1.0)) / ((among + 1.0) * chance))
+    return np.where(chances > 0.0, (long - half) * any_wait + beyond, waits), any_wait

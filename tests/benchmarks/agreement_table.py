@@ -18,6 +18,7 @@ REGIMES: tuple[tuple[str, Kind, Drafts], ...] = (
     *(("distributed", kind, "shared") for kind in ("open", "closed")),
     *(("pipelined", kind, drafts) for drafts in ("plenty", "shared") for kind in ("open", "closed")),
     *(("paths", kind, drafts) for drafts in ("plenty", "shared") for kind in ("open", "closed")),
+    *(("batched", kind, "shared") for kind in ("open", "closed")),
     *(("mixed", kind, "shared") for kind in ("open", "closed")),
 )
 COLUMNS = ("ttft_ms.mean", "ttft_ms.p95", "tpot_ms.mean", "tpot_ms.p95", "tpot_ms.p99", "itl_ms.p95", "e2e_ms.p95")
@@ -31,7 +32,7 @@ def chosen_regimes() -> list[tuple[str, Kind, Drafts]]:
 
 def row(mode: str, kind: str, drafts: str, found: Errors) -> str:
     """A line of the Markdown table: mean | 90 % | worst absolute error in per cent."""
-    name = f"{mode}, {drafts} drafts" if mode in ("distributed", "pipelined", "paths", "mixed") else mode
+    name = f"{mode}, {drafts} drafts" if mode in ("distributed", "pipelined", "paths", "batched", "mixed") else mode
     cells = [f"{100 * found.typical(m):.1f} / {100 * found.usual(m):.0f} / {100 * found.worst(m):.0f}" for m in COLUMNS]
     return f"| {name}, {kind} | " + " | ".join(cells) + f" | {found.relative['tpot_ms.mean'].size} |"
 

@@ -103,15 +103,18 @@ def test_a_plan_key_that_is_only_replayed_is_not_predicted(key: str) -> None:
     assert "`dsd-plan replay` can play it" in problem.text
 
 
-def test_batched_drafting_is_only_replayed_whoever_asks_for_it() -> None:
-    by_plan = replace(PLAN, deployments=part(PLAN.deployments, 0, batch_cap=4))
+@pytest.mark.parametrize("ways", [{"mode": "pipelined"}, {"candidates": 2, "draft_devices_per_session": 2}])
+def test_batched_drafting_is_only_replayed_where_drafts_go_on_or_are_shared(ways: dict[str, Any]) -> None:
+    drafted = replace(PLAN, assignments=part(PLAN.assignments, **ways))
+    by_plan = replace(drafted, deployments=part(PLAN.deployments, 0, batch_cap=4))
     by_device = replace(S, devices=part(S.devices, 0, batch_cap=4))
-    for scenario, plan in ((S, by_plan), (by_device, PLAN)):
+    assert batched_draft_problems(S, replace(by_plan, assignments=PLAN.assignments)) == ()
+    for scenario, plan in ((S, by_plan), (by_device, drafted)):
         assert plan_problems(plan) == ()
         (problem,) = batched_draft_problems(scenario, plan)
         assert problem.place == "deployments[0].batch_cap"
         assert "(found 4)" in problem.text
-    assert batched_draft_problems(S, PLAN) == ()
+    assert batched_draft_problems(S, drafted) == ()
 
 
 def test_every_row_of_the_tables_is_tried_above() -> None:

@@ -17,6 +17,8 @@ from tests.model.systems import Chat, system
 Kind = Literal["open", "closed"]
 Drafts = Literal["plenty", "shared"]
 MIXED = "mixed"
+BATCHED = "batched"
+"""Distributed, on draft devices that take 2–8 jobs at once."""
 PATHS = "paths"
 """Distributed with 2–4 candidate paths a round, on one device a session or more."""
 
@@ -47,6 +49,8 @@ def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -
     chats = [_chat(rng, _mode(mode, k), beside) for k in range(many)]
     if mode == PATHS:
         chats = [_with_paths(rng, chat) for chat in chats]
+    if mode == BATCHED:
+        chats = [_with_batches(rng, chat) for chat in chats]
     chats = _loaded(chats, load, target, fused, cap)
     chats = [_drafted(rng, chat, drafts) for chat in chats]
     if kind == "closed":
@@ -56,7 +60,7 @@ def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -
 
 def _mode(mode: str, k: int) -> Mode:
     modes: tuple[Mode, ...] = ("target_only", "fused", "distributed", "pipelined")
-    if mode == PATHS:
+    if mode in (PATHS, BATCHED):
         return "distributed"
     return modes[k % 3] if mode == MIXED else next(known for known in modes if known == mode)
 
@@ -87,6 +91,12 @@ def _with_paths(rng: np.random.Generator, chat: Chat) -> Chat:
     edge = replace(chat.edge, per_token_ms=chat.edge.step_ms * rng.uniform(0.0, 0.2))
     tied = int(rng.integers(1, paths + 1))
     return replace(chat, candidates=paths, devices_per_session=tied, edge=edge, per_token=rng.uniform(0.3, 0.85))
+
+
+def _with_batches(rng: np.random.Generator, chat: Chat) -> Chat:
+    assert isinstance(chat.edge, StepLaw)
+    edge = replace(chat.edge, per_token_ms=chat.edge.step_ms * rng.uniform(0.02, 0.4))
+    return replace(chat, draft_cap=int(rng.integers(2, 9)), edge=edge)
 
 
 def _loaded(chats: list[Chat], load: float, target: StepLaw, fused: StepLaw, cap: int) -> list[Chat]:

@@ -40,6 +40,7 @@ class Chat:
     loss: float = 0.0
     candidates: int = 1
     devices_per_session: int = 1
+    draft_cap: int = 1
     devices: int = 1000
     """Edge devices; so many that a queue at one of them is no matter unless a test makes it so."""
     edge: LatencyProfile | StepLaw = EDGE_LAW
@@ -113,7 +114,7 @@ def system(
                     profiles={draft: profile(device, draft, chat.edge)},
                 )
             )
-            deployments.append(Deployment(device=device, model=draft, count=chat.devices))
+            deployments.append(Deployment(device=device, model=draft, count=chat.devices, batch_cap=chat.draft_cap))
         else:
             device, draft = "gpu", "beside"
         if not any((pair.draft, pair.target) == (draft, "big") for pair in pairs) and chat.mode != "target_only":

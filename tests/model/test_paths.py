@@ -79,11 +79,13 @@ def test_queues_that_all_sessions_share_are_one() -> None:
 
 def test_the_longest_of_several_waits() -> None:
     waits, chances = np.array([3.0, 3.0]), np.array([1.0, 0.5])
-    mean_ms, chance = longest_wait(waits, chances, 2.0)
+    mean_ms, chance = longest_wait(waits, chances, 2.0, 100.0)
     # Of two uniform on (0, 6): 4. Where half do not wait, (0, 12): a quarter of 8, half of 6.
     np.testing.assert_allclose(mean_ms, [4.0, 0.25 * 8.0 + 0.5 * 6.0])
     np.testing.assert_allclose(chance, [1.0, 0.75])
-    assert longest_wait(waits, chances, 1.0)[0] is waits
+    # Behind so many that all wait for 28 … 32 ms, the longer of two takes 28 + 2/3 · 4.
+    assert longest_wait(np.array([30.0]), np.ones(1), 2.0, 2.0)[0][0] == pytest.approx(28.0 + 8.0 / 3.0)
+    assert longest_wait(waits, chances, 1.0, 100.0)[0] is waits
     assert fifo_cycle(4, 10.0, 50.0, 2.0)[0][-1] < fifo_cycle(4, 10.0, 50.0)[0][-1]
 
 
