@@ -107,7 +107,6 @@ SCENARIO: tuple[NotYet, ...] = (
         "verification by sending the context again, or pulled by the target",
         'leave it out: `verify_via = "native"` keeps the KV cache on the target',
     ),
-    NotYet("workloads[].priority", only(0), "serving one workload before another", "leave it out"),
     NotYet(
         "workloads[].budgets.pace_tokens_per_s",
         only(None),
@@ -174,6 +173,14 @@ DRAFT_BATCH_CAP = NotYet(
     replayed=True,
 )
 
+PRIORITIES = NotYet(
+    "workloads[].priority",
+    only(0),
+    "serving one workload before another",
+    "leave it out",
+    replayed=True,
+)
+
 
 def not_yet_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:
     """One problem for every value in `thing` (a Scenario or a Plan) that nothing here can do yet."""
@@ -183,6 +190,16 @@ def not_yet_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem,
 def not_predicted_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Problem, ...]:
     """One problem for every value in `thing` that only the replay can do."""
     return _problems(thing, tuple(entry for entry in table if entry.replayed))
+
+
+def priority_problems(scenario: Scenario) -> tuple[Problem, ...]:
+    """One problem for every workload that comes before another: only the replay can do that. Equal ones do nothing."""
+    lowest = min((workload.priority for workload in scenario.workloads), default=0)
+    return tuple(
+        PRIORITIES.problem(f"workloads[{index}].priority", workload.priority)
+        for index, workload in enumerate(scenario.workloads)
+        if workload.priority > lowest
+    )
 
 
 def batched_draft_problems(scenario: Scenario, plan: Plan) -> tuple[Problem, ...]:

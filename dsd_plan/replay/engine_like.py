@@ -24,6 +24,7 @@ from dsd_plan.replay.layout import (
     World,
 )
 from dsd_plan.replay.memory import row
+from dsd_plan.replay.ranking import priority_of
 
 
 @compiled
@@ -162,7 +163,7 @@ def sequence(session: Row, seat: Row) -> int:
 
 @compiled
 def preempt_newest(world: World, replica: Row) -> None:
-    """The session admitted last gives back its blocks, and waits before all others to compute its sequence again."""
+    """The one admitted last, of the lowest priority, gives its blocks back, and waits to compute its sequence again."""
     r = int(replica.running_tail)
     seat = row(world.seats, SEAT, r)
     leave_chain(world, replica, r)
@@ -181,45 +182,62 @@ def preempt_newest(world: World, replica: Row) -> None:
 
 @compiled
 def wait_last(world: World, replica: Row, r: int) -> None:
-    """Join the end of those that wait."""
-    seat = row(world.seats, SEAT, r)
-    seat.state = WAITS
-    seat.previous = replica.waiting_tail
-    seat.next = NONE
-    if replica.waiting_tail == NONE:
-        replica.waiting_head = r
-    else:
-        row(world.seats, SEAT, replica.waiting_tail).next = r
-    replica.waiting_tail = r
+    """Join the end of those that wait, of its equals in priority there."""
+    before = int(replica.waiting_tail)
+    while before != NONE and priority_of(world, before) < priority_of(world, r):
+        before = int(row(world.seats, SEAT, before).previous)
+    wait_behind(world, replica, r, before)
 
 
 @compiled
 def wait_first(world: World, replica: Row, r: int) -> None:
-    """Come before all that wait."""
+    """Come before all that wait, of its equals in priority and lower ones."""
+    before, behind = NONE, int(replica.waiting_head)
+    while behind != NONE and priority_of(world, behind) > priority_of(world, r):
+        before = behind
+        behind = int(row(world.seats, SEAT, behind).next)
+    wait_behind(world, replica, r, before)
+
+
+@compiled
+def wait_behind(world: World, replica: Row, r: int, before: int) -> None:
+    """Wait right behind another; first where that is NONE."""
     seat = row(world.seats, SEAT, r)
     seat.state = WAITS
-    seat.previous = NONE
-    seat.next = replica.waiting_head
-    if replica.waiting_head == NONE:
+    behind = int(replica.waiting_head if before == NONE else row(world.seats, SEAT, before).next)
+    link(world, r, before, behind)
+    if before == NONE:
+        replica.waiting_head = r
+    if behind == NONE:
         replica.waiting_tail = r
-    else:
-        row(world.seats, SEAT, replica.waiting_head).previous = r
-    replica.waiting_head = r
 
 
 @compiled
 def run_last(world: World, replica: Row, r: int) -> None:
-    """Join the end of those that run."""
-    seat = row(world.seats, SEAT, r)
-    seat.state = RUNS
-    seat.previous = replica.running_tail
-    seat.next = NONE
-    if replica.running_tail == NONE:
+    """Join the end of those that run, of its equals in priority there."""
+    before, behind = int(replica.running_tail), NONE
+    while before != NONE and priority_of(world, before) < priority_of(world, r):
+        behind = before
+        before = int(row(world.seats, SEAT, before).previous)
+    row(world.seats, SEAT, r).state = RUNS
+    link(world, r, before, behind)
+    if before == NONE:
         replica.running_head = r
-    else:
-        row(world.seats, SEAT, replica.running_tail).next = r
-    replica.running_tail = r
+    if behind == NONE:
+        replica.running_tail = r
     replica.running += 1
+
+
+@compiled
+def link(world: World, r: int, before: int, behind: int) -> None:
+    """Put a seat between two neighbours of a chain, or at its end where one is NONE."""
+    seat = row(world.seats, SEAT, r)
+    seat.previous = before
+    seat.next = behind
+    if before != NONE:
+        row(world.seats, SEAT, before).next = r
+    if behind != NONE:
+        row(world.seats, SEAT, behind).previous = r
 
 
 @compiled

@@ -86,7 +86,7 @@ KEY = np.dtype([("key", "u8")])
 """A stream's key, of which its requests' random numbers are made."""
 
 STREAM = _row(
-    "mode policy window requests target draft routing draft_routing"
+    "mode policy window requests target draft routing draft_routing priority"
     # candidate paths a round, draft devices a session
     " candidates tied"
     # its ranges of hops
@@ -151,7 +151,9 @@ TARGET = _row(
     # an engine-like server: blocks of `block` tokens; `ahead`: the next step is planned while one is in flight
     " engine block blocks token_cap ahead prefix_cache"
     # a plain server: its iterations hold at most `token_cap` new tokens
-    " capped",
+    " capped"
+    # 1: its streams differ in priority
+    " ranked",
     "kv_tokens",
 )
 """A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""

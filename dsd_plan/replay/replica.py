@@ -1,4 +1,4 @@
-"""A target replica: memory for its sessions, a first-come-first-served queue, one iteration at a time."""
+"""A target replica: memory for its sessions, a queue, one iteration at a time."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from dsd_plan.replay.layout import (
     World,
 )
 from dsd_plan.replay.memory import row
+from dsd_plan.replay.ranking import queue_by_priority, wait_by_priority
 from dsd_plan.replay.spells import factor_at, next_spell_ms
 from dsd_plan.replay.surfaces import surface_at
 from dsd_plan.replay.sustained import freshness
@@ -48,6 +49,11 @@ def prompt_arrives(world: World, r: int) -> None:
         join(world, r)
         return
     replica.memory_waits += 1
+    if row(world.targets, TARGET, replica.target).ranked == 1:
+        if wait_by_priority(world, replica, r):
+            admit(world, replica)
+            replica.memory_waits -= replica.memory_head != r
+        return
     session.next = NONE
     if replica.memory_head == NONE:
         replica.memory_head = r
@@ -108,17 +114,21 @@ def join(world: World, r: int) -> None:
     session.joined_ms = world.now_ms
     session.next = NONE
     replica = row(world.replicas, REPLICA, session.replica)
-    if row(world.targets, TARGET, replica.target).engine == 1:
+    target = row(world.targets, TARGET, replica.target)
+    if target.engine == 1:
         has_job(world, r)
         if replica.stepping == 0:
             wake(world, int(session.replica))
         return
-    if replica.queued == 0:
-        replica.head = r
+    if target.ranked == 1:
+        queue_by_priority(world, replica, r, False)
     else:
-        row(world.sessions, SESSION, replica.tail).next = r
-    replica.tail = r
-    replica.queued += 1
+        if replica.queued == 0:
+            replica.head = r
+        else:
+            row(world.sessions, SESSION, replica.tail).next = r
+        replica.tail = r
+        replica.queued += 1
     if replica.stepping == 0:
         wake(world, int(session.replica))
 

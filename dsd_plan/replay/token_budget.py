@@ -6,8 +6,9 @@ What a session's prefill has computed so far stands in its seat. Rules: docs/inv
 from __future__ import annotations
 
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.layout import KV_REFILLS, NONE, SEAT, SESSION, STREAM, TRAVEL, Row, World
+from dsd_plan.replay.layout import KV_REFILLS, NONE, SEAT, SESSION, STREAM, TARGET, TRAVEL, Row, World
 from dsd_plan.replay.memory import row
+from dsd_plan.replay.ranking import queue_by_priority
 
 
 @compiled
@@ -102,11 +103,14 @@ def verified_tokens(world: World, session: Row) -> int:
 
 @compiled
 def chunk_ends(world: World, replica: Row) -> None:
-    """The prefill that was not finished is further, and comes back to the head of the queue."""
+    """The prefill that was not finished is further, and comes back to the head of the queue, of its equals there."""
     r = int(replica.unfinished)
     replica.unfinished = NONE
     seat = row(world.seats, SEAT, r)
     seat.computed += seat.takes
+    if row(world.targets, TARGET, replica.target).ranked == 1:
+        queue_by_priority(world, replica, r, True)
+        return
     session = row(world.sessions, SESSION, r)
     session.next = NONE
     if replica.queued == 0:

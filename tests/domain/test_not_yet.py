@@ -10,7 +10,7 @@ import pytest
 from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
 from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
-from dsd_plan.domain.not_yet import batched_draft_problems, not_predicted_problems
+from dsd_plan.domain.not_yet import batched_draft_problems, not_predicted_problems, priority_problems
 from dsd_plan.domain.plan import Plan, Policy
 from dsd_plan.domain.plan_checks import plan_problems
 from dsd_plan.domain.profile import StepLaw, declared_profile
@@ -34,7 +34,6 @@ SCENARIOS: dict[str, Scenario] = {
     "devices[1].available": device(available=0.9),
     "pairs[0].kind": replace(S, pairs=part(S.pairs, kind="head")),
     "pairs[0].verify_via": replace(S, pairs=part(S.pairs, verify_via="reprompt")),
-    "workloads[0].priority": replace(S, workloads=part(S.workloads, priority=-1)),
     "workloads[0].budgets.pace_tokens_per_s": replace(
         S, workloads=part(S.workloads, budgets=Budgets(pace_tokens_per_s=5.0))
     ),
@@ -115,6 +114,17 @@ def test_batched_drafting_is_only_replayed_where_drafts_go_on_or_are_shared(ways
         assert problem.place == "deployments[0].batch_cap"
         assert "(found 4)" in problem.text
     assert batched_draft_problems(S, drafted) == ()
+
+
+def test_priorities_are_only_replayed_where_they_differ() -> None:
+    urgent = replace(S.workloads[0], name="urgent", priority=2)
+    scenario = replace(S, workloads=(S.workloads[0], urgent))
+    assert scenario_problems(scenario) == ()
+    (problem,) = priority_problems(scenario)
+    assert problem.place == "workloads[1].priority"
+    assert "(found 2)" in problem.text
+    alike = replace(S, workloads=part(S.workloads, priority=-1))
+    assert scenario_problems(alike) == priority_problems(alike) == ()
 
 
 def test_every_row_of_the_tables_is_tried_above() -> None:

@@ -102,7 +102,6 @@ minimize = "cost"
 
 TO_COME = (
     "available = 0.9\n",
-    "priority = 1\n",
     "power_w = { edge-box = 12.0 }\n",
     ', "pipelined"',
 )
@@ -124,7 +123,6 @@ def test_what_is_to_come_is_refused_by_name(metro: Path) -> None:
         load_scenario(metro)
     assert {problem.place for problem in caught.value.problems} == {
         "devices[0].available",
-        "workloads[0].priority",
         "budgets.power_w",
         "search.modes",
     }

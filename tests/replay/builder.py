@@ -131,6 +131,7 @@ def system(
     policy: Policy = STATIC,
     memory_gib: float = 64.0,
     kv_mib: float | None = None,
+    priority: dict[str, int] | None = None,
     routing: Routing = "jsq",
     draft_routing: Routing | None = None,
     budgets: Budgets = NO_BUDGETS,
@@ -180,7 +181,14 @@ def system(
             Pair(draft="draft", target="target", acceptance=acceptance, wire=wire, k=3 if wire == "topk" else None),
         ),
         workloads=tuple(
-            Workload(name=name, site="edge", target="target", requests=asked, budgets=budgets)
+            Workload(
+                name=name,
+                site="edge",
+                target="target",
+                requests=asked,
+                budgets=budgets,
+                priority=(priority or {}).get(name, 0),
+            )
             for name, asked in streams.items()
         ),
     )

@@ -58,6 +58,7 @@ def systems(draw: st.DrawFn) -> Deployed:
         target=draw(st.sampled_from(TIRING))(draw(st.sampled_from([*LAWS.values(), MIXED]))),
         fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01), LAWS["grid"]])),
         acceptance=draw(st.sampled_from(list(ACCEPTANCES.values()))),
+        priority={name: draw(st.sampled_from([0, 0, 1, -3])) for name in names},
         replicas=draw(st.integers(1, 2)),
         devices=draw(st.integers(1, 3)),
         engine={

@@ -203,6 +203,7 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
         more_links=[draw(links("edge", "region"))] if bypassed else [],
         faults=draw(st.lists(faults(joined), min_size=1, max_size=4)) if faulty else [],
         wire=draw(st.sampled_from(["ids", "ids_q", "topk", "distributions"])),
+        priority={name: draw(st.sampled_from([0, 0, 1, -3])) for name in names},
         replicas=draw(st.integers(1, 3)),
         devices=devices,
         draft_cap=draw(st.sampled_from([None, None, 1, 2, 8])),

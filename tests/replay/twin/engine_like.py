@@ -8,7 +8,7 @@ from typing import Any
 
 from dsd_plan.domain.deployed import TargetPool
 from dsd_plan.domain.step_time import decode_ms, engine_step_ms, prefill_ms
-from tests.replay.twin.parts import Replica, Session
+from tests.replay.twin.parts import Replica, Session, insert
 from tests.replay.twin.tiring import freshness
 
 
@@ -50,13 +50,13 @@ class EngineLike:
 
     def prompt_arrives(self, session: Session) -> None:
         self.seats[session] = Seat(session)
-        self.waiting.append(self.seats[session])
+        self.insert(self.waiting, self.seats[session])
 
     def has_job(self, session: Session) -> None:
         seat = self.seats[session]
         seat.has_job, seat.proposals = True, self.round_of(session)
         if seat not in self.running and seat not in self.waiting:
-            self.waiting.insert(0, seat)
+            self.insert(self.waiting, seat, back=True)
 
     def ends(self, session: Session) -> None:
         seat = self.seats.pop(session)
@@ -65,6 +65,10 @@ class EngineLike:
                 places.remove(seat)
         self.hold(seat, 0)
         self.planned = [(other, takes) for other, takes in self.planned if other is not seat]
+
+    @staticmethod
+    def insert(line: list[Seat], seat: Seat, back: bool = False) -> None:
+        insert(line, seat, back, lambda other: other.session)
 
     def round_of(self, session: Session) -> int:
         if session.stream.mode == "target_only":
@@ -104,7 +108,7 @@ class EngineLike:
             seat = self.waiting[0]
             if seat.in_flight or self.blocks(seat.whole) > self.free:
                 break
-            self.running.append(self.waiting.pop(0))
+            self.insert(self.running, self.waiting.pop(0))
             if self.engine.prefix_cache:
                 cached = seat.session.prompt - seat.session.prefill if seat.session.emitted == 0 else 0
                 seat.computed = max(self.still_cached(seat), cached)
@@ -129,7 +133,7 @@ class EngineLike:
         seat.computed = 0
         self.preemptions += 1
         if seat.has_job and (seat.stays or not seat.emits):
-            self.waiting.insert(0, seat)
+            self.insert(self.waiting, seat, back=True)
 
     def still_cached(self, seat: Seat) -> int:
         if seat.abandoned is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from dsd_plan.domain.deployed import Stream
@@ -62,6 +61,10 @@ class Session:
     tokens: list[int] = field(default_factory=list)
 
     @property
+    def priority(self) -> int:
+        return self.stream.workload.priority
+
+    @property
     def is_fresh(self) -> bool:
         return self.emitted == 0 or self.kv == "refills"
 
@@ -119,8 +122,8 @@ class Replica:
     pool: int
     live: int = 0
     delay_ms: float = 0.0
-    queue: deque[Session] = field(default_factory=deque)
-    memory: deque[Session] = field(default_factory=deque)
+    queue: list[Session] = field(default_factory=list)
+    memory: list[Session] = field(default_factory=list)
     reserved: int = 0
     stepping: bool = False
     batch: list[Session] = field(default_factory=list)
@@ -137,3 +140,9 @@ class Replica:
         self.iterations.append((now_ms, drafts_ms, steps_ms, jobs))
         self.drafted_ms += drafts_ms
         self.stepped_ms += steps_ms
+
+
+def insert(line: list, one: Session, back: bool = False, session=lambda item: item) -> None:
+    """Behind all of its priority and above; one that comes `back` before those of its own."""
+    ahead = [item for item in line if session(item).priority > session(one).priority - (not back)]
+    line.insert(len(ahead), one)

@@ -12,11 +12,12 @@ from dsd_plan.domain.network import Hop
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from tests.replay.twin import acceptance
+from tests.replay.twin.batches import taken
 from tests.replay.twin.drafting import Drafting
 from tests.replay.twin.engine_like import EngineLike
 from tests.replay.twin.faults import REFILLED, Faults, fails_next_ms, is_away, slowness
 from tests.replay.twin.messages import delay_ms, hop_ms, time_matters
-from tests.replay.twin.parts import Draft, Lane, Replica, Session
+from tests.replay.twin.parts import Draft, Lane, Replica, Session, insert
 from tests.replay.twin.random_numbers import (
     DOWN,
     GAP,
@@ -196,7 +197,7 @@ class Twin:
         if session.replica in self.engines:
             self.engines[session.replica].prompt_arrives(session)
             return
-        session.replica.memory.append(session)
+        insert(session.replica.memory, session)
         self.admit(session.replica)
 
     def admit(self, replica: Replica) -> None:
@@ -205,7 +206,7 @@ class Twin:
         if replica.down:
             return
         while replica.memory and replica.reserved + replica.memory[0].prompt + replica.memory[0].output <= limit:
-            session = replica.memory.popleft()
+            session = replica.memory.pop(0)
             replica.reserved += session.prompt + session.output
             session.computed = 0
             if session.kv == "lost":
@@ -223,11 +224,11 @@ class Twin:
 
     def queues(self, session: Session) -> None:
         session.joined_ms = self.now
-        session.replica.queue.append(session)
+        insert(session.replica.queue, session)
 
     def iterate(self, replica: Replica) -> None:
         pool = self.deployed.targets[replica.pool]
-        chunks = self.take_batch(replica, pool.batch_cap, inf if pool.token_cap is None else pool.token_cap)
+        chunks = taken(replica.queue, pool)
         batch = list(chunks)
         fresh = [s for s in batch if s.is_fresh]
         going = [s for s in batch if not s.is_fresh]
@@ -267,27 +268,6 @@ class Twin:
             step = fails_ms - self.now - drafted
         replica.iterates(self.now, drafted, step, len(batch))
 
-    def take_batch(self, replica: Replica, most: int, budget: float) -> dict[Session, int]:
-        """The members of an iteration, with the new tokens of each."""
-        seen = [replica.queue.popleft() for _ in range(min(most, len(replica.queue)))]
-        takes: dict[Session, int] = {}
-        for session in (s for s in seen if not s.is_fresh):
-            needs = session.stream.assignment.candidates * session.window + 1
-            if needs > budget:
-                break
-            takes[session] = needs
-            budget -= needs
-        for session in (s for s in seen if s.is_fresh):
-            left = session.prefill - session.computed
-            if left > budget and budget == 0:
-                break
-            takes[session] = int(min(left, budget))
-            budget -= takes[session]
-            if takes[session] < left:
-                break
-        replica.queue.extendleft(reversed([s for s in seen if s not in takes]))
-        return {s: takes[s] for s in seen if s in takes}
-
     def iteration_ends(self, replica: Replica, chunks: dict[Session, int]) -> None:
         replica.stepping, replica.batch = False, []
         unfinished = [s for s in chunks if s.is_fresh and s.computed + chunks[s] < s.prefill]
@@ -296,7 +276,7 @@ class Twin:
                 self.emit(session)
         for session in unfinished:
             session.computed += chunks[session]
-            replica.queue.appendleft(session)
+            insert(replica.queue, session, back=True)
 
     def emit(self, session: Session) -> None:
         if session.kv == "refills":
