@@ -17,13 +17,7 @@ from dsd_plan.crosscheck import Crosscheck, agreements
 from dsd_plan.domain.anatomy import Anatomy
 from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.deployed import AT_THE_EDGE, Deployed, deploy
-from dsd_plan.domain.not_yet import (
-    PLAN,
-    SCENARIO,
-    batched_draft_problems,
-    not_predicted_problems,
-    priority_problems,
-)
+from dsd_plan.domain.not_yet import PLAN, batched_draft_problems, not_predicted_problems, not_predicted_scenario
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Assignment, Plan
 from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
@@ -384,7 +378,7 @@ def _check(scenario: Scenario) -> None:
 
 def _check_predictable(scenario: Scenario, plan: Plan | None = None) -> None:
     """What can only be replayed is not predicted as if it were not there."""
-    problems = (*not_predicted_problems(scenario, SCENARIO), *priority_problems(scenario))
+    problems = not_predicted_scenario(scenario)
     if problems:
         raise ScenarioError(f"scenario {scenario.name}", problems)
     problems = () if plan is None else (*not_predicted_problems(plan, PLAN), *batched_draft_problems(scenario, plan))

@@ -192,6 +192,11 @@ def not_predicted_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Pr
     return _problems(thing, tuple(entry for entry in table if entry.replayed))
 
 
+def not_predicted_scenario(scenario: Scenario) -> tuple[Problem, ...]:
+    """One problem for everything in a scenario that only the replay can do."""
+    return (*not_predicted_problems(scenario, SCENARIO), *priority_problems(scenario))
+
+
 def priority_problems(scenario: Scenario) -> tuple[Problem, ...]:
     """One problem for every workload that comes before another: only the replay can do that. Equal ones do nothing."""
     lowest = min((workload.priority for workload in scenario.workloads), default=0)

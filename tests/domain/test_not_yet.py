@@ -10,7 +10,12 @@ import pytest
 from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
 from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
-from dsd_plan.domain.not_yet import batched_draft_problems, not_predicted_problems, priority_problems
+from dsd_plan.domain.not_yet import (
+    batched_draft_problems,
+    not_predicted_problems,
+    not_predicted_scenario,
+    priority_problems,
+)
 from dsd_plan.domain.plan import Plan, Policy
 from dsd_plan.domain.plan_checks import plan_problems
 from dsd_plan.domain.profile import StepLaw, declared_profile
@@ -120,6 +125,7 @@ def test_priorities_are_only_replayed_where_they_differ() -> None:
     urgent = replace(S.workloads[0], name="urgent", priority=2)
     scenario = replace(S, workloads=(S.workloads[0], urgent))
     assert scenario_problems(scenario) == ()
+    assert priority_problems(scenario) == not_predicted_scenario(scenario)
     (problem,) = priority_problems(scenario)
     assert problem.place == "workloads[1].priority"
     assert "(found 2)" in problem.text
