@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
-from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Confirmation, Growth, ReplayedSide
+from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Confirmation, Growth, OneMore, ReplayedSide
 from dsd_plan.report.numbers import UNKNOWN, given_quantity, interval, label, multiple, number, quantity, share
 
 FLEET = "fleet"
+NO_GAIN = 0.01
+SATURATION = "saturation"
 SHORT = {
     "compute": "steps",
     "batch_cap": "batch cap",
@@ -48,7 +50,11 @@ def times(load: float | None, most: float) -> str:
     """A multiple of today's load: 1.84 ×."""
     if load is None:
         return f"> {multiple(most)} ×"
-    return "no load" if load == 0.0 else f"{load:.2f} ×" if load < 10.0 else f"{number(load)} ×"
+    return "no load" if load == 0.0 else f"{_digits(load)} ×"
+
+
+def _digits(load: float) -> str:
+    return f"{load:.2f}" if load < 10.0 else number(load)
 
 
 def short_name(found: Bottleneck | None) -> str:
@@ -68,7 +74,7 @@ def _show_budgets(found: Capacity) -> None:
 
 
 def _budget_row(row: BudgetLimit, most: float) -> tuple[str, ...]:
-    ends = UNKNOWN if row.interval is None else f"{row.interval.low:.2f}–{row.interval.high:.2f}"
+    ends = UNKNOWN if row.interval is None else f"{_digits(row.interval.low)}–{_digits(row.interval.high)}"
     sign = "✓" if row.kept_now else "✗"
     today = f"{quantity(row.budget, row.now)} of {given_quantity(row.budget, row.limit)} {sign}"
     if row.scope == FLEET:
@@ -123,7 +129,7 @@ def _show_devices(found: Capacity) -> None:
                 share(row.saturation),
                 UNKNOWN if row.load_at_knee is None else times(row.load_at_knee, found.searched_to),
                 times(added.load, found.searched_to) + ("†" if added.to_buy else " "),
-                UNKNOWN if added.gain_per_cost is None else f"{added.gain_per_cost:+.3f}",
+                _gain(added),
                 times(lost.load, found.searched_to),
             )
         )
@@ -136,8 +142,17 @@ def _show_devices(found: Capacity) -> None:
         broken = [break_label(name) for name in lost.broken]
         if lost.reason is not None:
             say_wrapped(f"One {lost.device} less: {lost.reason}.")
+        elif SATURATION in lost.broken:
+            say_wrapped(f"One {lost.device} less leaves no steady state at today's load.")
         elif broken:
             say_wrapped(f"One {lost.device} less breaks at today's load: {', '.join(broken)}.")
+
+
+def _gain(added: OneMore) -> str:
+    """Load gained over cost; the model does not tell a hundredth of the load from nothing."""
+    if added.gain is None or added.load is None or added.gain_per_cost is None:
+        return UNKNOWN
+    return "none" if abs(added.gain) < NO_GAIN * added.load else f"{added.gain_per_cost:+.3f}"
 
 
 def _show_growth(growth: Growth) -> None:

@@ -14,6 +14,7 @@ HEAT = ("#d9ecf7", "#b5daee", "#8cc5e3", "#5faad2", "#f4c95d", "#ee9f45", "#e07b
 BARS = "▁▂▃▄▅▆▇█"
 GAP = 2
 MOST_ROWS = 12
+MOST_NAMED = 6
 
 Cell = tuple[float | None, str]
 """A value, which may be missing or 0, and its text."""
@@ -52,7 +53,8 @@ def heat_table(corner: str, headers: Sequence[str], rows: Sequence[tuple[str, Se
         typer.echo(printed.rstrip())
     if len(shown) < len(headers):
         left = [headers[at] for at in range(len(headers)) if at not in shown]
-        say(f"  no room for {', '.join(left)}; a wider terminal or --json shows them")
+        named = ", ".join(left) if len(left) <= MOST_NAMED else f"{len(left)} of {len(headers)} columns"
+        say(f"  no room for {named}; a wider terminal or --json shows them")
     if len(rows) < every:
         say(f"  {len(rows)} of {every} rows; --json shows all")
 

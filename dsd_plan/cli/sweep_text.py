@@ -88,8 +88,10 @@ def _workloads(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def written(value: Value) -> str:
-    """A value of a key as its user would write it."""
-    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else given(value)
+    """A value of a key as its user would write it, to four digits."""
+    if isinstance(value, str | bool):
+        return str(value) if isinstance(value, str) else str(value).lower()
+    return given(float(f"{value:.4g}"))
 
 
 def _cell(row: dict[str, Any] | None, column: str, *, unit: bool = True) -> str:

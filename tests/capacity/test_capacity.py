@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dsd_plan.capacity.breaking import RESOLUTION, Loads, any_excess
@@ -17,7 +18,7 @@ from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
-from dsd_plan.domain.workload import Budgets, ClosedRequests
+from dsd_plan.domain.workload import Budgets, ClosedRequests, RequestTrace
 from dsd_plan.errors import UnstableError
 from dsd_plan.model import predict
 from dsd_plan.optimize.budgets import limits_of
@@ -132,7 +133,7 @@ def test_breaking_loads_are_where_the_model_says() -> None:
 
 def test_a_tighter_budget_breaks_no_later() -> None:
     loads = []
-    for limit in (60.0, 45.0, 35.0, 28.0):
+    for limit in (60.0, 30.0):
         given = scenario(workloads=(chat(tpot_p95_ms=limit),))
         loads.append(capacity_of(given, edge_plan(given), predict).load or 0.0)
     assert loads == sorted(loads, reverse=True)
@@ -232,3 +233,18 @@ def test_the_replay_confirms_what_the_model_says_of_itself() -> None:
     contradicted = confirmed(found, deployed, slower)
     assert contradicted is not None
     assert contradicted.verdict == "disagrees"
+
+
+def test_a_recording_keeps_its_bursts_when_it_is_played_faster() -> None:
+    # The same rate, once evenly and once in bursts of ten at a time: a prompt waits for those before it in its burst.
+    at = np.arange(400) * 0.5
+    bursts = np.repeat(np.arange(40) * 5.0, 10) + np.tile(np.arange(10) * 0.001, 40)
+    loads = []
+    for arrival_s in (at, bursts):
+        lengths = np.full(400, 100, dtype=np.int64)
+        trace = RequestTrace(arrival_s=arrival_s, prompt_tokens=2 * lengths, output_tokens=lengths)
+        one = Chat(mode="target_only", requests=trace, budgets=Budgets(ttft_p95_ms=120.0))
+        found = capacity(one, batch_cap=16)
+        assert found.load is not None
+        loads.append(found.load)
+    assert loads[1] < 0.1 * loads[0]
