@@ -29,6 +29,9 @@ Show = Annotated[
     str | None,
     typer.Option("--show", metavar="COLUMN", show_default="a budgeted latency", help="What the table shows."),
 ]
+Page = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Draw one or two keys as a page that needs no network.")
+]
 Replay = Annotated[bool, typer.Option("--replay", help="Replay every point, all on the same luck, not predict it.")]
 
 
@@ -39,6 +42,7 @@ def run(
     show: Show = None,
     replay: Replay = False,
     output: Output = None,
+    html: Page = None,
     seed: Seed = 0,
     requests: Requests = None,
     replications: Replications = 8,
@@ -51,7 +55,7 @@ def run(
     A point without a steady state, or that contradicts itself, is a row with the reason and no numbers. With -o the
     same command goes on where it was broken off: what is in the file, of the same inputs, is not computed again.
     """
-    from dsd_plan.cli.sweep_text import column_to_show, show_sweep
+    from dsd_plan.cli.sweep_text import column_to_show, show_sweep, write_sweep_page
     from dsd_plan.domain.sweep import axis_of
     from dsd_plan.measure.machine import cores
     from dsd_plan.sweep.run import Replays, sweep
@@ -61,6 +65,8 @@ def run(
         raise InputError("--seed, --requests, --replications", "mean nothing without --replay; give it too")
     axes = [axis_of(written) for written in vary]
     shown = column_to_show(show)
+    if html is not None and len(axes) > 2:
+        raise InputError("--html", f"a page draws one or two keys, found {len(axes)}; write a table with -o instead")
     with progress("sweep") as on_progress:
         found = sweep(
             scenario,
@@ -72,12 +78,15 @@ def run(
             initializer=ignore_interrupts,
             on_progress=on_progress,
         )
+    if html is not None:
+        write_sweep_page(html, scenario, found, shown)
     if as_json:
         say_json(found.to_dict())
     else:
         show_sweep(found, shown)
-        if output is not None:
-            say(f"wrote {output}")
+        for written in (output, html):
+            if written is not None:
+                say(f"wrote {written}")
     for note in found.notes:
         warn(note)
     if not found.complete:

@@ -14,6 +14,8 @@ from dsd_plan.report.numbers import UNKNOWN, given, label, number, quantity
 from dsd_plan.units import unit_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dsd_plan.domain.sweep import Value
     from dsd_plan.sweep.run import Sweep
 
@@ -50,6 +52,23 @@ def show_sweep(found: Sweep, column: str) -> None:
             _map(found, workload, column)
     else:
         say_wrapped(f"{len(found.axes)} keys make no table here; write one with -o, or see --json.")
+
+
+def write_sweep_page(path: Path, scenario: Path, found: Sweep, column: str) -> None:
+    """The same as a page."""
+    from dsd_plan.cli.report import write_page
+    from dsd_plan.report.sweep_page import SweepPage, render_sweep
+
+    page = SweepPage(
+        scenario=scenario.name,
+        axes=found.axes,
+        rows=found.rows,
+        column=column,
+        sentence=sentence(found),
+        reasons=tuple(f"{line}." for line in _reasons(found.rows)),
+        made=f"{found.points:,} points",
+    )
+    write_page(path, render_sweep(page))
 
 
 def sentence(found: Sweep) -> str:

@@ -17,14 +17,16 @@ Chip = tuple[str, str]
 """A fact in bold, and what is said of it."""
 
 
-def trace_page_html(*, file: str, heading: str, first: Html, sections: Sequence[Section], sheet: Sheet) -> str:
+def trace_page_html(
+    *, file: str, heading: str, first: Html, sections: Sequence[Section], sheet: Sheet, skip: str = "Skip to the trace"
+) -> str:
     """A whole page: what is told at once, then a section a question. `file` is the trace's name."""
     body = "".join(sheet.section(section, number) for number, section in enumerate(sections, 2))
     links = [("short", "In short"), *((section.slug, section.nav) for section in sections)]
     items = "".join(f'<li><a href="#{IDENTITY}-{slug}">{safe(text)}</a></li>' for slug, text in links)
     return document_html(
         heading=f"{heading}: {printable(file)}",
-        skip="Skip to the trace",
+        skip=skip,
         side=(
             f'<div class="contents active" data-part="{IDENTITY}"><p class="study">{name(file)}</p>'
             f"<ol>{items}</ol></div>"

@@ -111,3 +111,13 @@ def test_what_makes_no_sense(options: list[str], words: str, files: list[str], c
 def test_without_a_key_it_says_how_it_is_used(files: list[str], capsys: Captured) -> None:
     assert main(["sweep", *files]) == 2
     assert "--vary" in capsys.readouterr().err
+
+
+def test_a_page_draws_one_or_two_keys(files: list[str], tmp_path: Path, capsys: Captured) -> None:
+    html = str(tmp_path / "sweep.html")
+    assert main(["sweep", *files, "--vary", f"{RTT}=20,80", "--html", html]) == 0
+    assert capsys.readouterr().out.endswith(f"wrote {html}\n")
+    assert "2 points: " in Path(html).read_text(encoding="utf-8")
+    three = [word for key in (RTT, WINDOW, "load") for word in ("--vary", f"{key}=2")]
+    assert main(["sweep", *files, *three, "--html", html]) == 1
+    assert "a page draws one or two keys, found 3" in " ".join(capsys.readouterr().err.split())
