@@ -67,6 +67,7 @@ class TargetPool:
     """The draft that runs on the same replicas, where a stream is fused."""
     engine: EngineSettings | None = None
     token_cap: int | None = None
+    batching: str = "fifo"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,9 +249,8 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
         fused_profile = in_the_long_run(_profile(device, fused_draft, "draft_model"))
         beside = _deployment(plan, device.name, fused_draft, "draft_model")
         if beside.count != deployment.count:
-            raise _MisfitError(
-                "draft_model", f"fused needs {fused_draft!r} on all {deployment.count} replicas of the target"
-            )
+            misfit = f"fused needs {fused_draft!r} on all {deployment.count} replicas of the target"
+            raise _MisfitError("draft_model", misfit)
     kv_tokens = _kv_tokens(scenario, plan, device, model, fused_draft)
     engine = engine_settings(device, kv_tokens)
     return TargetPool(
@@ -266,6 +266,7 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
         fused_surface=None if fused_profile is None else surface_of(fused_profile),
         engine=engine,
         token_cap=device.token_cap,
+        batching=deployment.batching,
     )
 
 

@@ -162,7 +162,13 @@ PLAN: tuple[NotYet, ...] = (
         'leave `policy` out: "static" keeps `window`',
         replayed=True,
     ),
-    NotYet("deployments[].batching", only("fifo"), "batches of jobs of like size", 'leave it out: "fifo"'),
+    NotYet(
+        "deployments[].batching",
+        only("fifo"),
+        "batches of jobs of like size",
+        'leave it out: "fifo"',
+        replayed=True,
+    ),
 )
 
 DRAFT_BATCH_CAP = NotYet(

@@ -59,6 +59,7 @@ def tables_of(deployed: Deployed) -> Tables:
             "kv_tokens": np.inf if target.kv_tokens is None else target.kv_tokens,
             "token_cap": target.token_cap or UNLIMITED,
             "ranked": len({s.workload.priority for s in deployed.streams if s.target == index}) > 1,
+            "like_sizes": target.batching == "length_aware",
             "capped": target.engine is None and target.token_cap is not None,
             **_engine(target),
             "surface": _surface(target.surface, target.profile, made),

@@ -152,8 +152,8 @@ TARGET = _row(
     " engine block blocks token_cap ahead prefix_cache"
     # a plain server: its iterations hold at most `token_cap` new tokens
     " capped"
-    # 1: its streams differ in priority
-    " ranked",
+    # 1: its streams differ in priority; jobs of like size go together
+    " ranked like_sizes",
     "kv_tokens",
 )
 """A pool: replicas[first : first + count]. `turn` counts the sessions that round robin has placed."""

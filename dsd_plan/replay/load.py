@@ -271,11 +271,35 @@ def target_saturation(deployed: Deployed, pool: int, rates_per_s: Sequence[float
         decodes = {i: rates_per_s[i] * rounds[i] * share for i in mine}
         return full_iteration_ms(target, prefills, decodes, deployed.streams)
 
+    if target.batching == "length_aware":
+        jobs = {(i, False): (mean[i].prefill, rates_per_s[i]) for i in mine}
+        jobs |= {(i, True): (_paths(deployed.streams[i]) + 1.0, rates_per_s[i] * rounds[i]) for i in mine}
+        apart = like_sizes(jobs)
+        busy_ms = 0.0
+        for group in apart:
+            group_per_s = sum(jobs[job][1] for job in group)
+            share = full / group_per_s if group_per_s > 0.0 else 0.0
+            parts = [{i: share * jobs[i, kind][1] * ((i, kind) in group) for i in mine} for kind in (False, True)]
+            busy_ms += group_per_s * full_iteration_ms(target, parts[0], parts[1], deployed.streams) / full
+        return busy_ms / target.replicas / MS_PER_S
     if target.engine is not None:
         weights = {i: rates_per_s[i] * rounds[i] / jobs_per_s for i in mine}
         away_ms = sum(share * _away_ms(deployed, deployed.streams[i]) for i, share in weights.items())
         full = _jobs_of(_most_sessions(target, deployed.streams, weights), away_ms, step_ms, full)
     return jobs_per_s / target.replicas * step_ms(full) / MS_PER_S / full
+
+
+def like_sizes(jobs: Mapping[tuple[int, bool], tuple[float, float]]) -> list[list[tuple[int, bool]]]:
+    """Kinds of job, by (new tokens, jobs a second), that a batch of like sizes may hold together."""
+    from dsd_plan.replay.like_sizes import alike
+
+    groups: list[list[tuple[int, bool]]] = []
+    for job in sorted(jobs, key=lambda job: jobs[job][0]):
+        if groups and alike(jobs[groups[-1][0]][0], jobs[job][0]):
+            groups[-1].append(job)
+        else:
+            groups.append([job])
+    return groups
 
 
 def _most_sessions(target: TargetPool, streams: Sequence[Stream], weights: Mapping[int, float]) -> float:

@@ -18,7 +18,8 @@ def refuse_unsupported(deployed: Deployed) -> None:
     if problems:
         raise ScenarioError(deployed.scenario.name, problems)
     never = (*_never_admitted(deployed), *_never_verified(deployed))
-    problems = (*not_yet_problems(deployed.plan, PLAN), *never, *_unplayable_faults(deployed))
+    refused = (*_unplayable_faults(deployed), *_unplayable_batching(deployed))
+    problems = (*not_yet_problems(deployed.plan, PLAN), *never, *refused)
     if problems:
         raise PlanError(f"plan for {deployed.scenario.name}", problems)
 
@@ -32,6 +33,24 @@ def _capped_drafts(deployed: Deployed) -> Iterator[Problem]:
                 f"devices[{index}].token_cap",
                 "not supported yet: a draft device that chunks prefills; leave it out: drafts prefill prompts whole",
             )
+
+
+def _unplayable_batching(deployed: Deployed) -> Iterator[Problem]:
+    """Jobs of like size together: at plain targets that prefill prompts whole."""
+    targets = {(pool.device.name, pool.model): pool for pool in deployed.targets}
+    for index, deployment in enumerate(deployed.plan.deployments):
+        if deployment.batching == "fifo":
+            continue
+        pool = targets.get((deployment.device, deployment.model))
+        why = None
+        if pool is None:
+            why = "where a draft runs; give it to the target's deployment"
+        elif pool.engine is not None:
+            why = "at an engine-like target, which orders its steps itself; leave it out"
+        elif pool.token_cap is not None:
+            why = "beside a token_cap, which cuts long prefills; leave one of them out"
+        if why is not None:
+            yield Problem(f"deployments[{index}].batching", f'not supported yet: "{deployment.batching}" {why}')
 
 
 def _never_verified(deployed: Deployed) -> Iterator[Problem]:

@@ -26,6 +26,7 @@ from dsd_plan.replay.layout import (
     Row,
     World,
 )
+from dsd_plan.replay.like_sizes import take_alike
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.ranking import queue_by_priority, wait_by_priority
 from dsd_plan.replay.spells import factor_at, next_spell_ms
@@ -170,6 +171,8 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     capped = target.capped == 1
     if capped:
         count = take_within(world, replica, count, int(target.token_cap))
+    elif target.like_sizes == 1:
+        count = take_alike(world, replica, count)
     decodes = new_tokens = contexts = prefills = prompts = over_context = 0
     drafts = draft_contexts = longest = draft_prefills = draft_prompts = 0
     r = replica.head

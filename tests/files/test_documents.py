@@ -79,14 +79,14 @@ def test_all_problems_of_a_plan_are_in_one_message(folder: Folder) -> None:
 def test_sense_and_shape_are_complained_of_together(folder: Folder) -> None:
     body = json.loads(folder.plan.read_text())
     body["assignments"][0] |= {"share": 0.5, "routng": "jsq"}
-    body["deployments"][1]["batching"] = "length_aware"
+    body["assignments"][0]["policy"] = {"kind": "wc_dnn"}
     folder.plan.write_text(json.dumps(body))
     with pytest.raises(PlanError) as caught:
         load_plan(folder.plan)
     assert {problem.place for problem in caught.value.problems} == {
         "assignments[0].routng",
         "assignments",
-        "deployments[1].batching",
+        "assignments[0].policy.kind",
     }
 
 

@@ -132,6 +132,7 @@ def system(
     memory_gib: float = 64.0,
     kv_mib: float | None = None,
     priority: dict[str, int] | None = None,
+    batching: Literal["fifo", "length_aware"] = "fifo",
     routing: Routing = "jsq",
     draft_routing: Routing | None = None,
     budgets: Budgets = NO_BUDGETS,
@@ -216,6 +217,9 @@ def system(
     plan = Plan(
         scenario="test",
         assignments=tuple(assignments),
-        deployments=tuple(Deployment(device=d, model=m, count=n) for (d, m), n in deployments.items()),
+        deployments=tuple(
+            Deployment(device=d, model=m, count=n, batching=batching if m == "target" else "fifo")
+            for (d, m), n in deployments.items()
+        ),
     )
     return deploy(scenario, plan)

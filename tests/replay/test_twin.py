@@ -164,7 +164,7 @@ def faults(draw: st.DrawFn, joined: list[tuple[str, str]]) -> FaultWindow:
 @st.composite
 def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
     def requests() -> Requests:
-        prompt, output = draw(st.integers(1, 300)), draw(st.integers(1, 30))
+        prompt, output = draw(st.integers(1, 300) | st.integers(1, 20)), draw(st.integers(1, 30))
         kind = draw(st.sampled_from(["poisson", "closed", "trace"] if copies == 1 else ["poisson", "closed"]))
         if kind == "poisson":
             return poisson(draw(st.sampled_from([0.5, 5.0, 40.0])), prompt, output)
@@ -188,6 +188,7 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
     acceptance = draw(st.sampled_from(list(ACCEPTANCES.values())))
     several = isinstance(acceptance, AcceptanceLaw) and "pipelined" not in modes.values()
     candidates = draw(st.integers(1, 4)) if several else 1
+    token_cap = draw(st.sampled_from([None, None, 21, 64, 250]))
     return system(
         {name: requests() for name in names},
         mode=modes,
@@ -211,7 +212,8 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
         policy=draw(st.sampled_from(POLICIES)),
         devices_per_session=draw(st.integers(1, min(devices, candidates))),
         cap=draw(st.sampled_from([1, 3, 64])),
-        engine={"token_cap": draw(st.sampled_from([None, None, 21, 64, 250]))},
+        engine={"token_cap": token_cap},
+        batching="fifo" if token_cap else draw(st.sampled_from(["fifo", "length_aware"])),
         memory_gib=700.0 / 1024 if limited else 64.0,
         kv_mib=1.0 if limited else None,
         routing=draw(st.sampled_from(ROUTINGS)),
