@@ -86,7 +86,7 @@ def test_it_does_not_help_where_prompts_are_short() -> None:
 
 
 def test_load_is_that_of_full_batches_of_like_size() -> None:
-    """Prefills and rounds in batches of their own; with a step that is affine in tokens that is the load of mixed ones."""
+    """Prefills and rounds in batches of their own; with an affine step that is the load of mixed ones."""
     asked = {"chat": poisson(2.0, 1000, 40)}
     apart, together = (system(asked, cap=8, batching=kind) for kind in ("length_aware", "fifo"))
     assert target_saturation(apart, 0, [2.0]) == pytest.approx(target_saturation(together, 0, [2.0]))
