@@ -136,6 +136,7 @@ class Run:
         made = {name: np.zeros(size, dtype=TABLES[name]) for name, size in sizes.items()}
         own = {"targets": targets, "drafts": drafts, "replicas": replicas, "users": users.copy(), "keys": keys}
         own["devices"] = own_devices
+        own["talks"] = fixed["talks"].copy() if "talks" in fixed else np.zeros(0, TABLES["talks"])
         own["lanes"] = fixed["lanes"].copy() if "lanes" in fixed else np.zeros(0, TABLES["lanes"])
         self.tables: dict[str, Rows] = {**fixed, **own, **made}
         self.worlds = np.zeros(1, dtype=WORLD)

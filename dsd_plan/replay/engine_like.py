@@ -17,6 +17,7 @@ from dsd_plan.replay.layout import (
     SEAT,
     SESSION,
     STREAM,
+    TALK,
     TARGET,
     TARGET_ONLY,
     WAITS,
@@ -64,6 +65,8 @@ def leaves(world: World, r: int) -> None:
     replica = row(world.replicas, REPLICA, session.replica)
     seat = row(world.seats, SEAT, r)
     leave_chain(world, replica, r)
+    if seat.talk != NONE:
+        remember(world, replica, session, seat)
     hold(replica, seat, 0)
     if seat.plan_takes > 0:
         drop_plan(world, replica, r)
@@ -119,6 +122,36 @@ def hold(replica: Row, seat: Row, blocks: int) -> None:
         replica.given -= more
     replica.blocks -= more
     seat.held = blocks
+
+
+@compiled
+def remember(world: World, replica: Row, session: Row, seat: Row) -> None:
+    """The session ends: what it leaves in the cache is its conversation's."""
+    talk = row(world.talks, TALK, seat.talk)
+    talk.replica = session.replica
+    talk.tokens = session.prompt + session.emitted
+    talk.left = seat.left
+    talk.left_full = seat.left_full
+    talk.left_at = seat.left_at
+    if seat.state == RUNS or seat.held > 0:
+        talk.left = seat.held
+        talk.left_full = (talk.tokens - 1) // row(world.targets, TARGET, replica.target).block
+        talk.left_at = replica.given
+
+
+@compiled
+def earlier_turns(world: World, replica: Row, session: Row, seat: Row) -> int:
+    """Tokens of the prompt that the conversation's last turn left in the cache; it is looked for once."""
+    if seat.talk == NONE:
+        return 0
+    talk = row(world.talks, TALK, seat.talk)
+    there = talk.replica == session.replica and talk.tokens < session.prompt
+    talk.replica = NONE
+    remaining = talk.left - max(replica.taken - talk.left_at, 0)
+    blocks = min(remaining, talk.left_full)
+    if not there or blocks <= 0:
+        return 0
+    return blocks * row(world.targets, TARGET, replica.target).block  # type: ignore[no-any-return]
 
 
 @compiled

@@ -7,6 +7,7 @@ from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.engine_like import (
     blocks_of,
+    earlier_turns,
     hold,
     leave_chain,
     preempt_newest,
@@ -91,6 +92,7 @@ def admit(world: World, replica: Row, target: Row, budget: int) -> None:
             seat.computed = still_cached(world, replica, seat, whole)
             if session.emitted == 0:
                 seat.computed = max(seat.computed, session.prompt - session.prefill)
+                seat.computed = max(seat.computed, earlier_turns(world, replica, session, seat))
         takes = min(whole - seat.computed, budget)
         hold(replica, seat, blocks_of(world, replica, int(seat.computed + takes)))
         budget -= takes

@@ -19,6 +19,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.step_time import StepSurface
 from dsd_plan.domain.sustained import points_of
 from dsd_plan.domain.workload import PoissonRequests, RequestTrace
+from dsd_plan.replay.conversations import conversations
 from dsd_plan.replay.layout import (
     CLOSED,
     HOLD_ENDS,
@@ -314,7 +315,7 @@ def _stream(stream: Stream, deployed: Deployed, made: _Tables, lanes: LanesOf, o
         "round_down": messages.accepted_down,
         "rejected_down": messages.rejected_down,
         **_acceptance(stream, made, policy["largest"]),
-        **_requests(stream, made, origin_s),
+        **_requests(deployed.targets[stream.target], stream, made, origin_s),
     }
 
 
@@ -363,15 +364,20 @@ def _acceptance(stream: Stream, made: _Tables, largest: int) -> dict[str, Any]:
     return row
 
 
-def _requests(stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:
+def _requests(pool: TargetPool, stream: Stream, made: _Tables, origin_s: float) -> dict[str, Any]:
     requests = stream.requests
     if isinstance(requests, RequestTrace):
         at_ms = (requests.arrival_s - origin_s) * MS_PER_S
+        talks = np.full(at_ms.size, NONE)
+        numbers = conversations(pool, stream)
+        if numbers is not None:
+            talks = numbers + made.add_columns("talks", replica=np.full(numbers.max() + 1, NONE))
         return {
             "requests": TRACE,
             "row": made.add_columns(
                 "requests",
                 at_ms=at_ms,
+                talk=talks,
                 number=np.arange(at_ms.size) if stream.rows is None else stream.rows,
                 prompt=requests.prompt_tokens,
                 prefill=requests.prefill_tokens,

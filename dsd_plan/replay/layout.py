@@ -125,8 +125,11 @@ FLIGHT = _row("session first end hop turn tokens last crosses next", "payload se
 """A message on its way down that has not reached its last thin link."""
 REACHED = _row("", "at_ms")
 """By session and hop: when its last message came there; none overtakes another of its session."""
-REQUEST = _row("number prompt prefill output", "at_ms")
-"""A recorded request: the `number`-th of its whole recording, by which it has its luck."""
+REQUEST = _row("number prompt prefill output talk", "at_ms")
+"""A recorded request: the `number`-th of its whole recording, by which it has its luck; `talk`: its conversation, NONE
+where its earlier turns are not looked for."""
+TALK = _row("replica tokens left left_full left_at", "")
+"""A conversation: the `tokens` of its last turn, prompt and answer, and the blocks given back there, as of a SEAT."""
 CUMULATIVE = _row("", "p")
 """P(accepted ≤ j)."""
 MATCH = np.dtype([("hit", "u1")])
@@ -254,7 +257,8 @@ TIED = _row("device prefill", "took_ms")
 """
 OUT, WAITS, RUNS, AWAY = range(4)
 SEAT = _row(
-    "state computed held job proposals takes plan_takes emits previous next member planned left left_full left_at", ""
+    "state computed held job proposals takes plan_takes emits previous next member planned left left_full left_at talk",
+    "",
 )
 """A session at an engine-like server. `computed` tokens of its sequence are in the cache, in `held` blocks.
 
@@ -283,6 +287,7 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "streams": STREAM,
     "hops": HOP,
     "requests": REQUEST,
+    "talks": TALK,
     "cdf": CUMULATIVE,
     "match": MATCH,
     "starts": START,

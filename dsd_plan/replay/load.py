@@ -15,7 +15,8 @@ from dsd_plan.domain.deployed import Deployed, DraftPool, Stream, TargetPool
 from dsd_plan.domain.faults import Detour, detours
 from dsd_plan.domain.network import Hop, mean_delay_ms
 from dsd_plan.domain.step_time import decode_ms, engine_step_ms, iteration_ms, mixed_kv_ms, prefill_ms
-from dsd_plan.domain.workload import ClosedRequests
+from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from dsd_plan.replay.conversations import conversations, least_prefill
 from dsd_plan.replay.layout import MS_PER_S
 
 
@@ -146,9 +147,14 @@ def full_iteration_ms(
 
 
 def _computed(pool: TargetPool, stream: Stream) -> Means:
-    """Mean lengths as the pool computes them: without a cache of prefixes, prompts are whole."""
+    """Mean lengths as the pool computes them: prompts whole, or where it has a cache of prefixes the least there is."""
     mean = means(stream)
-    if pool.engine is None or pool.engine.prefix_cache:
+    if pool.engine is None:
+        return mean
+    numbers = conversations(pool, stream)
+    if numbers is not None and isinstance(stream.requests, RequestTrace):
+        return mean._replace(prefill=float(np.mean(least_prefill(stream.requests, numbers))))
+    if pool.engine.prefix_cache:
         return mean
     return mean._replace(prefill=float(np.mean(stream.requests.prompt_tokens)))
 

@@ -21,6 +21,7 @@ from dsd_plan.replay.layout import (
     PROMPT_ARRIVES,
     REPLICA,
     REQUEST,
+    SEAT,
     SESSION,
     SLOT,
     STREAM,
@@ -77,13 +78,13 @@ def open_request(world: World, s: int) -> None:
         return
     stream = row(world.streams, STREAM, s)
     number = row(world.work, WORK, s).requests
-    prompt, prefill, output = stream.prompt, stream.prompt, stream.output
+    prompt, prefill, output, talk = stream.prompt, stream.prompt, stream.output, NONE
     schedule_request(world, s, number + 1)
     if stream.requests == TRACE:
         recorded = row(world.requests, REQUEST, stream.row + number)
         prompt, prefill, output = recorded.prompt, recorded.prefill, recorded.output
-        number = recorded.number
-    start_session(world, s, number, prompt, prefill, output, NONE)
+        number, talk = recorded.number, recorded.talk
+    start_session(world, s, number, prompt, prefill, output, talk, NONE)
 
 
 @compiled
@@ -96,7 +97,7 @@ def user_request(world: World, user: int) -> None:
     stream = row(world.streams, STREAM, who.stream)
     number = (who.number << USER_BITS) + who.visits
     who.visits += 1
-    start_session(world, who.stream, number, stream.prompt, stream.prompt, stream.output, user)
+    start_session(world, who.stream, number, stream.prompt, stream.prompt, stream.output, NONE, user)
 
 
 @compiled
@@ -110,7 +111,9 @@ def take_slot(world: World) -> int:
 
 
 @compiled
-def start_session(world: World, s: int, number: int, prompt: int, prefill: int, output: int, user: int) -> None:
+def start_session(
+    world: World, s: int, number: int, prompt: int, prefill: int, output: int, talk: int, user: int
+) -> None:
     """A request begins at its site: choose its servers, let the draft prefill, send the prompt."""
     r = take_slot(world)
     row(world.work, WORK, s).requests += 1
@@ -135,6 +138,8 @@ def start_session(world: World, s: int, number: int, prompt: int, prefill: int, 
 
     session.fate = 0
     pool = row(world.targets, TARGET, stream.target)
+    if pool.engine == 1:
+        row(world.seats, SEAT, r).talk = talk
     session.replica = chosen_replica(world, pool, stream.routing, key)
     if world.faulty == 1:
         row(world.travels, TRAVEL, r).again = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.step_time import engine_step_ms, iteration_ms, surface_of
 from dsd_plan.domain.workload import Requests
 from dsd_plan.errors import PlanError
+from dsd_plan.replay.conversations import least_prefill
 from dsd_plan.replay.whole_run import whole_run
 from tests.replay.builder import closed, poisson, profile, recorded, system
 from tests.replay.runs import kernel_run
@@ -43,9 +45,12 @@ def systems(draw: st.DrawFn) -> Deployed:
         if kind == "closed":
             return closed(draw(st.integers(1, 9)), draw(st.sampled_from([0.0, 0.3])), prompt, output)
         n = draw(st.integers(2, 12))
-        arrivals = [draw(st.sampled_from([0.0, 0.01, 0.02])) * i for i in range(n)]
+        arrivals = [draw(st.sampled_from([0.0, 0.01, 0.02, 0.3])) * i for i in range(n)]
         lengths = draw(st.lists(st.integers(1, 120), min_size=n, max_size=n))
         outputs = draw(st.lists(st.integers(1, 40), min_size=n, max_size=n))
+        if draw(st.booleans()):
+            talks = np.array(draw(st.lists(st.sampled_from(["x", "y"]), min_size=n, max_size=n)))
+            return replace(recorded(sorted(arrivals), sorted(lengths), outputs), conversation=talks)
         return recorded(sorted(arrivals), lengths, outputs, [i % p for i, p in enumerate(lengths)])
 
     names = ["a", "b"][: draw(st.integers(1, 2))]
@@ -66,7 +71,7 @@ def systems(draw: st.DrawFn) -> Deployed:
             "kv_block_tokens": block,
             "kv_blocks": 1 + -(-most // block) + draw(st.integers(0, 200)) // block,
             "async_scheduling": draw(st.booleans()),
-            "prefix_cache": draw(st.booleans()),
+            "prefix_cache": draw(st.sampled_from([True, True, False])),
         }
         | draw(st.sampled_from([{}, {"token_cap": 7}, {"token_cap": 64}])),
     )
@@ -124,6 +129,51 @@ def test_what_was_preempted_may_still_be_in_the_cache() -> None:
     asked = recorded([0.0, 0.0], [8, 8], [10, 10])
     run = whole_run(_near(lone(asked, kv_blocks=1 + 4, kv_block_tokens=8, max_sequences=9)))
     assert run.last_ms[1] == pytest.approx(11.6 + 9 * 10.0 + 10.9)
+
+
+TURNS = ([0.0, 1.0, 2.0], [16, 40, 50], [9, 5, 1])
+"""A conversation: 16 + 9 tokens, then a prompt of 40, 45 after its answer, then one of 50."""
+
+
+def talking(**engine: int | bool) -> Deployed:
+    asked = replace(recorded(*TURNS), conversation=np.zeros(3, dtype=np.int64))
+    return _near(lone(asked, kv_block_tokens=8, **engine))
+
+
+def test_earlier_turns_are_in_the_cache() -> None:
+    """Of 25 tokens 24 were computed, three full blocks; of 45 44, five: 16 and 10 tokens of the prompts are new."""
+    run = whole_run(talking(kv_blocks=100))
+    assert (run.first_ms - np.array(TURNS[0]) * 1000).tolist() == pytest.approx([11.6, 11.6, 11.0])
+    without = whole_run(talking(kv_blocks=100, prefix_cache=False))
+    assert (without.first_ms - np.array(TURNS[0]) * 1000).tolist() == pytest.approx([11.6, 14.0, 15.0])
+
+
+def test_blocks_of_earlier_turns_are_taken_when_they_are_the_oldest() -> None:
+    """Ten blocks. The turn gives back three; another request takes the seven that were free before, and one of them."""
+    arrivals, prompts, outputs = [0.0, 0.5, 1.0], [16, 60, 40], [9, 1, 1]
+    asked = replace(recorded(arrivals, prompts, outputs), conversation=np.array(["a", "b", "a"]))
+    run = whole_run(_near(lone(asked, kv_block_tokens=8, kv_blocks=11)))
+    # The last of the three goes first: two full blocks are left, and 24 of 40 tokens are computed.
+    assert (run.first_ms - np.array(arrivals) * 1000).tolist() == pytest.approx([11.6, 16.0, 12.4])
+
+
+def test_what_does_not_go_on_from_the_last_turn_is_computed_whole() -> None:
+    asked = replace(recorded([0.0, 1.0], [16, 20], [9, 1]), conversation=np.array([7, 7]))
+    run = whole_run(_near(lone(asked, kv_block_tokens=8, kv_blocks=100)))
+    assert run.first_ms[1] - 1000.0 == pytest.approx(12.0)
+
+
+def test_a_conversation_counts_as_the_recording_says_where_it_does() -> None:
+    asked = replace(recorded(*TURNS, [0, 30, 0]), conversation=np.zeros(3, dtype=np.int64))
+    run = whole_run(_near(lone(asked, kv_block_tokens=8, kv_blocks=100)))
+    assert (run.first_ms - np.array(TURNS[0]) * 1000).tolist() == pytest.approx([11.6, 11.0, 15.0])
+
+
+def test_the_load_is_the_least_that_conversations_ask_for() -> None:
+    """New tokens: 16, then 40 − 25, then 50 − 45."""
+    asked = replace(recorded(*TURNS), conversation=np.zeros(3, dtype=np.int64))
+    assert asked.conversation is not None
+    assert least_prefill(asked, asked.conversation).tolist() == [16, 15, 5]
 
 
 def test_no_more_sequences_than_the_cap() -> None:

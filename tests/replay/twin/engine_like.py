@@ -63,6 +63,10 @@ class EngineLike:
         for places in (self.running, self.waiting):
             if seat in places:
                 places.remove(seat)
+        if session.talk is not None:
+            full = (session.context - 1) // self.engine.block_tokens
+            left = (seat.held, full, self.given) if seat.held > 0 else seat.abandoned or (0, 0, 0)
+            self.world.last_turns[session.talk] = self.replica, session.context, left
         self.hold(seat, 0)
         self.planned = [(other, takes) for other, takes in self.planned if other is not seat]
 
@@ -111,7 +115,7 @@ class EngineLike:
             self.insert(self.running, self.waiting.pop(0))
             if self.engine.prefix_cache:
                 cached = seat.session.prompt - seat.session.prefill if seat.session.emitted == 0 else 0
-                seat.computed = max(self.still_cached(seat), cached)
+                seat.computed = max(self.still_cached(seat), cached, self.earlier_turns(seat.session))
             takes = min(seat.whole - seat.computed, budget)
             self.hold(seat, self.blocks(seat.computed + takes))
             self.planned.append((seat, takes))
@@ -142,6 +146,14 @@ class EngineLike:
         seat.abandoned = None
         block = self.engine.block_tokens
         return max(min(held - max(self.taken - given, 0), full, (seat.whole - 1) // block), 0) * block
+
+    def earlier_turns(self, session: Session) -> int:
+        if session.emitted > 0 or session.talk not in self.world.last_turns:
+            return 0
+        replica, tokens, (held, full, given) = self.world.last_turns.pop(session.talk)
+        if replica is not self.replica or tokens >= session.prompt:
+            return 0
+        return max(min(held - max(self.taken - given, 0), full), 0) * self.engine.block_tokens
 
     def begin(self) -> None:
         members, self.planned = self.planned, []

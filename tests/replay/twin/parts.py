@@ -45,6 +45,8 @@ class Session:
     """Of a law whose rounds depend on one another."""
     told: tuple[int, int] = (0, 0)
     """Accepted, proposed: of the last round."""
+    talk: object = None
+    """Its conversation, where earlier turns are looked for."""
     emitted: int = 0
     computed: int = 0
     """Of a prefill that is done in chunks."""

@@ -58,6 +58,8 @@ class Twin:
         names = [workload.name for workload in deployed.scenario.workloads]
         seen: dict[str, int] = {}
         self.keys: dict[Stream, int] = {}
+        self.last_turns: dict[object, tuple[Replica, int, tuple[int, int, int]]] = {}
+        """By conversation: where its last turn was, its tokens, and the blocks it left (see `Seat.abandoned`)."""
         for stream in deployed.streams:
             name = stream.workload.name
             self.keys[stream] = key_of_stream(seed, replication, names.index(name), seen.get(name, 0))
@@ -108,7 +110,11 @@ class Twin:
         if len(self.sessions) < self.most:
             self.schedule_open(stream, number + 1)
             known_as = number if stream.rows is None else int(stream.rows[number])
-            self.start(stream, known_as, prompt, prefill, output, None)
+            session = self.start(stream, known_as, prompt, prefill, output, None)
+            pool, requests = self.deployed.targets[stream.target], stream.requests
+            caches = pool.engine is not None and pool.engine.prefix_cache
+            if caches and isinstance(requests, RequestTrace) and requests.cached_prefix_tokens is None:
+                session.talk = None if requests.conversation is None else (stream, requests.conversation[number])
 
     def user_asks(self, stream: Stream, user: int, visit: int) -> None:
         if len(self.sessions) < self.most:
