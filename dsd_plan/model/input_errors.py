@@ -149,12 +149,15 @@ def _accepted(deployed: Deployed, sign: float) -> Deployed | None:
 def _moved(stream: Stream, relative: float) -> AcceptanceLaw:
     """Survival s_i^x with x such that 1 + Σ s_i^x is the recorded tokens a round, times 1 + `relative`."""
     assert stream.acceptance is not None
-    survival = np.clip(survival_by_position(stream.acceptance, stream.window), 1e-9, 1.0 - 1e-9)
-    wanted = float(np.clip((1.0 + survival.sum()) * (1.0 + relative), 1.0 + 1e-6, 1.0 + stream.window - 1e-6))
+    # A draft that goes on ahead guesses one token more than it proposes.
+    known = stream.window + (stream.mode == "pipelined")
+    survival = np.clip(survival_by_position(stream.acceptance, known), 1e-9, 1.0 - 1e-9)
+    proposed = survival[: stream.window]
+    wanted = float(np.clip((1.0 + proposed.sum()) * (1.0 + relative), 1.0 + 1e-6, 1.0 + stream.window - 1e-6))
     low, high = 1e-6, 1e6
     for _ in range(80):
         middle = sqrt(low * high)
-        low, high = (middle, high) if 1.0 + float((survival**middle).sum()) > wanted else (low, middle)
+        low, high = (middle, high) if 1.0 + float((proposed**middle).sum()) > wanted else (low, middle)
     return AcceptanceLaw(survival=tuple((survival**low).tolist()))
 
 

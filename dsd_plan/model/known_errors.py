@@ -9,6 +9,7 @@ import numpy as np
 from dsd_plan.domain.deployed import AT_THE_EDGE, Deployed, Stream
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from dsd_plan.model.known_errors_of_drafting import KNOWN_OF_DRAFTING
 from dsd_plan.model.saturation import draft_saturation, target_saturation
 from dsd_plan.model.traffic import demands_of
 
@@ -21,6 +22,8 @@ STUDIED: dict[str, tuple[float, float]] = {
     "batch cap": (8.0, 64.0),
     "prompt tokens": (50.0, 1000.0),
     "output tokens": (24.0, 300.0),
+    "candidate paths": (1.0, 4.0),
+    "jobs at once on a draft device": (1.0, 8.0),
 }
 """Ranges that the study drew from."""
 
@@ -33,8 +36,21 @@ def known_errors(deployed: Deployed, workload: str, metric: str) -> float:
     mode = next(iter(modes)) if len(modes) == 1 else "mixed"
     kind = "closed" if any(isinstance(stream.requests, ClosedRequests) for stream in beside) else "open"
     shared = mode == "mixed" or (mode in AT_THE_EDGE and _shares_drafts(deployed, beside))
-    found = KNOWN.get((mode, kind, "shared" if shared else "plenty"), KNOWN["mixed", kind, "shared"])
+    if mode == "distributed":
+        mode = _kind_of_drafting(deployed, beside)
+        shared = shared or mode == "batched"
+    found = (KNOWN | KNOWN_OF_DRAFTING).get(
+        (mode, kind, "shared" if shared else "plenty"), KNOWN["mixed", kind, "shared"]
+    )
     return found.get(metric, 0.0)
+
+
+def _kind_of_drafting(deployed: Deployed, streams: list[Stream]) -> str:
+    """The study's name for what sessions with a draft device of their own do there."""
+    if any(stream.assignment.candidates > 1 for stream in streams):
+        return "paths"
+    caps = [deployed.drafts[stream.draft].batch_cap for stream in streams if stream.draft is not None]
+    return "batched" if max(caps, default=1) > 1 else "distributed"
 
 
 def _shares_drafts(deployed: Deployed, streams: list[Stream]) -> bool:
@@ -74,6 +90,12 @@ def _beyond(deployed: Deployed) -> Iterator[str]:
             yield from _outside("round trip, ms", rtt_ms)
         if demand.window:
             yield from _outside("window", demand.window)
+            yield from _outside("candidate paths", demand.paths)
+        if demand.stream.draft is not None:
+            cap = deployed.drafts[demand.stream.draft].batch_cap
+            yield from _outside("jobs at once on a draft device", cap)
+            if cap > 1 and demand.paths > 1:
+                yield f"several paths on draft devices with batches, of {demand.stream.workload.name}"
         yield from _outside("prompt tokens", demand.lengths.prefill)
         yield from _outside("output tokens", demand.lengths.output)
 

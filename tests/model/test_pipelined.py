@@ -9,11 +9,12 @@ import pytest
 
 from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.acceptance_laws import MarkovLaw
-from dsd_plan.model import anatomies, break_even_with, guesses_of, predict
+from dsd_plan.model import anatomies, break_even_with, guesses_of, predict, with_intervals
 from dsd_plan.model.ahead import longer_of
 from dsd_plan.model.ahead_queue import AheadJobs, ahead_cycle
 from dsd_plan.model.closed_form import systems_of
 from dsd_plan.model.guesses import joint_moments, weighted
+from dsd_plan.model.known_errors_of_drafting import KNOWN_OF_DRAFTING
 from dsd_plan.model.moments import Time
 from dsd_plan.queueing.finite_source import fifo_cycle
 from tests.model.systems import Chat, mean, system
@@ -171,3 +172,27 @@ def test_the_closed_form_knows_how_long_a_lone_session_is_away() -> None:
     found = systems_of(system(replace(LONE, per_token=1.0)))
     # Of twenty rounds one is away for 10 + 20 + 10 ms, the others for the network alone.
     assert found.away[0, 0] == pytest.approx(20.0 + 20.0 / 20)
+
+
+def test_recorded_acceptance_moves_its_guesses_too() -> None:
+    rng = np.random.default_rng(3)
+    trace = token_trace([(rng.random(200) < 0.8).astype(int).tolist() for _ in range(20)])
+    deployed = system(replace(LONE, acceptance=trace))
+    performance = predict(deployed)
+    ends = (with_intervals(deployed, performance, predict).workloads[0].ci or {})["tpot_ms.mean"]
+    assert ends is not None
+    assert ends[0] < mean(performance.workloads[0].tpot_ms) < ends[1]
+    # The model's own error alone is narrower.
+    alone = system(LONE)
+    declared = predict(alone)
+    narrow = (with_intervals(alone, declared, predict).workloads[0].ci or {})["tpot_ms.mean"]
+    assert narrow is not None
+    width = [(high - low) / (high + low) for low, high in (ends, narrow)]
+    assert width[0] > width[1] > 0.0
+
+
+def test_its_own_regime_is_known() -> None:
+    keys = {"tpot_ms.mean", "ttft_ms.mean", "tokens_per_s"}
+    for kind in ("open", "closed"):
+        for drafts in ("plenty", "shared"):
+            assert keys <= KNOWN_OF_DRAFTING["pipelined", kind, drafts].keys()
