@@ -14,6 +14,7 @@ from dsd_plan.model.ahead import longer_of
 from dsd_plan.model.ahead_queue import AheadJobs, ahead_cycle
 from dsd_plan.model.closed_form import systems_of
 from dsd_plan.model.guesses import joint_moments, weighted
+from dsd_plan.model.known_errors import known_errors
 from dsd_plan.model.known_errors_of_drafting import KNOWN_OF_DRAFTING
 from dsd_plan.model.moments import Time
 from dsd_plan.queueing.finite_source import fifo_cycle
@@ -191,8 +192,13 @@ def test_recorded_acceptance_moves_its_guesses_too() -> None:
     assert width[0] > width[1] > 0.0
 
 
-def test_its_own_regime_is_known() -> None:
+def test_every_regime_of_drafting_is_known() -> None:
     keys = {"tpot_ms.mean", "ttft_ms.mean", "tokens_per_s"}
-    for kind in ("open", "closed"):
-        for drafts in ("plenty", "shared"):
-            assert keys <= KNOWN_OF_DRAFTING["pipelined", kind, drafts].keys()
+    for mode in ("pipelined", "paths", "batched"):
+        for kind in ("open", "closed"):
+            assert keys <= KNOWN_OF_DRAFTING[mode, kind, "shared"].keys()
+    wide = Chat(rate_per_s=1.0, candidates=3)
+    regimes = [system(LONE), system(wide), system(replace(wide, candidates=1, draft_cap=4))]
+    expected = [("pipelined", "closed", "plenty"), ("paths", "open", "plenty"), ("batched", "open", "shared")]
+    for deployed, regime in zip(regimes, expected, strict=True):
+        assert known_errors(deployed, "chat0", "tpot_ms.p95") == KNOWN_OF_DRAFTING[regime]["tpot_ms.p95"]
