@@ -167,9 +167,20 @@ def _gain(before: Answer, after: Answer, limit: Limit | None) -> float:
     return (now - was) / max(1.0 - was, 1e-9) if limit.at_least else 1.0 - now / was
 
 
-def bottleneck_of(short: Short, deployed: Deployed, limits: tuple[Limit, ...], predict: Predict) -> Bottleneck:
-    """With the load that twice as much of it would carry."""
-    if short.resource is None:
-        return Bottleneck(name=None, why=short.why, load_if_doubled=None)
-    held = Loads(short.resource.more(deployed, 2), predict).edge(any_excess(limits)).load
-    return Bottleneck(name=short.resource.name, why=short.why, load_if_doubled=held)
+class Doubled:
+    """The deployment with twice as much of a resource, under growing load; what was asked for one budget serves all."""
+
+    def __init__(self, deployed: Deployed, predict: Predict) -> None:
+        self._deployed = deployed
+        self._predict = predict
+        self._known: dict[str, Loads] = {}
+
+    def bottleneck(self, short: Short, limits: tuple[Limit, ...]) -> Bottleneck:
+        """What is short, with the load that twice as much of it would carry."""
+        if short.resource is None:
+            return Bottleneck(name=None, why=short.why, load_if_doubled=None)
+        name = short.resource.name
+        if name not in self._known:
+            self._known[name] = Loads(short.resource.more(self._deployed, 2), self._predict)
+        held = self._known[name].edge(any_excess(limits)).load
+        return Bottleneck(name=name, why=short.why, load_if_doubled=held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dsd_plan.capacity.bottleneck import LIFTED, bottleneck_of, short_at
+from dsd_plan.capacity.bottleneck import LIFTED, Doubled, short_at
 from dsd_plan.capacity.breaking import (
     MOST_LOAD,
     RESOLUTION,
@@ -58,16 +58,17 @@ def capacity_of(
     whole = loads.edge(any_excess(limits))
     saturated = loads.edge(unsteady)
     first = _first_break(loads, whole, limits)
+    doubled = Doubled(deployed, predict)
     bottleneck = None
     if whole.broken is not None:
         short = short_at(loads, whole.broken, first, predict)
-        bottleneck = bottleneck_of(short, deployed, limits, predict)
+        bottleneck = doubled.bottleneck(short, limits)
     alone = {workload.name: Loads(deployed, predict, workload.name) for workload in scenario.workloads}
 
     rows = []
     for limit in limits:
         stage(f"where {limit} breaks")
-        rows.append(_budget(limit, loads, alone[limit.scope], predict))
+        rows.append(_budget(limit, loads, alone[limit.scope], doubled, predict))
     now = loads.answer(1.0)
     rows += [_fleet_budget(limit, now) for limit in every if limit.of_fleet]
     kept = frozenset(limit for limit in limits if excess_of(limit)(now) <= 0.0)
@@ -128,14 +129,14 @@ def _first_break(loads: Loads, edge: Edge, limits: Sequence[Limit]) -> Limit | N
     return broken[0] if broken else None
 
 
-def _budget(limit: Limit, loads: Loads, own: Loads, predict: Predict) -> BudgetLimit:
+def _budget(limit: Limit, loads: Loads, own: Loads, doubled: Doubled, predict: Predict) -> BudgetLimit:
     edge = loads.edge(excess_of(limit))
     now = loads.answer(1.0)
     saturates = edge.broken is not None and isinstance(loads.answer(edge.broken), UnstableError)
     bottleneck = None
     if edge.broken is not None:
         short = short_at(loads, edge.broken, limit, predict)
-        bottleneck = bottleneck_of(short, loads.deployed, (limit,), predict)
+        bottleneck = doubled.bottleneck(short, (limit,))
     return BudgetLimit(
         scope=limit.scope,
         budget=limit.quantity,
