@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check verify bench format help
+.PHONY: demo test check verify agreement bench format help
 
 demo: $(READY)  ## measure this machine, plan for it, and write the report
 	@$(RUN) -m dsd_plan demo
@@ -21,6 +21,9 @@ check: $(READY)  ## lint, format, types
 verify: $(READY)  ## the slow agreement tests: theory, and model against replay
 	@$(RUN) -m pytest -q -m verify
 
+agreement: $(READY)  ## model against replay on hundreds of random systems; goes on where it was stopped
+	@$(RUN) -m tests.benchmarks.agreement_study
+
 bench: $(READY)  ## speed, as ratios against something run beside it; gates nothing
 	@$(RUN) -m tests.benchmarks
 
@@ -29,7 +32,7 @@ format: $(READY)  ## rewrite the sources in the project's format
 	@$(RUN) -m ruff format .
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "dsd-plan needs Python 3.11 or newer: no '$(PYTHON)' found (say PYTHON=/path/to/python3)" >&2; exit 1; }

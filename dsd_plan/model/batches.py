@@ -41,6 +41,9 @@ class Classes:
     between: Array
     """Mean time in ms that the messages between two requests take, and its variance."""
     between_variance: Array
+    company: Array | None = None
+    """Live sessions of each class beside one of class k, by jobs: shape (grid, k, classes); None: as on average.
+    With few users, who is beside whom depends on how many are live."""
 
     @property
     def jobs(self) -> float:
@@ -93,8 +96,12 @@ class Batches:
         return self.busy * self.second / (2.0 * self.iteration)
 
 
-def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Batches:
-    """Iterations of a replica into which `jobs` come while one runs, shape (grid,)."""
+def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array, gathered: Array | float = 1.0) -> Batches:
+    """Iterations of a replica into which `jobs` come while one runs, shape (grid,).
+
+    `gathered`: how much of a class's returns are in proportion to the iteration's length, shape (grid, classes) or one
+    for all: 1 where they come at a rate, 0 where everybody outside returns however long it is.
+    """
     decodes = jobs[:, None] * (classes.rates * classes.rounds / classes.jobs)
     prefills = jobs[:, None] * (classes.rates / classes.jobs)
     arrivals = prefills.sum(axis=-1)
@@ -110,6 +117,7 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Bat
     empty = np.exp(-passing - returning.sum(axis=-1)) * surely_empty
     marginal = time.marginal(np.maximum(decodes.sum(axis=-1), 1.0))
     weight = (returning * marginal).sum(axis=-1)
+    echoing = (returning * marginal * gathered).sum(axis=-1)
     square = (returning * marginal**2).sum(axis=-1)
     roomy = (weight / np.maximum(returning.sum(axis=-1), NOBODY) * room) ** 2 + NOBODY
     drifting = arrivals * jump
@@ -117,7 +125,7 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array) -> Bat
         # An idle server waits for one job, so a batch is never empty.
         held = np.minimum(np.maximum(jobs + empty, 1.0), cap) / np.maximum(jobs, NOBODY)
         iteration = mean_iteration(time, decodes * held[:, None], prefills * held[:, None], classes.users)
-        echo = np.clip((weight + drifting) / iteration, 0.0, STRONGEST_ECHO)
+        echo = np.clip((echoing + drifting) / iteration, 0.0, STRONGEST_ECHO)
         settle = 1.0 - echo**2
         smooth = np.minimum(square / settle, roomy)
         variance = smooth + arrivals * jump_square / settle

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.model.batches import NOBODY, STRONGEST_ECHO, Batches, Classes, batches, mean_iteration
 from dsd_plan.model.iteration_time import IterationTime
+from dsd_plan.model.lockstep import SAME, lockstep_wait
 from dsd_plan.queueing.passage import Steps, first_passage, overflow
 
 Array = NDArray[np.float64]
@@ -48,14 +49,21 @@ class Cycles:
     """From the prompt's arrival at the replica to the end of its prefill iteration."""
     transient: Array
     """Extra time over a request's rounds, because its own prefill lengthened the iterations that followed."""
+    gathered: Array
+    """How much of a class's returns are in proportion to the iteration's length: 0 if D < T, towards 1 if D ≫ T."""
 
 
-def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Array) -> Cycles:
-    """Rounds and prefills when others bring `jobs` an iteration (0 … cap − 1), shape (grid,)."""
-    replica = _Replica(time, classes, cap, batches(time, classes, cap, jobs))
+def cycles(
+    time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Array, gathered: Array | float = 1.0
+) -> Cycles:
+    """Rounds and prefills when others bring `jobs` an iteration (0 … cap − 1), shape (grid,).
+
+    `gathered` is that of an earlier answer for about the same classes; 1 where there is none yet.
+    """
+    replica = _Replica(time, classes, cap, batches(time, classes, cap, jobs, gathered))
     held, streamed = replica.held, classes.streamed
     shape = held.decodes.shape
-    own_ms, own_draft, prefill_ms, arrival = (np.zeros(shape) for _ in range(4))
+    own_ms, own_draft, prefill_ms, arrival, lengthened = (np.zeros(shape) for _ in range(5))
     nodes = np.zeros((*shape, away.chance.shape[2]))
     passages = _passages(replica, away)
     for k in range(shape[1]):
@@ -63,6 +71,7 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
         own_draft[:, k] = time.drafting_ms(mates.decodes, mates.users, k)
         own_ms[:, k] = _with_own_job(replica, mates.decodes.sum(axis=-1), k) + own_draft[:, k] + mates.prefilling
         if not streamed[k]:
+            lengthened[:, k] = (_gathered(replica, passages[k])[1] * away.chance[:, k]).sum(axis=-1)
             own_ms[:, k], nodes[:, k] = _returning(replica, mates, passages[k], away, k, own_ms[:, k])
         prefill_ms[:, k] = _own_prefill(replica, mates, k)
         arrival[:, k] = _arrival_wait(replica, passages[k], k)
@@ -81,6 +90,7 @@ def cycles(time: IterationTime, classes: Classes, away: Away, cap: int, jobs: Ar
         own_draft=own_draft,
         prefill=prefill_ms + arrival + queueing[:, None],
         transient=_transient(replica, round_ms, prefill_ms),
+        gathered=lengthened,
     )
 
 
@@ -118,6 +128,11 @@ def _mates(replica: _Replica, k: int) -> _Mates:
         users = users.copy()
         users[k] = max(users[k] - 1.0, 0.0)
     decodes, prefills = held.decodes * left, held.prefills * left
+    if classes.company is not None:
+        each = classes.company[:, k] / np.maximum(classes.sessions, NOBODY)
+        decodes, prefills = held.decodes * each, held.prefills * each
+        whole = (held.jobs / np.maximum((decodes + prefills).sum(axis=-1), NOBODY))[:, None]
+        decodes, prefills = decodes * whole, prefills * whole
     returning = (decodes * ~classes.streamed * held.marginal).sum(axis=-1)
     return _Mates(decodes, prefills, users, prefills @ replica.time.prefill, returning)
 
@@ -176,8 +191,7 @@ def _returning(
     held, delay, base = replica.held, away.mean[:, k], own_ms[:, None]
     iteration, busy = held.iteration[:, None], held.busy[:, None]
     # A session returns into a long iteration more often than into a short one, and so do its mates.
-    longer = passage.length / iteration - 1.0
-    gathered = np.minimum(np.maximum(longer * iteration**2 / np.maximum(held.variance, NOBODY)[:, None], 0.0), 1.0)
+    longer, gathered = _gathered(replica, passage)
     own = base + longer * (mates.prefilling[:, None] + gathered * mates.returning[:, None])
     drafting = replica.time.drafting_ms(mates.decodes, mates.users, None)
     full = _with_own_job(replica, np.array([replica.cap - 1.0]), k) + drafting + mates.prefilling
@@ -186,7 +200,36 @@ def _returning(
     # While it is away the server goes idle at the end of some iteration, unless others keep it busy.
     kept_busy = (1.0 - held.empty)[:, None] ** (1.0 + delay / iteration)
     wait = kept_busy * (passage.end - delay) + (1.0 - kept_busy) * held.residual[:, None]
+    kept = _in_step(replica, away)
+    if kept > 0.0:
+        rate = float(replica.classes.rates.sum())
+        others = held.jobs * (1.0 + delay[0, 0] / held.iteration)
+        in_step = lockstep_wait(held.iteration, float(delay[0, 0]), others, rate, held.jump, held.jump_square)
+        wait[:, 0] -= kept * np.maximum(wait[:, 0] - in_step, 0.0)
     return (own * away.chance[:, k]).sum(axis=-1), delay + wait + own
+
+
+def _gathered(replica: _Replica, passage: _Passage) -> tuple[Array, Array]:
+    """(excess of the iteration that a session returns into over the mean, as a share; κ of docs/method.md).
+
+    Cov(returns, length) / (E returns · E length) = M/T − 1, and κ = (M/T − 1) T²/V is 1 where returns come at a rate.
+    """
+    held = replica.held
+    iteration = held.iteration[:, None]
+    longer = passage.length / iteration - 1.0
+    share = longer * iteration**2 / np.maximum(held.variance, NOBODY)[:, None]
+    return longer, np.minimum(np.maximum(share, 0.0), 1.0)
+
+
+def _in_step(replica: _Replica, away: Away) -> float:
+    """Share of the time that sessions who were in one iteration come back together, where there is but one class.
+
+    A wait for a draft device parts them; the next prefill that finds them apart brings them together again.
+    """
+    alone = away.mean.shape[1] == 1 and float(away.chance[0, 0] @ away.right[0]) < SAME
+    if not alone or away.variance[0, 0, 0] ** 0.5 > SAME * replica.held.iteration[0]:
+        return 0.0
+    return float(1.0 / (1.0 + (1.0 - away.chance[0, 0, 0]) * replica.classes.rounds[0]))
 
 
 def _own_prefill(replica: _Replica, mates: _Mates, k: int) -> Array:

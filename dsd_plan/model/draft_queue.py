@@ -25,6 +25,8 @@ MOST_STRETCHES = 40
 MOST_CROWD = 240
 """Numbers of live sessions at which a recording's crowd is known."""
 MOST_UNIT = 1000.0
+AMPLIFYING = 6
+FULLEST = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     # A peer's prefill meets the session's next draft job at a random point of its round.
     prefill, cycle = drafting.prefill, drafting.cycle
     left = prefill**2 / (2.0 * cycle) if prefill < cycle else prefill - cycle / 2.0
-    at_prefills = drafting.among * drafting.rate * (cycle + waits) * left
+    at_prefills = _at_prefills(drafting, waits, left)
     if drafting.batches is not None:
         # A prefill that comes while a batch runs lasts as long for those that are in the next one with it.
         at_prefills = at_prefills + drafting.rate * prefill * (waits + float(drafting.batches[0]))
@@ -166,6 +168,24 @@ def draft_wait(drafting: Drafting, most: int = 16) -> DraftWait:
     each = 0.0 if batched is None else float(seen @ batched.each)
     together = 1.0 if batched is None else float(seen @ batched.each) / float(seen @ (batched.each / batched.batch))
     return DraftWait(behind, busy, at_prefill, max(caught, NEVER), momentary, slow, each, together)
+
+
+def _at_prefills(drafting: Drafting, waits: Array, left: float) -> Array:
+    """Wait behind prefills with n others, n = 0 …: as in M/G/1, what comes meanwhile is in the way as well, 1/(1 − ρ).
+
+    ρ counts prefills and the others' draft jobs, which are fewer while they wait for the prefill themselves. Windows
+    drafted ahead are dropped where they wait, and batches take all who wait at once: nothing piles up behind theirs.
+    """
+    n = np.arange(waits.size)
+    alone: Array = drafting.among * drafting.rate * (drafting.cycle + waits) * left
+    if drafting.ahead is not None or drafting.batches is not None:
+        return alone
+    found = alone
+    for _ in range(AMPLIFYING):
+        cycles = drafting.cycle + waits + found
+        load = np.minimum(n * drafting.job / (cycles + drafting.prefill) + drafting.rate * drafting.prefill, FULLEST)
+        found = (found + alone / (1.0 - load)) / 2.0
+    return found
 
 
 def _behind_others(drafting: Drafting, most: int) -> tuple[Array, Array, Array]:

@@ -21,6 +21,7 @@ from dsd_plan.queueing.population import (
     births_and_deaths,
     cut,
     finite_chain,
+    given_total,
     poisson_chain,
     relaxation,
     shared,
@@ -93,6 +94,8 @@ class Live:
     transient: Array
     together: Array
     """Covariance of prefill and round over n, by class."""
+    company: tuple[Array, ...] = ()
+    """By class: how many of each class are beside a session of it when n others are live, shape (n, classes)."""
 
 
 def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states: int) -> ByOthers:
@@ -153,10 +156,14 @@ def _unit(classes: Classes, request: Array) -> float:
 def _population(cycles: Cycles, classes: Classes, request: Array) -> Array:
     """Sessions on a replica that put so many jobs into an iteration (Little's law).
 
-    A session's own job is in its round but not among the jobs it meets: n² − n·x·G + x·y·w = 0, with x the jobs a ms
+    Fused users are in every iteration but those that pass before their prefill, and one more drafts for all. Elsewhere
+    a session's own job is in its round but not among the jobs it meets: n² − n·x·G + x·y·w = 0, with x the jobs a ms
     over those a request, G the request, y the jobs and w the work of a request.
     """
     held = cycles.held
+    if bool(classes.streamed.all() and (classes.users > 0).all() and cycles.own_draft.any()):
+        time = request @ classes.rates / classes.rates.sum()
+        return np.maximum.accumulate(held.jobs / (1.0 - np.minimum(held.residual / time, 0.9)))
     mix = classes.rates / classes.jobs
     throughput = held.jobs / held.iteration
     sojourn = throughput * (request @ mix)
@@ -216,7 +223,7 @@ def live_sessions(
     """
     rates = rates * here
     request = table.request @ (classes.rates / classes.rates.sum())
-    closed = users > 0
+    closed, company = users > 0, []
     if not closed.any():
         law = births_and_deaths(float(rates.sum()) / table.unit, _regular(table, float(rates.sum()), request))
         seen = [cut(law, request.size)] * users.size
@@ -235,12 +242,16 @@ def live_sessions(
         for k in range(users.size):
             if closed[k]:
                 fewer = finite_chain(int(users[k]) - 1, float(here * typical[k]), float(elsewhere[k]))
-                seen.append(cut(shared(stretch, [*chains[:k], fewer, *chains[k + 1 :]]), stretch.size))
+                beside = [*chains[:k], fewer, *chains[k + 1 :]]
+                seen.append(cut(shared(stretch, beside), stretch.size))
             else:
+                beside = chains
                 seen.append(cut(law, stretch.size))
+            if users.size > 1:
+                company.append(given_total(beside, stretch.size))
     forgetting = relaxation(law, request) + _return_rate(classes, users, away)
     kept = [averaging(classes.rounds[k] * _mean_round(table, k, chance) * forgetting) for k, chance in enumerate(seen)]
-    return _averages(table, classes, law, seen, seen, kept)
+    return replace(_averages(table, classes, law, seen, seen, kept), company=tuple(company))
 
 
 def live_along(table: ByOthers, classes: Classes, path: Path, recorded: Sequence[int | None]) -> Live:

@@ -93,7 +93,10 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     settled = False
     for step in range(MOST_PASSES):
         before = [(state.rate, state.round) for state in states]
-        pools = [_solve_pool(deployed, index, demands, states) for index in range(len(deployed.targets))]
+        pools = [
+            _solve_pool(deployed, index, demands, states, pools[index] if pools else None)
+            for index in range(len(deployed.targets))
+        ]
         _wait_for_drafts(deployed, demands, states, damped=step >= UNDAMPED_PASSES)
         settled = independent or all(
             abs(state.rate - rate) <= CLOSE * state.rate and abs(state.round - round_ms) <= CLOSE * state.round
@@ -120,7 +123,11 @@ def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
 
 
 def _solve_pool(
-    deployed: Deployed, index: int, demands: tuple[Demand, ...], states: list[StreamState]
+    deployed: Deployed,
+    index: int,
+    demands: tuple[Demand, ...],
+    states: list[StreamState],
+    before: PoolSolution | None,
 ) -> PoolSolution | None:
     mine = tuple(demand for demand in demands if demand.stream.target == index)
     if not mine:
@@ -141,11 +148,14 @@ def _solve_pool(
         think=np.array([demand.think for demand in mine]),
         between=np.array([demand.away - demand.think for demand in mine]),
         between_variance=np.array([demand.prompt_up.variance + demand.round_down.variance for demand in mine]),
+        company=None if before is None else _company(before),
     )
     time = iteration_time(target, mine, rates * np.maximum(rounds, 1e-9))
     away = away_of(mine, [state.wait for state in known], [state.turn for state in known])
     delays = tuple(mean_delay(demand, state.turn) for demand, state in zip(mine, known, strict=True))
-    cycle = cycles(time, classes, away, target.batch_cap, _grid(target.batch_cap, bool(classes.streamed.all())))
+    grid = _grid(target.batch_cap, bool(classes.streamed.all()))
+    gathered = 1.0 if before is None else before.cycles.gathered
+    cycle = cycles(time, classes, away, target.batch_cap, grid, gathered)
     pool = _pool(target, mine, time, classes)
     start = np.array([state.start for state in known])
     open_rates = np.array([demand.rate for demand in mine])
@@ -162,6 +172,18 @@ def _solve_pool(
         if demand.users > 0:
             state.rate = demand.users / (demand.away + state.request)
     return PoolSolution(mine, pool, time, classes, cycle, table, live, delays, away)
+
+
+def _company(before: PoolSolution) -> Array | None:
+    """Who is beside whom at each of the grid's jobs, as the last pass found it."""
+    if not before.live.company:
+        return None
+    others = np.maximum(before.table.population * before.pool.together, 1.0)
+    n = np.arange(before.table.request.shape[0])
+    return np.stack(
+        [np.stack([np.interp(others, n, column) for column in beside.T], axis=-1) for beside in before.live.company],
+        axis=1,
+    )
 
 
 def _first_token(table: ByOthers, live: Live, cycle: Cycles, k: int) -> Time:

@@ -75,6 +75,22 @@ def shared(stretch: Array, chains: Sequence[Array]) -> Array:
     return law
 
 
+def given_total(chains: Sequence[Array], size: int) -> Array:
+    """E[n_k | n] for n = 0 … size − 1, shape (size, chains): how a total is made up does not depend on the stretch."""
+    means = np.zeros((size, len(chains)))
+    for k, chain in enumerate(chains):
+        rest = np.ones(1)
+        for other in (*chains[:k], *chains[k + 1 :]):
+            rest = np.convolve(rest, other)[:size]
+            rest /= rest.max()
+        total = np.convolve(rest, chain)[:size]
+        mine = np.convolve(rest, chain * np.arange(chain.size))[:size]
+        likely = np.flatnonzero(total > NEGLIGIBLE)
+        found = np.interp(np.arange(size), likely, mine[likely] / total[likely])
+        means[:, k] = found
+    return means
+
+
 def cut(law: Array, size: int) -> Array:
     """The law on the first `size` states; what lies beyond is counted in the last of them."""
     if law.size <= size:

@@ -23,8 +23,8 @@ PATHS = "paths"
 """Distributed with 2–4 candidate paths a round, on one device a session or more."""
 
 
-def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -> Deployed:
-    """One to three streams of `mode` (three unlike ones if it is "mixed"), open or closed, at a load of 0.1 to 0.8.
+def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty", most_load: float = 0.8) -> Deployed:
+    """One to three streams of `mode` (three unlike ones if it is "mixed"), open or closed, at a load of 0.1 or more.
 
     RTT 1–100 ms, jitter cv 0–0.5, windows 1–10, acceptance 0.4–0.95, caps 8–64, prompts 50–1000 tokens, answers
     24–300. "shared" draft devices are 5–60 % busy; of "plenty" each sees hardly two sessions at once.
@@ -43,7 +43,7 @@ def random_system(seed: int, mode: str, kind: Kind, drafts: Drafts = "plenty") -
         per_prompt_token_ms=target.per_prompt_token_ms * 0.05,
     )
     cap = int(rng.choice([8, 16, 32, 64]))
-    load = rng.uniform(0.1, 0.8)
+    load = rng.uniform(0.1, most_load)
     many = 3 if mode == MIXED else int(rng.integers(1, 4))
     beside = rng.uniform(0.4, 0.95)
     chats = [_chat(rng, _mode(mode, k), beside) for k in range(many)]

@@ -117,7 +117,7 @@ def test_one_state_is_no_state() -> None:
 
 
 def test_guesses_that_are_never_right_change_nothing_but_the_draft_device() -> None:
-    chat = Chat(rate_per_s=1.0, per_token=0.0, output=30, devices=1000)
+    chat = Chat(rate_per_s=1.0, per_token=0.0, output=30, devices=50_000)
     plain, ahead = (predict(system(replace(chat, mode=mode))) for mode in ("distributed", "pipelined"))  # type: ignore[arg-type]
     assert mean(ahead.workloads[0].tpot_ms) == pytest.approx(mean(plain.workloads[0].tpot_ms), rel=1e-3)
     assert mean(ahead.workloads[0].ttft_ms) == pytest.approx(mean(plain.workloads[0].ttft_ms), rel=1e-3)
