@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw
@@ -65,8 +66,9 @@ def system(
     memory_gib: float = 141.0,
     kv_mib_per_token: float | None = None,
     idle_w: float | None = 75.0,
+    engine: Mapping[str, int | bool] | None = None,
 ) -> Deployed:
-    """A deployed plan that serves these streams on one target device."""
+    """A deployed plan that serves these streams on one target device; `engine` are keys of an engine-like one."""
     sites, links, workloads = [Site(name="region")], [], []
     assignments, deployments = [], [Deployment(device="gpu", model="big", count=replicas, batch_cap=batch_cap)]
     devices = [
@@ -78,6 +80,7 @@ def system(
             idle_w=idle_w,
             cost_per_hour=4.0,
             profiles={"big": profile("gpu", "big", target), "beside": profile("gpu", "beside", fused)},
+            **(engine or {}),
         )
     ]
     pairs, models = [], [ModelSpec(name="big", weights_gib=60.0, kv_mib_per_token=kv_mib_per_token)]
