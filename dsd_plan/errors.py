@@ -80,6 +80,19 @@ class UnstableError(DsdPlanError):
         super().__init__(f"{device}: saturation {saturation:.2f} (must stay below 1); {advice}")
 
 
+class PreemptionError(UnstableError):
+    """Sessions that grow would often push each other out of a device's KV memory, which the model does not follow."""
+
+    def __init__(self, device: str, saturation: float, share: float) -> None:
+        self.device = device
+        self.saturation = saturation
+        DsdPlanError.__init__(
+            self,
+            f"{device}: its KV blocks are full {share:.1%} of the time, and sessions preempt each other, which cannot "
+            "be predicted; give it more kv_blocks or replicas, lower max_sequences, send less, or `dsd-plan replay` it",
+        )
+
+
 class InfeasibleError(DsdPlanError):
     """No plan in the search keeps every budget; names the binding one and the nearest miss."""
 

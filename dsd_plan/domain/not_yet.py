@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsd_plan.domain.engine_settings import engine_settings
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.errors import Problem
@@ -45,9 +46,6 @@ def only(*values: object) -> Callable[[Any], bool]:
     return lambda found: found in values
 
 
-_ENGINE = "an engine-like scheduler"
-_PLAIN_SERVER = "leave it out, and the device is a plain batch server"
-
 SEARCH_MODES = NotYet(
     "search.modes",
     lambda modes: modes == DEFAULT_MODES or set(modes) <= set(SUPPORTED_MODES),
@@ -57,43 +55,10 @@ SEARCH_MODES = NotYet(
 
 SCENARIO: tuple[NotYet, ...] = (
     NotYet(
-        "devices[].token_cap",
-        only(None),
-        "chunking a prefill to a cap on the new tokens of an iteration",
-        "leave it out; prefills are then served whole",
-        replayed=True,
-    ),
-    NotYet(
         "devices[].available",
         only(1.0),
         "devices that are up only a share of the time",
         "leave it out, and give the devices that can be counted on as `count`",
-    ),
-    NotYet(
-        "devices[].max_sequences",
-        only(None),
-        f"{_ENGINE} with a cap on sequences",
-        "use batch_cap instead",
-        replayed=True,
-    ),
-    NotYet("devices[].kv_block_tokens", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER, replayed=True),
-    NotYet("devices[].kv_blocks", only(None), f"{_ENGINE} with KV blocks", _PLAIN_SERVER, replayed=True),
-    NotYet(
-        "devices[].async_scheduling", only(None), f"{_ENGINE} that plans a step ahead", _PLAIN_SERVER, replayed=True
-    ),
-    NotYet(
-        "devices[].prefix_cache",
-        only(None),
-        f"{_ENGINE} that reuses cached prefixes",
-        "leave it out, and give as prompt_tokens what has to be prefilled",
-        replayed=True,
-    ),
-    NotYet(
-        "devices[].profiles[].fit.law.mixed_kv_token_us",
-        only(None),
-        "a dearer KV read where a prefill shares the step",
-        "leave it out, and fold it into per_kv_token_us",
-        replayed=True,
     ),
     NotYet(
         "pairs[].kind",
@@ -171,6 +136,21 @@ PLAN: tuple[NotYet, ...] = (
     ),
 )
 
+TOKEN_CAP = NotYet(
+    "devices[].token_cap",
+    only(None),
+    "chunking a prefill on a plain batch server to a cap on the new tokens of an iteration",
+    "leave it out, and prefills are served whole; or give max_sequences, and the server is engine-like",
+    replayed=True,
+)
+MIXED_KV = NotYet(
+    "devices[].profiles[].fit.law.mixed_kv_token_us",
+    only(None),
+    "a dearer KV read on a plain batch server where a prefill shares the step",
+    "leave it out, and fold it into per_kv_token_us; or give max_sequences, and the server is engine-like",
+    replayed=True,
+)
+
 DRAFT_BATCH_CAP = NotYet(
     "deployments[].batch_cap",
     only(1),
@@ -200,7 +180,11 @@ def not_predicted_problems(thing: object, table: tuple[NotYet, ...]) -> tuple[Pr
 
 def not_predicted_scenario(scenario: Scenario) -> tuple[Problem, ...]:
     """One problem for everything in a scenario that only the replay can do."""
-    return (*not_predicted_problems(scenario, SCENARIO), *priority_problems(scenario))
+    return (
+        *not_predicted_problems(scenario, SCENARIO),
+        *plain_server_problems(scenario),
+        *priority_problems(scenario),
+    )
 
 
 def priority_problems(scenario: Scenario) -> tuple[Problem, ...]:
@@ -211,6 +195,22 @@ def priority_problems(scenario: Scenario) -> tuple[Problem, ...]:
         for index, workload in enumerate(scenario.workloads)
         if workload.priority > lowest
     )
+
+
+def plain_server_problems(scenario: Scenario) -> tuple[Problem, ...]:
+    """One problem for every key that the model knows of engine-like servers alone, on a device that is a plain one."""
+    found: list[Problem] = []
+    for index, device in enumerate(scenario.devices):
+        if engine_settings(device, None) is not None:
+            continue
+        place = f"devices[{index}]"
+        if not TOKEN_CAP.works(device.token_cap):
+            found.append(TOKEN_CAP.problem(f"{place}.token_cap", device.token_cap))
+        for model, profile in device.profiles.items():
+            value = profile.fit.law.mixed_kv_token_us
+            if not MIXED_KV.works(value):
+                found.append(MIXED_KV.problem(f'{place}.profiles["{model}"].law.mixed_kv_token_us', value))
+    return tuple(found)
 
 
 def batched_draft_problems(scenario: Scenario, plan: Plan) -> tuple[Problem, ...]:

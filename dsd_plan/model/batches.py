@@ -159,4 +159,4 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array, gather
 def mean_iteration(time: IterationTime, decodes: Array, prefills: Array, users: Array) -> Array:
     """Mean length with so many jobs of each class, both of shape (grid, classes)."""
     total: Array = time.step(decodes.sum(axis=-1)) + time.drafting_ms(decodes, users, None) + prefills @ time.prefill
-    return total
+    return total if time.engine is None else total + time.engine.mixed_ms(decodes, prefills)

@@ -134,7 +134,13 @@ def _mates(replica: _Replica, k: int) -> _Mates:
         whole = (held.jobs / np.maximum((decodes + prefills).sum(axis=-1), NOBODY))[:, None]
         decodes, prefills = decodes * whole, prefills * whole
     returning = (decodes * ~classes.streamed * held.marginal).sum(axis=-1)
-    return _Mates(decodes, prefills, users, prefills @ replica.time.prefill, returning)
+    prefilling = prefills @ replica.time.prefill
+    engine = replica.time.engine
+    if engine is not None:
+        prefilling = (
+            prefilling + engine.mixed_ms(decodes, prefills) + engine.mixing(decodes, prefills) * engine.mixed[k]
+        )
+    return _Mates(decodes, prefills, users, prefilling, returning)
 
 
 def _with_own_job(replica: _Replica, others: Array, k: int) -> Array:
@@ -206,6 +212,7 @@ def _returning(
         others = held.jobs * (1.0 + delay[0, 0] / held.iteration)
         in_step = lockstep_wait(held.iteration, float(delay[0, 0]), others, rate, held.jump, held.jump_square)
         wait[:, 0] -= kept * np.maximum(wait[:, 0] - in_step, 0.0)
+    wait += _planned(replica)[:, None]
     return (own * away.chance[:, k]).sum(axis=-1), delay + wait + own
 
 
@@ -241,6 +248,10 @@ def _own_prefill(replica: _Replica, mates: _Mates, k: int) -> Array:
     if time.windows[k] > 0:
         # A fused prefill pays the draft's intercept only where no draft step does.
         total = total + time.draft_intercept * time.no_drafting(mates.decodes, mates.users)
+    engine = time.engine
+    if engine is not None:
+        total = total + mates.decodes @ engine.mixed - engine.mixed_ms(mates.decodes, mates.prefills)
+        total = total + engine.chunked_ms(mates.decodes, held.iteration, replica.classes.rates, time.prefill)[:, k]
     return total
 
 
@@ -252,13 +263,27 @@ def _arrival_wait(replica: _Replica, passage: _Passage, k: int) -> Array:
     """
     classes, held = replica.classes, replica.held
     if classes.users[k] <= 0:
-        return held.residual
+        return held.residual + _planned(replica)
     delay = classes.between[k]
     kept_busy = (1.0 - held.empty) ** (1.0 + delay / held.iteration)
     waits = kept_busy * (passage.prompt_end - delay) + (1.0 - kept_busy) * held.residual
     in_step = held.iteration / (held.iteration + classes.think[k])
-    wait: Array = in_step * waits + (1.0 - in_step) * held.residual
+    wait: Array = in_step * waits + (1.0 - in_step) * held.residual + _planned(replica)
     return wait
+
+
+def _planned(replica: _Replica) -> Array:
+    """Mean length of the step that is planned already when a job comes, shape (grid,); 0 unless planned ahead.
+
+    It is there where some stream their tokens: those who come back after a step began are too late for its plan, so
+    nothing is planned while only they have jobs, and they are served next.
+    """
+    held, engine = replica.held, replica.time.engine
+    if engine is None or not engine.ahead:
+        return np.zeros(held.jobs.size)
+    staying = ((held.decodes + held.prefills) * replica.classes.streamed).sum(axis=-1)
+    planned: Array = held.busy * np.minimum(staying, 1.0) * held.iteration
+    return planned
 
 
 def _gathering(replica: _Replica, own: Array, round_ms: Array) -> Array:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import TargetPool
 from dsd_plan.domain.step_time import AFFINE, StepSurface, decode_ms, prefill_ms
+from dsd_plan.model.engine_like.steps import EngineSteps
 from dsd_plan.model.traffic import Demand
 
 Array = NDArray[np.float64]
@@ -46,6 +47,8 @@ class IterationTime:
     drafting: Array
     """One fused draft step of so many rows; empty where nothing is fused."""
     draft_intercept: float
+    engine: EngineSteps | None = None
+    """Of an engine-like server."""
 
     @property
     def fused(self) -> NDArray[np.bool_]:
@@ -141,6 +144,20 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
         draft_batches=drafting_at,
         drafting=drafting,
         draft_intercept=0.0 if pool.fused_surface is None else float(pool.fused_surface.law[0]),
+        engine=_engine(pool, demands),
+    )
+
+
+def _engine(pool: TargetPool, demands: Sequence[Demand]) -> EngineSteps | None:
+    if pool.engine is None:
+        return None
+    return EngineSteps(
+        ahead=pool.engine.ahead,
+        budget=float("inf") if pool.token_cap is None else float(pool.token_cap),
+        tokens=np.array([float(demand.verified) for demand in demands]),
+        prompts=np.array([demand.lengths.prefill for demand in demands]),
+        prompt_squares=np.array([demand.lengths.prompt_square for demand in demands]),
+        mixed=float(pool.surface.law[5]) * np.array([demand.lengths.context for demand in demands]),
     )
 
 

@@ -81,7 +81,10 @@ def _beyond(deployed: Deployed) -> Iterator[str]:
             yield f"load {load:.2f} on {pool.device.name}"
         if pool.replicas > 1:
             yield f"{pool.replicas} replicas of {pool.device.name}"
-        yield from _outside("batch cap", pool.batch_cap)
+        if pool.engine is not None:
+            yield f'{pool.device.name} is engine-like (docs/method.md, "Engine-like targets", has what was measured)'
+        else:
+            yield from _outside("batch cap", pool.batch_cap)
     for demand in demands:
         if isinstance(demand.stream.requests, RequestTrace):
             yield f"recorded arrivals of {demand.stream.workload.name}"

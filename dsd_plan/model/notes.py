@@ -119,8 +119,9 @@ def _about_pool(pool: PoolSolution) -> Iterator[str]:
     if np.isfinite(inside):
         waiting = float(law[np.arange(law.size) * pool.table.unit >= inside].sum())
         if waiting > MEMORY_WAITS:
+            room = "KV memory holds" if pool.time.engine is None else "there is room for"
             places = f"{pool.pool.places:.0f} sessions a replica"
-            yield f"{name}: KV memory holds {places}; {waiting:.0%} of the time a request waits for it"
+            yield f"{name}: {room} {places}; {waiting:.0%} of the time a request waits for it"
 
 
 def _dispersion(requests: RequestTrace) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.errors import UnstableError
+from dsd_plan.model.engine_like.limits import engine_places, full_jobs, too_few_places, what_is_full
 from dsd_plan.model.traffic import Demand
 
 if TYPE_CHECKING:
@@ -20,12 +21,16 @@ Array = NDArray[np.float64]
 
 
 def target_saturation(target: TargetPool, demands: Sequence[Demand], rates: Array) -> float:
-    """Λ·T(B)/B of a replica, T(B) the iteration of a full batch of the mean job mix. `rates` are requests per ms."""
+    """Λ·T(B)/B of a replica, T(B) the iteration of a full batch of the mean job mix. `rates` are requests per ms.
+
+    A batch is full at `batch_cap` jobs, or at `token_cap` new tokens.
+    """
     jobs = sum(rate * (demand.rounds.count.mean + 1.0) for rate, demand in zip(rates, demands, strict=True))
     if jobs <= 0.0:
         return 0.0
-    share = target.batch_cap / float(jobs)
-    return float(jobs) / target.replicas * _full_ms(target, demands, share * rates) / target.batch_cap
+    full = full_jobs(target, demands, rates)
+    share = full / float(jobs)
+    return float(jobs) / target.replicas * _full_ms(target, demands, share * rates) / full
 
 
 def _full_ms(target: TargetPool, demands: Sequence[Demand], prefills: Array) -> float:
@@ -92,6 +97,8 @@ def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:
         mine = [demand for demand in demands if demand.stream.target == index and demand.rate > 0]
         saturation = target_saturation(target, mine, _rates(mine)) if mine else 0.0
         if saturation >= 1.0:
+            if target.engine is not None:
+                raise UnstableError(target.device.name, saturation, what_is_full(target, mine, _rates(mine)))
             raise UnstableError(
                 target.device.name,
                 saturation,
@@ -109,6 +116,8 @@ def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:
 
 def places_of(target: TargetPool, demands: Sequence[Demand], shares: Array) -> float:
     """Sessions whose KV fits on one replica. Raises UnstableError where a single request does not."""
+    if target.engine is not None:
+        return engine_places(target, target.engine, demands, shares).sessions
     if target.kv_tokens is None:
         return float("inf")
     longest = max(demand.lengths.most_kv for demand in demands)
@@ -129,6 +138,8 @@ def check_memory(target: TargetPool, pool: Pool, table: ByOthers, rates: Array) 
     if not rates.any() or not np.isfinite(held) or table.request.shape[0] * table.unit < held + 1:
         return
     offered = float(rates @ table.request[-1]) * pool.together / pool.replicas / (table.request.shape[0] * table.unit)
+    if offered >= 1.0 and target.engine is not None:
+        raise UnstableError(target.device.name, offered, too_few_places(target, pool.places))
     if offered >= 1.0:
         raise UnstableError(
             target.device.name,

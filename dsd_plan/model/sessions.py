@@ -117,7 +117,7 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
     round_ms, prefill_ms, transient = tabulated(cycles.round), tabulated(cycles.prefill), tabulated(cycles.transient)
     # Beyond what memory holds, sessions wait for it and those inside go on as before.
     fitting = np.minimum(others, max(pool.together * pool.places - 1.0, 0.0))
-    inside = np.minimum(np.floor(fitting / unit).astype(int), states - 1)
+    inside = np.minimum(np.floor(fitting / unit + 1e-9).astype(int), states - 1)
     all_fit = int(np.count_nonzero(fitting >= others))
     round_ms, prefill_ms, transient = round_ms[inside], prefill_ms[inside], transient[inside]
     queueing = _queueing(rounds, round_ms, prefill_ms + transient + start, classes.sessions, fitting + 1.0, pool)[
@@ -125,7 +125,9 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
     ]
     round_ms, prefill_ms = round_ms + queueing, prefill_ms + queueing
     request_ms = rounds * round_ms + prefill_ms + transient + start
-    waiting = request_ms * ((others + 1.0) / (fitting + 1.0) - 1.0)[:, None]
+    # First come, first served: everybody waits behind the same mix.
+    typical = (request_ms @ (classes.rates / classes.rates.sum()))[:, None]
+    waiting = np.broadcast_to(typical * ((others + 1.0) / (fitting + 1.0) - 1.0)[:, None], request_ms.shape)
     return ByOthers(
         round_ms,
         prefill_ms,

@@ -17,6 +17,7 @@ from dsd_plan.model.batches import Classes, mean_iteration
 from dsd_plan.model.bursts import path_of
 from dsd_plan.model.cycles import Away, Cycles, cycles
 from dsd_plan.model.draft_queue import Crowd, Drafting, DraftWait, Peers, apart, draft_wait
+from dsd_plan.model.engine_like.limits import check_preemptions, roomy
 from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_added_ms
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
@@ -132,7 +133,7 @@ def _solve_pool(
     mine = tuple(demand for demand in demands if demand.stream.target == index)
     if not mine:
         return None
-    target = deployed.targets[index]
+    target = roomy(deployed.targets[index])
     known = [states[demand.index] for demand in mine]
     rates = np.array([state.rate for state in known])
     rounds = np.array([demand.rounds.count.mean for demand in mine])
@@ -249,6 +250,9 @@ def _live(
             break
         states = min(2 * states, MOST_STATES)
     check_memory(target, pool, table, open_rates)
+    sessions = np.arange(live.law.size) * table.unit
+    full = float(live.law[sessions >= pool.together * pool.places].sum())
+    check_preemptions(target, pool.places, full, float(live.law @ sessions) / pool.together)
     return table, live
 
 

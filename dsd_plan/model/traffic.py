@@ -134,6 +134,9 @@ def demands_of(deployed: Deployed) -> tuple[Demand, ...]:
 def _demand(deployed: Deployed, index: int, stream: Stream) -> Demand:
     requests = stream.requests
     lengths = lengths_of(stream)
+    engine = deployed.targets[stream.target].engine
+    if engine is not None and not engine.prefix_cache and isinstance(requests, RequestTrace):
+        lengths = _recorded_lengths(replace(requests, cached_prefix_tokens=None))
     draft = draft_prefill = draft_work = ahead = 0.0
     if stream.draft is not None:
         surface = deployed.drafts[stream.draft].surface

@@ -14,6 +14,7 @@ from dsd_plan.domain.not_yet import (
     batched_draft_problems,
     not_predicted_problems,
     not_predicted_scenario,
+    plain_server_problems,
     priority_problems,
 )
 from dsd_plan.domain.plan import Plan, Policy
@@ -57,11 +58,6 @@ PLANS: dict[str, Plan] = {
 }
 REPLAYED_SCENARIOS: dict[str, Scenario] = {
     "devices[1].token_cap": device(token_cap=8192),
-    "devices[1].max_sequences": device(max_sequences=64),
-    "devices[1].kv_block_tokens": device(kv_block_tokens=16),
-    "devices[1].kv_blocks": device(kv_blocks=1000),
-    "devices[1].async_scheduling": device(async_scheduling=False),
-    "devices[1].prefix_cache": device(prefix_cache=True),
     'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
 }
 REPLAYED: dict[str, dict[str, Any]] = {
@@ -90,9 +86,15 @@ def test_a_plan_key_is_refused(place: str) -> None:
 @pytest.mark.parametrize("place", REPLAYED_SCENARIOS)
 def test_a_scenario_key_that_is_only_replayed_is_not_predicted(place: str) -> None:
     assert scenario_problems(REPLAYED_SCENARIOS[place]) == ()
-    (problem,) = not_predicted_problems(REPLAYED_SCENARIOS[place], SCENARIO_TABLE)
+    assert not_predicted_problems(REPLAYED_SCENARIOS[place], SCENARIO_TABLE) == ()
+    (problem,) = plain_server_problems(REPLAYED_SCENARIOS[place])
     assert problem.place == place
     assert "`dsd-plan replay` can play it" in problem.text
+
+
+def test_engine_like_servers_have_budgets_and_dearer_reads_predicted() -> None:
+    engine = device(token_cap=8192, max_sequences=64, profiles=law(mixed_kv_token_us=0.1).devices[1].profiles)
+    assert plain_server_problems(engine) == not_predicted_problems(engine, SCENARIO_TABLE) == ()
 
 
 @pytest.mark.parametrize("key", REPLAYED)
@@ -141,7 +143,7 @@ def test_priorities_are_only_replayed_where_they_differ() -> None:
 def test_every_row_of_the_tables_is_tried_above() -> None:
     assert len(SCENARIOS) == sum(not entry.replayed for entry in SCENARIO_TABLE)
     assert len(PLANS) == sum(not entry.replayed for entry in PLAN_TABLE)
-    assert len(REPLAYED_SCENARIOS) == sum(entry.replayed for entry in SCENARIO_TABLE)
+    assert not any(entry.replayed for entry in SCENARIO_TABLE)
     # Batching has a test of its own.
     assert len(REPLAYED) + 1 == sum(entry.replayed for entry in PLAN_TABLE)
 

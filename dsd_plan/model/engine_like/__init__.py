@@ -1,0 +1,1 @@
+"""What an engine-like target does differently from a plain batch server, as the analytic model has it."""

@@ -1,0 +1,80 @@
+"""Steps of an engine-like replica beside a plain one's: dearer KV reads, chunks under a budget, planning ahead.
+
+`decodes` and `prefills` are jobs of each class in a step, shape (grid, classes); times in ms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LEAST_BUDGET = 0.05
+"""Share of the token budget that prompts are taken to get at least."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineSteps:
+    """What a plain server has not. Arrays over classes."""
+
+    ahead: bool
+    """The next step is planned while one is in flight."""
+    budget: float
+    """New tokens a step; infinite where there is no limit."""
+    tokens: Array
+    """New tokens of a decode or verify."""
+    prompts: Array
+    """Tokens of a prompt to compute; `prompt_squares` is their mean square."""
+    prompt_squares: Array
+    mixed: Array
+    """What a decode or verify takes longer where a prefill shares its step."""
+
+    def left(self, decodes: Array) -> Array:
+        """Tokens that a step leaves to prompts, shape (grid,)."""
+        left: Array = np.maximum(self.budget - decodes @ self.tokens, LEAST_BUDGET * self.budget)
+        return left
+
+    def chunks(self, decodes: Array) -> Array:
+        """Chunks of a prompt of each class, shape (grid, classes)."""
+        if not np.isfinite(self.budget):
+            return np.ones_like(decodes)
+        return np.maximum(np.ceil(self.prompts / self.left(decodes)[:, None]), 1.0)
+
+    def mixing(self, decodes: Array, prefills: Array) -> Array:
+        """Share of the steps that hold a chunk, as they are Poisson many: 1 − exp(−chunks), shape (grid,)."""
+        return 1.0 - np.exp(-(prefills * self.chunks(decodes)).sum(axis=-1))
+
+    def mixed_ms(self, decodes: Array, prefills: Array) -> Array:
+        """Mean time that dearer KV reads add to a step, shape (grid,)."""
+        if not self.mixed.any():
+            return np.zeros(decodes.shape[0])
+        added: Array = self.mixing(decodes, prefills) * (decodes @ self.mixed)
+        return added
+
+    def chunked_ms(self, decodes: Array, iteration: Array, rates: Array, added: Array) -> Array:
+        """How much later a prompt's last chunk ends than if it were computed whole, shape (grid, classes).
+
+        Its own chunks but one take a decode step each. Prompts before it are a queue M/G/1 (Pollaczek and Khinchine):
+        with b tokens a step left to them, P tokens occupy it for P·(S/b + p), S a step without prompts, p what a token
+        adds; without a budget for P·p. The longer wait counts as far as prompts fill the budget, P/b: several shorter
+        ones fit into one step.
+        """
+        if not np.isfinite(self.budget):
+            return np.zeros_like(decodes)
+        left = self.left(decodes)
+        bare = np.maximum(iteration - (rates @ added) * iteration, 0.1 * iteration)
+        token = added / self.prompts
+
+        def wait(each: Array) -> Array:
+            busy = np.minimum((rates * self.prompts * each).sum(axis=-1), 0.95)
+            waited: Array = (rates * self.prompt_squares * each**2).sum(axis=-1) / (2.0 * (1.0 - busy))
+            return waited
+
+        filling = np.minimum((rates @ self.prompts) / rates.sum() / left, 1.0)
+        longer = wait(token + (bare / left)[:, None]) - wait(np.broadcast_to(token, decodes.shape))
+        own = (self.chunks(decodes) - 1.0) * bare[:, None]
+        later: Array = own + (filling * longer)[:, None]
+        return later

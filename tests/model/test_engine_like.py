@@ -1,0 +1,77 @@
+"""Engine-like targets: limits by hand, what is refused, and the replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.profile import StepLaw
+from dsd_plan.errors import PreemptionError, UnstableError
+from dsd_plan.model import predict
+from dsd_plan.model.engine_like.steps import EngineSteps
+from dsd_plan.model.saturation import places_of
+from dsd_plan.model.traffic import demands_of
+from dsd_plan.replay.run import replay
+from tests.model.random_engines import random_engine
+from tests.model.systems import Chat, mean, system
+
+
+def engine(rate_per_s: float = 1.0, prompt: int = 200, output: int = 101, **keys: int | bool) -> Deployed:
+    chat = Chat(mode="target_only", rate_per_s=rate_per_s, prompt=prompt, output=output)
+    return system(chat, engine={"max_sequences": 64, **keys})
+
+
+def test_places_are_sequences_or_what_fills_the_blocks() -> None:
+    plain, tight = engine(kv_block_tokens=16, kv_blocks=10_000), engine(kv_block_tokens=16, kv_blocks=161)
+    shares = np.ones(1)
+    assert places_of(plain.targets[0], demands_of(plain), shares) == 64.0
+    # (200 + 101/2)/16 + 15/32 blocks a session, of 160.
+    assert places_of(tight.targets[0], demands_of(tight), shares) == pytest.approx(160.0 / (250.5 / 16.0 + 0.46875))
+
+
+def test_a_budget_that_prompts_fill_cuts_them_into_chunks() -> None:
+    steps = EngineSteps(False, 100.0, np.ones(1), np.array([250.0]), np.array([250.0**2]), np.zeros(1))
+    assert steps.chunks(np.array([[0.0], [40.0]])).tolist() == [[3.0], [5.0]]  # of 100 and of 60 tokens
+    alone = steps.chunked_ms(np.zeros((1, 1)), np.array([20.0]), np.array([1e-12]), np.array([12.5]))
+    assert alone[0, 0] == pytest.approx(2.0 * 20.0, rel=1e-6)
+
+
+def test_planning_ahead_adds_a_step_to_the_first_token_alone() -> None:
+    now, ahead = (predict(engine(2.0, async_scheduling=value)).workloads[0] for value in (False, True))
+    assert mean(ahead.ttft_ms) - mean(now.ttft_ms) == pytest.approx(mean(now.tpot_ms), rel=0.05)
+    assert mean(ahead.tpot_ms) == pytest.approx(mean(now.tpot_ms), rel=0.01)
+
+
+def test_dearer_reads_beside_prefills_cost_their_share() -> None:
+    law = StepLaw(step_ms=20.0, per_prompt_token_ms=0.05, per_kv_token_us=0.1)
+    chat = Chat(mode="target_only", rate_per_s=2.0)
+    dear = replace(law, mixed_kv_token_us=0.3)
+    without, with_it = (predict(system(chat, target=one, engine={"max_sequences": 64})) for one in (law, dear))
+    assert mean(with_it.workloads[0].tpot_ms) > mean(without.workloads[0].tpot_ms)
+
+
+def test_what_is_full_is_named() -> None:
+    with pytest.raises(UnstableError, match="max_sequences"):
+        predict(engine(8.0, max_sequences=4))
+    with pytest.raises(UnstableError, match="token_cap"):
+        predict(engine(20.0, prompt=2000, output=2, token_cap=128))
+    with pytest.raises(UnstableError, match="would wait for ever"):
+        predict(engine(kv_blocks=4))
+    with pytest.raises((PreemptionError, UnstableError), match="KV blocks"):
+        predict(engine(2.0, kv_blocks=80))
+
+
+@pytest.mark.parametrize("mode", ["target_only", "fused", "distributed"])
+def test_random_engines_agree_with_the_replay(mode: str) -> None:
+    deployed = random_engine(2, mode, "open")
+    seen, said = (source(deployed).workloads[0] for source in (_replayed, predict))
+    assert mean(said.tpot_ms) == pytest.approx(mean(seen.tpot_ms), rel=0.04)
+    assert mean(said.ttft_ms) == pytest.approx(mean(seen.ttft_ms), rel=0.08)
+
+
+def _replayed(deployed: Deployed) -> Performance:
+    return replay(deployed, seed=3, requests=3000, replications=1)
