@@ -45,7 +45,8 @@ class EngineSteps:
 
     def mixing(self, decodes: Array, prefills: Array) -> Array:
         """Share of the steps that hold a chunk, as they are Poisson many: 1 − exp(−chunks), shape (grid,)."""
-        return 1.0 - np.exp(-(prefills * self.chunks(decodes)).sum(axis=-1))
+        share: Array = 1.0 - np.exp(-(prefills * self.chunks(decodes)).sum(axis=-1))
+        return share
 
     def mixed_ms(self, decodes: Array, prefills: Array) -> Array:
         """Mean time that dearer KV reads add to a step, shape (grid,)."""
