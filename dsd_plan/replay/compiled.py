@@ -7,7 +7,7 @@ therefore registers here, and the kernel carries the fingerprint as a constant, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from types import CodeType, FunctionType
 from typing import Any, TypeVar, cast
@@ -21,10 +21,44 @@ _REGISTERED: dict[str, FunctionType] = {}
 
 
 def compiled(function: F) -> F:
-    """Let compiled code call `function`; Python still calls it as it stands."""
+    """Let the kernel call `function`; Python still calls it as it stands."""
     plain = cast(FunctionType, function)
     _REGISTERED[f"{plain.__module__}.{plain.__qualname__}"] = plain
-    return cast(F, register_jitable(function))
+    return function
+
+
+def switched(function: F, switches: Mapping[str, bool], suffix: str) -> F:
+    """A copy of `function`, and of all registered functions that it calls, which read these globals as constants.
+
+    numba drops a branch whose condition is a global constant before it looks at what is called there. `suffix` is
+    added to the copies' names: machine code of two copies with one name could not lie in one process.
+    """
+    copies: dict[FunctionType, FunctionType] = {}
+    return cast(F, _copied(cast(FunctionType, function), switches, suffix, copies))
+
+
+def _copied(
+    plain: FunctionType, switches: Mapping[str, bool], suffix: str, copies: dict[FunctionType, FunctionType]
+) -> FunctionType:
+    read = {name: plain.__globals__[name] for name in plain.__code__.co_names if name in plain.__globals__}
+    read |= {name: value for name, value in switches.items() if name in read}
+    of_copy = {"__name__": plain.__module__, "__builtins__": plain.__builtins__, **read}
+    copy = FunctionType(plain.__code__, of_copy, plain.__name__, plain.__defaults__, plain.__closure__)
+    copy.__qualname__ = f"{plain.__qualname__}{suffix}"
+    copies[plain] = copy
+    for name, value in read.items():
+        if isinstance(value, FunctionType) and _is_registered(value):
+            of_copy[name] = copies.get(value) or _called(_copied(value, switches, suffix, copies))
+    return copy
+
+
+def _called(function: FunctionType) -> FunctionType:
+    """Compiled code may call it; nobody else does, so that it needs none of numba's wrappers."""
+    return cast(FunctionType, register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)(function))
+
+
+def _is_registered(function: FunctionType) -> bool:
+    return _REGISTERED.get(f"{function.__module__}.{function.__qualname__}") is function
 
 
 def fingerprint() -> int:

@@ -11,6 +11,7 @@ from dsd_plan.replay.draft_faults import (
     standing_device,
 )
 from dsd_plan.replay.draft_queue import drop_job, ended_batch, leave_job, queue_job, settle_batch, tied
+from dsd_plan.replay.features import FAULTY, QUEUED, ROUTED
 from dsd_plan.replay.foresight import shared, window_ms
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -46,19 +47,19 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
     """Choose the session's draft devices, and let them prefill."""
     draft = row(world.drafts, DRAFT, stream.draft)
     session.device = chosen_device(world, draft, stream.draft_routing, session.key)
-    if world.faulty == 1:
+    if FAULTY and world.faulty == 1:
         session.device = standing_device(world, draft, int(session.device))
     device = row(world.devices, DEVICE, session.device)
     shared(world, device)
     device.live += 1
-    if draft.learns == 1:
+    if ROUTED and draft.learns == 1:
         tied(world, r, 0).device = session.device
         for part in range(stream.tied):
             tied(world, r, part).took_ms = 0.0
-    if draft.queued == 0:
+    if not QUEUED or draft.queued == 0:
         job_ms = prefill_ms(surface_at(world, draft.surface), 1.0, float(session.prefill))
         job_ms *= freshness(world, draft.surface, device.busy_ms)
-        if world.faulty == 1:
+        if FAULTY and world.faulty == 1:
             prefill_while_it_stands(world, r, session, job_ms)
         else:
             occupy(world, int(session.device), int(session.stream), job_ms)
@@ -81,9 +82,9 @@ def verdict_arrives(world: World, r: int) -> None:
     """First token or verdict at the site: send what was drafted ahead, if the guess was right; else draft a window."""
     session = row(world.sessions, SESSION, r)
     stream = row(world.streams, STREAM, session.stream)
-    if row(world.drafts, DRAFT, stream.draft).learns == 1:
+    if ROUTED and row(world.drafts, DRAFT, stream.draft).learns == 1:
         devices_learn(world, r, stream)
-    if session.mode == PIPELINED:
+    if QUEUED and session.mode == PIPELINED:
         speculation = row(world.speculations, SPECULATION, r)
         j = speculation.ahead
         speculation.next_window = next_window(world, stream, r, session)
@@ -100,20 +101,21 @@ def verdict_arrives(world: World, r: int) -> None:
     else:
         session.window = next_window(world, stream, r, session)
     queued = row(world.drafts, DRAFT, stream.draft).queued == 1
-    if world.faulty == 1 and not queued and goes_alone(world, r, session, stream):
+    if FAULTY and world.faulty == 1 and not queued and goes_alone(world, r, session, stream):
         return
     if session.window == 0:
         send(world, r, session, stream, world.now_ms)
         return
-    if queued:
+    if QUEUED and queued:
         queue_window(world, r, session, stream, int(session.prompt + session.emitted))
         return
     job_ms = window_ms(world, stream, session)
-    if world.faulty == 1:
+    if FAULTY and world.faulty == 1:
         draft_while_it_stands(world, r, session, stream, job_ms)
     else:
         drafted_ms = occupy(world, int(session.device), int(session.stream), job_ms)
-        tied(world, r, 0).took_ms = drafted_ms - world.now_ms
+        if ROUTED:
+            tied(world, r, 0).took_ms = drafted_ms - world.now_ms
         send(world, r, session, stream, drafted_ms)
 
 
@@ -158,7 +160,7 @@ def send(world: World, r: int, session: Row, stream: Row, drafted_ms: float) -> 
 def send_and_go_on(world: World, r: int, session: Row, stream: Row) -> None:
     """Send the window that is done; pipelined, the draft guesses the target's next token and goes on at once."""
     send(world, r, session, stream, world.now_ms)
-    if session.mode == PIPELINED:
+    if QUEUED and session.mode == PIPELINED:
         speculation = row(world.speculations, SPECULATION, r)
         speculation.confirmed = 0
         speculation.ahead = NONE
@@ -226,7 +228,7 @@ def job_done(world: World, j: int) -> None:
 def untie(world: World, r: int, session: Row) -> None:
     """The target is done with the session: it counts no more on its draft devices."""
     stream = row(world.streams, STREAM, session.stream)
-    if row(world.drafts, DRAFT, stream.draft).queued == 0:
+    if not QUEUED or row(world.drafts, DRAFT, stream.draft).queued == 0:
         row(world.devices, DEVICE, session.device).live -= 1
         return
     for part in range(stream.tied):
@@ -237,7 +239,7 @@ def untie(world: World, r: int, session: Row) -> None:
 def drop_ahead(world: World, r: int, session: Row) -> None:
     """Its devices hear of the session's end with the last token: nobody waits for what they still do for it."""
     stream = row(world.streams, STREAM, session.stream)
-    if row(world.drafts, DRAFT, stream.draft).queued == 0:
+    if not QUEUED or row(world.drafts, DRAFT, stream.draft).queued == 0:
         return
     for part in range(stream.tied):
         prefill = tied(world, r, part).prefill

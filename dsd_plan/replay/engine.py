@@ -12,8 +12,17 @@ from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.errors import PlanError, Problem
 from dsd_plan.replay import counting
 from dsd_plan.replay.inputs import Tables
-from dsd_plan.replay.kernel import AT_MARK, BAD_WINDOW, FINISHED, FLIGHTS_FULL, JOBS_FULL, LOG_FULL, SLOTS_FULL, advance
-from dsd_plan.replay.layout import MS_PER_S, NONE, TABLES, WORLD, Rows
+from dsd_plan.replay.kernel import (
+    AT_MARK,
+    BAD_WINDOW,
+    FINISHED,
+    FLIGHTS_FULL,
+    JOBS_FULL,
+    LOG_FULL,
+    SLOTS_FULL,
+    kernel_for,
+)
+from dsd_plan.replay.layout import MS_PER_S, NONE, RANDOM, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
 from dsd_plan.replay.random_numbers import stream_key
@@ -77,10 +86,25 @@ def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
     return np.array(keys, dtype=TABLES["keys"])
 
 
-def load_kernel() -> None:
-    """Take the kernel from its cache, or compile it, by letting a world without requests end."""
+def features_of(fixed: Tables) -> frozenset[str]:
+    """The kernel's `features` that these tables need."""
+    streams = fixed["streams"]
+    needed = {
+        "ENGINE": fixed["targets"]["engine"].any(),
+        "QUEUED": "drafts" in fixed and fixed["drafts"]["queued"].any(),
+        "TIMED": streams["timed"].any(),
+        "FAULTY": fixed["spells"].size > 0,
+        "CHUNKED": fixed["targets"]["capped"].any(),
+        "TIRING": fixed["sustained"].size > 0,
+        "ROUTED": (np.maximum(streams["routing"], streams["draft_routing"]) > RANDOM).any(),
+    }
+    return frozenset(name for name, is_needed in needed.items() if is_needed)
+
+
+def load_kernel(needed: frozenset[str]) -> None:
+    """Take a kernel with these features from its cache, or compile it, by letting a world without requests end."""
     fixed = {name: np.zeros(0, dtype=TABLES[name]) for name in FIXED}
-    Run(fixed, np.zeros(0, TABLES["keys"]), np.zeros(0, TABLES["users"]), 1, groups=1).advance()
+    kernel_for(needed)(Run(fixed, np.zeros(0, TABLES["keys"]), np.zeros(0, TABLES["users"]), 1, groups=1).worlds)
     counting.load()
 
 
@@ -152,6 +176,7 @@ class Run:
         self.worlds["left_job"], self.worlds["most_tied"] = NONE, tied
         self.worlds["spare_jobs"], self.worlds["jobs_an_event"], self.worlds["most_events"] = room, an_event, events
         self.tables["devices"]["pool"] = np.repeat(np.arange(drafts.size), drafts["count"])
+        self._advance = kernel_for(features_of(fixed))
         self.mark_at(inf, NONE)
 
     def mark_at(self, at_ms: float, started: int) -> None:
@@ -174,7 +199,7 @@ class Run:
         """FINISHED or AT_MARK. Where a table is full `make_room(run, status)` empties it; else it grows."""
         make = make_room or Run.grow
         while True:
-            status = advance(self.worlds)
+            status = self._advance(self.worlds)
             if status in (FINISHED, AT_MARK):
                 return status
             if status == BAD_WINDOW:

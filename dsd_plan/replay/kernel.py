@@ -2,19 +2,26 @@
 
 A few kinds of event drive everything. What lies between them (a message's way over links without a limit, the queue of
 a draft device that drops no jobs) is arithmetic, because its end is known when it begins. All state lies in tables, so
-the loop can stop between two events and be entered again.
+the loop can stop between two events and be entered again. It is compiled as often as plans need different parts of it
+(`features`), each of them kept in numba's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from threading import Lock
+from typing import Any
 
-from numba import njit
+import numpy as np
+from numba import njit, typeof
+from numba.core.errors import NumbaError
 
-from dsd_plan.replay.compiled import fingerprint
+from dsd_plan.replay.compiled import fingerprint, switched
 from dsd_plan.replay.draft_queue import drop_job, start_woken_devices
 from dsd_plan.replay.drafting import batch_ends, verdict_arrives
 from dsd_plan.replay.faults import happens, resumes, returns
+from dsd_plan.replay.features import FAULTY, NAMES, QUEUED, TIMED
 from dsd_plan.replay.foresight import job_arrives, settle_until
 from dsd_plan.replay.heap import drop_first, kind_of
 from dsd_plan.replay.layout import (
@@ -31,6 +38,7 @@ from dsd_plan.replay.layout import (
     UP_REACHES,
     USER_REQUEST,
     VERDICT_ARRIVES,
+    WORLD,
     Rows,
 )
 from dsd_plan.replay.links import go_up
@@ -38,6 +46,7 @@ from dsd_plan.replay.memory import row
 from dsd_plan.replay.replica import prompt_arrives, start_woken
 from dsd_plan.replay.requests import begin, open_request, user_request
 from dsd_plan.replay.rounds import down_reaches, iteration_ends
+from dsd_plan.replay.whole_program import optimised_at_the_end
 
 FINISHED, AT_MARK, LOG_FULL, SLOTS_FULL, FLIGHTS_FULL, JOBS_FULL, HEAP_FULL, BAD_WINDOW = range(8)
 """Why the loop stopped: nothing left to wait for; a request is about to start where a mark was set; no room to log
@@ -47,7 +56,6 @@ chose a window that there is not."""
 
 
 def _made(version: int) -> Callable[[Rows], int]:
-    @njit(cache=True, nogil=True)
     def advance(worlds: Rows) -> int:
         world = worlds[0]
         assert version >= 0  # a constant of this function, and so part of its cache's key
@@ -58,7 +66,7 @@ def _made(version: int) -> Callable[[Rows], int]:
             # Same-instant rule: replicas start only when every event of this instant has been processed.
             if world.events == 0 or event.time_ms > world.now_ms:
                 start_woken(world)
-                if world.waking_devices > 0:
+                if QUEUED and world.waking_devices > 0:
                     if world.events + world.waking_devices > world.most_events:
                         return HEAP_FULL
                     start_woken_devices(world)
@@ -74,7 +82,7 @@ def _made(version: int) -> Callable[[Rows], int]:
                 batch = row(world.replicas, REPLICA, index).batch
                 if world.logged + batch > world.most_groups:
                     return LOG_FULL
-                if world.most_flights > 0 and world.flying + batch > world.most_flights:
+                if TIMED and world.most_flights > 0 and world.flying + batch > world.most_flights:
                     return FLIGHTS_FULL
             elif kind == DOWN_REACHES:
                 if world.logged == world.most_groups:
@@ -90,33 +98,64 @@ def _made(version: int) -> Callable[[Rows], int]:
             if kind == ITERATION_ENDS:
                 iteration_ends(world, index)
             elif kind == JOB_ARRIVES:
-                if world.faulty == 1:
+                if FAULTY and world.faulty == 1:
                     returns(world, index)
                 else:
                     job_arrives(world, index)
             elif kind == VERDICT_ARRIVES:
                 verdict_arrives(world, index)
-            elif kind == BATCH_ENDS:
-                batch_ends(world, index)
             elif kind == PROMPT_ARRIVES:
                 prompt_arrives(world, index)
             elif kind == OPEN_REQUEST:
                 open_request(world, index)
             elif kind == USER_REQUEST:
                 user_request(world, index)
-            elif kind == UP_REACHES:
-                go_up(world, index, time_ms, False)
-            elif kind == DOWN_REACHES:
-                down_reaches(world, index)
-            elif kind == JOB_DROPPED:
+            elif QUEUED and kind == BATCH_ENDS:
+                batch_ends(world, index)
+            elif QUEUED and kind == JOB_DROPPED:
                 drop_job(world, index)
-            elif kind == RESUMES:
+            elif TIMED and kind == UP_REACHES:
+                go_up(world, index, time_ms, False)
+            elif TIMED and kind == DOWN_REACHES:
+                down_reaches(world, index)
+            elif FAULTY and kind == RESUMES:
                 resumes(world, index)
-            else:
+            elif FAULTY:
                 happens(world, index)
 
-    return advance  # type: ignore[no-any-return]
+    return advance
 
 
-advance = _made(fingerprint())
-"""advance(worlds): run the one world in the array until FINISHED, AT_MARK or LOG_FULL."""
+PLAIN: frozenset[str] = frozenset()
+WHOLE = frozenset(NAMES)
+KERNELS = (PLAIN, WHOLE)
+"""What kernels can do: few, for each is compiled when the first plan needs it."""
+_ONE_AT_A_TIME = Lock()
+
+
+def kernel_for(needed: frozenset[str]) -> Callable[[Rows], int]:
+    """The smallest kernel that has all these `features`: run the one world in the array until it stops, and why."""
+    with _ONE_AT_A_TIME:
+        return _compiled(next(able for able in KERNELS if needed <= able))
+
+
+@lru_cache
+def _compiled(features: frozenset[str]) -> Callable[[Rows], int]:
+    suffix = "_".join(("", *(name.lower() for name in NAMES if name in features), "kernel"))
+    switches = {name: name in features for name in NAMES}
+    version = fingerprint()
+    kernel, last = _dispatcher(version, switches, suffix)
+    worlds = (typeof(np.zeros(1, dtype=WORLD)),)
+    try:
+        with optimised_at_the_end(suffix, last):
+            kernel.compile(worlds)
+    except (AttributeError, AssertionError, KeyError, TypeError, NumbaError):
+        kernel, _ = _dispatcher(version, switches, suffix)
+        kernel.compile(worlds)
+    return kernel  # type: ignore[no-any-return]
+
+
+def _dispatcher(version: int, switches: Mapping[str, bool], suffix: str) -> tuple[Any, str]:
+    """A kernel that is yet to be compiled, and its name."""
+    function = switched(_made(version), switches, suffix)
+    return njit(cache=True, nogil=True)(function), function.__qualname__

@@ -13,6 +13,7 @@ import numpy as np
 
 from dsd_plan.domain.network import serialisation_ms
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import TIMED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DETOUR,
@@ -118,7 +119,7 @@ def send_up(world: World, r: int, leaves_ms: float, payload: float, turn: int, k
     """A session's message leaves its site (now or later); an event of `kind` tells of its arrival."""
     session = row(world.sessions, SESSION, r)
     stream = row(world.streams, STREAM, session.stream)
-    if stream.timed == 0:
+    if not TIMED or stream.timed == 0:
         up_ms = delay_ms(world, stream.up, stream.up_end, session.key, turn, UP_JITTER)
         came_up(session, kind, up_ms)
         push(world, leaves_ms + up_ms, kind, r)

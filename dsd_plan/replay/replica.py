@@ -7,6 +7,7 @@ from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.engine_like import arrives, has_job, leaves
 from dsd_plan.replay.engine_step import start_step
+from dsd_plan.replay.features import CHUNKED, ENGINE, FAULTY
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
@@ -40,7 +41,7 @@ def prompt_arrives(world: World, r: int) -> None:
     """The prompt waits for memory, in order of arrival; then its prefill joins the queue."""
     session = row(world.sessions, SESSION, r)
     replica = row(world.replicas, REPLICA, session.replica)
-    if row(world.targets, TARGET, replica.target).engine == 1:
+    if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
         session.joined_ms = world.now_ms
         arrives(world, r)
         if replica.stepping == 0:
@@ -71,11 +72,11 @@ def admitted(world: World, replica: Row, r: int, session: Row) -> bool:
     if reserved > target.kv_tokens:
         return False
     replica.kv_tokens = reserved
-    if world.faulty == 1 and row(world.travels, TRAVEL, r).again == KV_LOST:
+    if FAULTY and world.faulty == 1 and row(world.travels, TRAVEL, r).again == KV_LOST:
         row(world.travels, TRAVEL, r).again = KV_REFILLS
         session.fate |= REFILLED
         session.prefill = session.prompt + session.emitted
-    if target.capped == 1:
+    if CHUNKED and target.capped == 1:
         row(world.seats, SEAT, r).computed = 0
     return True
 
@@ -85,7 +86,7 @@ def release(world: World, r: int, session: Row) -> None:
     """The target is done with a session: its memory goes to the prompts that wait for it."""
     replica = row(world.replicas, REPLICA, session.replica)
     replica.live -= 1
-    if row(world.targets, TARGET, replica.target).engine == 1:
+    if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
         leaves(world, r)
         if replica.stepping == 0:
             wake(world, int(session.replica))
@@ -116,7 +117,7 @@ def join(world: World, r: int) -> None:
     session.next = NONE
     replica = row(world.replicas, REPLICA, session.replica)
     target = row(world.targets, TARGET, replica.target)
-    if target.engine == 1:
+    if ENGINE and target.engine == 1:
         has_job(world, r)
         if replica.stepping == 0:
             wake(world, int(session.replica))
@@ -156,7 +157,7 @@ def start_woken(world: World) -> None:
         i = row(world.woken, WAKE, at).server
         replica = row(world.replicas, REPLICA, i)
         replica.woken = 0
-        if row(world.targets, TARGET, replica.target).engine == 1:
+        if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
             start_step(world, i, replica)
         elif replica.queued > 0:
             start_iteration(world, i, replica)
@@ -169,7 +170,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     target = row(world.targets, TARGET, replica.target)
     count = min(target.batch_cap, replica.queued)
     capped = target.capped == 1
-    if capped:
+    if CHUNKED and capped:
         count = take_within(world, replica, count, int(target.token_cap))
     elif target.like_sizes == 1:
         count = take_alike(world, replica, count)
@@ -185,7 +186,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         work.jobs += 1
         if is_prefill(world, r, session):
             tokens = int(session.prefill)
-            if capped:
+            if CHUNKED and capped:
                 seat = row(world.seats, SEAT, r)
                 tokens = int(seat.takes)
                 over_context += 2 * seat.computed * tokens
@@ -231,10 +232,10 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
         float(prefills),
         prompts / max(prefills, 1),
     )
-    if over_context > 0:
+    if CHUNKED and over_context > 0:
         step_ms += chunks_over_context_ms(surface_at(world, target.surface), float(over_context))
     step_ms *= freshness(world, target.surface, worked_ms)
-    if world.faulty == 1:
+    if FAULTY and world.faulty == 1:
         draft_ms, step_ms = endured_ms(world, replica, draft_ms, step_ms)
     replica.stepping = 1
     replica.batch_draft_ms = draft_ms
@@ -244,7 +245,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     replica.iterations += 1
     replica.jobs += count
     replica.ends_ms = world.now_ms + (draft_ms + step_ms)
-    if replica.lost == 1:  # to the bit, whatever its parts add up to
+    if FAULTY and replica.lost == 1:  # to the bit, whatever its parts add up to
         replica.ends_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)
 

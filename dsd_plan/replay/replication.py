@@ -8,7 +8,7 @@ from math import inf
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.replay.collecting import Chunk, Collector
-from dsd_plan.replay.engine import BACKGROUND, Run, horizon_of, keys_of
+from dsd_plan.replay.engine import BACKGROUND, Run, features_of, horizon_of, keys_of, load_kernel
 from dsd_plan.replay.inputs import Tables
 from dsd_plan.replay.layout import NONE, Rows
 from dsd_plan.replay.recording import Horizon, Mark, Ran
@@ -44,6 +44,21 @@ class Task:
     keep_rounds: bool = False
     on_chunk: OnChunk | None = None
     watch: Watch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """`replicate` of a task, by number; `load` it once before several threads call it."""
+
+    task: Task
+
+    def load(self) -> None:
+        """Have the kernel ready, which may have to be compiled."""
+        load_kernel(features_of(self.task.fixed))
+
+    def __call__(self, replication: int) -> Replication:
+        """The replication of this number."""
+        return replicate(self.task, replication)
 
 
 def replicate(task: Task, replication: int) -> Replication:

@@ -9,6 +9,7 @@ from dsd_plan.replay.acceptance import begin_acceptance
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import tie
 from dsd_plan.replay.faults import standing_replica
+from dsd_plan.replay.features import FAULTY, TIMED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     CLOSED,
@@ -141,12 +142,12 @@ def start_session(
     if pool.engine == 1:
         row(world.seats, SEAT, r).talk = talk
     session.replica = chosen_replica(world, pool, stream.routing, key)
-    if world.faulty == 1:
+    if FAULTY and world.faulty == 1:
         row(world.travels, TRAVEL, r).again = 0
         session.replica = standing_replica(world, pool, int(session.replica))
     row(world.replicas, REPLICA, session.replica).live += 1
     if stream.mode >= DISTRIBUTED:
         tie(world, r, session, stream)
-    if stream.timed == 1:
+    if TIMED and stream.timed == 1:
         place(world, r, session, stream)
     send_up(world, r, world.now_ms, float(TOKEN_ID_BYTES * prompt), 0, PROMPT_ARRIVES)

@@ -10,6 +10,7 @@ from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import drop_ahead, untie
 from dsd_plan.replay.engine_like import computes, emitted
 from dsd_plan.replay.faults import draft_again, go_on
+from dsd_plan.replay.features import CHUNKED, ENGINE, FAULTY, ROUTED, TIMED
 from dsd_plan.replay.foresight import verdict_sent
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -45,22 +46,22 @@ from dsd_plan.replay.windows import next_window
 def iteration_ends(world: World, i: int) -> None:
     """Every member emits, in the order of the queue; those that go on at once join it again."""
     replica = row(world.replicas, REPLICA, i)
-    if replica.lost == 1:
+    if FAULTY and replica.lost == 1:
         replica.lost = 0
         return
     replica.stepping = 0
-    if row(world.targets, TARGET, replica.target).engine == 1:
+    if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
         step_ends(world, i, replica)
         return
     r = replica.batch_head
     members = replica.batch
-    if replica.unfinished != NONE:
+    if CHUNKED and replica.unfinished != NONE:
         members -= 1  # the last one
     for _ in range(members):
         behind = int(row(world.sessions, SESSION, r).next)
         emit(world, r, replica)
         r = behind
-    if replica.unfinished != NONE:
+    if CHUNKED and replica.unfinished != NONE:
         chunk_ends(world, replica)
     if replica.queued > 0:
         wake(world, i)
@@ -86,7 +87,7 @@ def emit(world: World, r: int, replica: Row) -> None:
     """The target has produced the session's next tokens: send them down, and see to what follows."""
     session = row(world.sessions, SESSION, r)
     faulty = world.faulty == 1
-    if faulty and refills(world, r):
+    if FAULTY and faulty and refills(world, r):
         row(world.travels, TRAVEL, r).again = 0
         join(world, r)
         return
@@ -104,18 +105,18 @@ def emit(world: World, r: int, replica: Row) -> None:
             elif stream.rejected_down > payload and session.last_accepted < session.last_proposed:
                 payload = stream.rejected_down
                 session.rejected += 1
-        elif faulty:  # a round without proposals, which tells a policy nothing
+        elif FAULTY and faulty:  # a round without proposals, which tells a policy nothing
             session.last_accepted = session.last_proposed = 0
     turn = int(session.rounds)
     session.emitted += tokens
     last = session.emitted == session.output
     if not prefilled:
         keep_times(session, replica)
-        if replica.learns == 1:
+        if ROUTED and replica.learns == 1:
             learn(replica, world.now_ms - session.joined_ms)
-    if faulty:
+    if FAULTY and faulty:
         draft_again(world, session, stream, last)
-    if stream.timed == 0:
+    if not TIMED or stream.timed == 0:
         if world.keep_rounds == 1:
             keep_round(row(world.rounds, ROUND, world.logged), world.now_ms, session, replica, prefilled)
         down_ms = delay_ms(world, stream.down, stream.down_end, session.key, turn, DOWN_JITTER)
@@ -127,7 +128,7 @@ def emit(world: World, r: int, replica: Row) -> None:
     else:
         if stream.mode < DISTRIBUTED and stream.policy != STATIC:
             session.window = next_window(world, stream, r, session)
-        if faulty:
+        if FAULTY and faulty:
             go_on(world, r, session, stream)
         elif session.mode < DISTRIBUTED:
             join(world, r)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import ROUTED
 from dsd_plan.replay.layout import (
     DEVICE,
     JSQ,
@@ -59,11 +60,11 @@ def chosen(
         pool.turn = turn + 1
         return nth(world, first, turn % left, r, part)
     u = uniform(key, part, DRAFT_ROUTE if drafts else ROUTE)
-    if routing == WEIGHTED:
+    if ROUTED and routing == WEIGHTED:
         return by_speed(world, drafts, first, first + count, u, r, part)
     place = int(u * left)
     one = nth(world, first, place, r, part)
-    if routing == RANDOM or left == 1:
+    if not ROUTED or routing == RANDOM or left == 1:
         return one
     further = uniform(key, part, DRAFT_ROUTE_AGAIN if drafts else ROUTE_AGAIN)
     other = nth(world, first, (place + 1 + int(further * (left - 1))) % left, r, part)
@@ -74,7 +75,7 @@ def chosen(
 def least(world: World, drafts: bool, first: int, end: int, by_delay: bool, r: int, part: int) -> int:
     """The server with the fewest live sessions, or with (live + 1) × its mean delay least; the first on ties."""
     usual = known = 0.0
-    if by_delay:
+    if ROUTED and by_delay:
         for i in range(first, end):
             delay_ms = delay_of(world, drafts, i)
             if delay_ms > 0.0 and not has(world, r, part, i):
@@ -87,7 +88,7 @@ def least(world: World, drafts: bool, first: int, end: int, by_delay: bool, r: i
         if part > 0 and has(world, r, part, i):
             continue
         score = float(live_of(world, drafts, i))
-        if by_delay:
+        if ROUTED and by_delay:
             delay_ms = delay_of(world, drafts, i)
             score = (score + 1.0) * (delay_ms if delay_ms > 0.0 else usual)
         if best == NONE or score < best_score:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dsd_plan.domain.deployed import Deployed
@@ -87,10 +86,10 @@ def replayed(
         return Replayed(nothing_measured(deployed, unmeasured(deployed, offered), notes), ())
     # The compiled kernel is loaded here, so that importing this room costs nothing.
     from dsd_plan.replay.engine import users_of
-    from dsd_plan.replay.replication import Task, replicate
+    from dsd_plan.replay.replication import Replicate, Task
 
     task = Task(deployed, tables_of(deployed), users_of(deployed), seed, requests, keep_rounds, on_chunk, watch)
-    ran = list(run_all(partial(replicate, task), range(replications)))
+    ran = list(run_all(Replicate(task), range(replications)))
     # What faults leave behind is no warm-up.
     cut = Cut(0) if deployed.scenario.faults else common_cut(ran)
     samples = [sample_of(one, cut.place) for one in ran]

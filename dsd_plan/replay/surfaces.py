@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsd_plan.domain import step_time
-from dsd_plan.domain.step_time import AFFINE, StepSurface, affine_decode_ms
+from dsd_plan.domain.step_time import AFFINE, StepSurface, affine_decode_ms, decode_ms
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.layout import NUMBER, SURFACE, World
 from dsd_plan.replay.memory import floats, row
@@ -50,4 +50,4 @@ def decode_at(world: World, index: int, batch: float, new_tokens: float, context
         token_ms = row(world.numbers, NUMBER, at.law + 1).value
         kv_token_ms = row(world.numbers, NUMBER, at.law + 3).value
         return affine_decode_ms(step_ms, token_ms, kv_token_ms, batch, new_tokens, context_tokens)
-    return step_time.decode_ms(surface_at(world, index), batch, new_tokens, context_tokens)
+    return decode_ms(surface_at(world, index), batch, new_tokens, context_tokens)

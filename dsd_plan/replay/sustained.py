@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import TIRING
 from dsd_plan.replay.layout import SURFACE, SUSTAINED, World
 from dsd_plan.replay.memory import row
 
@@ -10,6 +11,8 @@ from dsd_plan.replay.memory import row
 @compiled
 def freshness(world: World, surface: int, worked_ms: float) -> float:
     """Factor on a surface's times, which are those of the long run, for a device that has worked so long."""
+    if not TIRING:
+        return 1.0
     at = row(world.surfaces, SURFACE, surface)
     if at.sustained == at.sustained_end:
         return 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -18,6 +18,14 @@ COMPILING = "compiling the event kernel for this machine; what is compiled is ke
 
 class _StoppedError(Exception):
     """Ends a replication from within."""
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """Has something to load before it is called."""
+
+    def load(self) -> None:
+        """Have ready what all calls need."""
 
 
 class Threads:
@@ -44,12 +52,11 @@ class Threads:
         """`once` of each number, in threads; the results in the order of the numbers."""
         from numba import config
 
-        from dsd_plan.replay.engine import load_kernel
-
         wanted = list(numbers)
         with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as executor:
             try:
-                self._wait([executor.submit(load_kernel)], len(wanted), COMPILING)
+                if isinstance(once, Loads):
+                    self._wait([executor.submit(once.load)], len(wanted), COMPILING)
                 futures = [executor.submit(once, number) for number in wanted]
                 self._wait(futures, len(wanted), "")
             except KeyboardInterrupt:

@@ -6,6 +6,7 @@ What a session's prefill has computed so far stands in its seat. Rules: docs/inv
 from __future__ import annotations
 
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import FAULTY
 from dsd_plan.replay.layout import KV_REFILLS, NONE, SEAT, SESSION, STREAM, TARGET, TRAVEL, Row, World
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.ranking import queue_by_priority
@@ -14,7 +15,7 @@ from dsd_plan.replay.ranking import queue_by_priority
 @compiled
 def is_prefill(world: World, r: int, session: Row) -> bool:
     """Whether a session's job is a prefill: of its prompt, or of what it had."""
-    return session.emitted == 0 or (world.faulty == 1 and refills(world, r))
+    return session.emitted == 0 or (FAULTY and world.faulty == 1 and refills(world, r))
 
 
 @compiled
