@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -18,14 +18,6 @@ COMPILING = "compiling the event kernel for this machine; what is compiled is ke
 
 class _StoppedError(Exception):
     """Ends a replication from within."""
-
-
-@runtime_checkable
-class Loads(Protocol):
-    """Has something to load before it is called."""
-
-    def load(self) -> None:
-        """Have ready what all calls need."""
 
 
 class Threads:
@@ -49,14 +41,15 @@ class Threads:
         self._started[replication] = started
 
     def run_all(self, once: Callable[[int], Any], numbers: Iterable[int]) -> list[Any]:
-        """`once` of each number, in threads; the results in the order of the numbers."""
+        """`once` of each number, in threads, after its `load` if there is one; results in the order of the numbers."""
         from numba import config
 
         wanted = list(numbers)
         with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as executor:
             try:
-                if isinstance(once, Loads):
-                    self._wait([executor.submit(once.load)], len(wanted), COMPILING)
+                load = getattr(once, "load", None)
+                if load is not None:
+                    self._wait([executor.submit(load)], len(wanted), COMPILING)
                 futures = [executor.submit(once, number) for number in wanted]
                 self._wait(futures, len(wanted), "")
             except KeyboardInterrupt:

@@ -21,7 +21,7 @@ from numba.core.registry import cpu_target
 def optimised_at_the_end(suffix: str, last: str) -> Iterator[None]:
     """What is compiled here and whose name has this suffix is left as it is, but for the function called `last`."""
 
-    class Library(JITCodeLibrary):
+    class Library(JITCodeLibrary):  # type: ignore[misc]
         def _is_part(self) -> bool:
             return bool(self.name.endswith(suffix) and not self.name.endswith(last))
 
