@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.features import QUEUED
+from dsd_plan.replay.features import DRAFTS_QUEUE
 from dsd_plan.replay.layout import CUMULATIVE, MATCH, NONE, PIPELINED, PLAYED, SPECULATION, START, Row, World
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.random_numbers import ACCEPT, NEXT_STATE, TRACE_START, uniform
@@ -30,7 +30,7 @@ def accept(world: World, stream: Row, r: int, session: Row) -> int:
         accepted = played(world, stream, session, window, guessed)
     else:
         accepted = drawn(world, stream, r, session, guessed)
-    if QUEUED and session.mode == PIPELINED:
+    if DRAFTS_QUEUE and session.mode == PIPELINED:
         row(world.speculations, SPECULATION, r).hit = 1 if accepted > window else 0
         accepted = min(accepted, window)
     session.last_accepted = accepted

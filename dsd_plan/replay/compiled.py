@@ -41,6 +41,9 @@ def _copied(
     plain: FunctionType, switches: Mapping[str, bool], suffix: str, copies: dict[FunctionType, FunctionType]
 ) -> FunctionType:
     read = {name: plain.__globals__[name] for name in plain.__code__.co_names if name in plain.__globals__}
+    taken = {name for name in switches if name in read and read[name] is not True}
+    if taken:
+        raise ValueError(f"{plain.__qualname__} calls something else {sorted(taken)}, which are names of switches")
     read |= {name: value for name, value in switches.items() if name in read}
     of_copy = {"__name__": plain.__module__, "__builtins__": plain.__builtins__, **read}
     copy = FunctionType(plain.__code__, of_copy, plain.__name__, plain.__defaults__, plain.__closure__)

@@ -11,7 +11,7 @@ from dsd_plan.replay.draft_faults import (
     standing_device,
 )
 from dsd_plan.replay.draft_queue import drop_job, ended_batch, leave_job, queue_job, settle_batch, tied
-from dsd_plan.replay.features import FAULTY, QUEUED, ROUTED
+from dsd_plan.replay.features import DRAFTS_QUEUE, FAULTY, ROUTED
 from dsd_plan.replay.foresight import shared, window_ms
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -56,7 +56,7 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
         tied(world, r, 0).device = session.device
         for part in range(stream.tied):
             tied(world, r, part).took_ms = 0.0
-    if not QUEUED or draft.queued == 0:
+    if not DRAFTS_QUEUE or draft.queued == 0:
         job_ms = prefill_ms(surface_at(world, draft.surface), 1.0, float(session.prefill))
         job_ms *= freshness(world, draft.surface, device.busy_ms)
         if FAULTY and world.faulty == 1:
@@ -84,7 +84,7 @@ def verdict_arrives(world: World, r: int) -> None:
     stream = row(world.streams, STREAM, session.stream)
     if ROUTED and row(world.drafts, DRAFT, stream.draft).learns == 1:
         devices_learn(world, r, stream)
-    if QUEUED and session.mode == PIPELINED:
+    if DRAFTS_QUEUE and session.mode == PIPELINED:
         speculation = row(world.speculations, SPECULATION, r)
         j = speculation.ahead
         speculation.next_window = next_window(world, stream, r, session)
@@ -106,7 +106,7 @@ def verdict_arrives(world: World, r: int) -> None:
     if session.window == 0:
         send(world, r, session, stream, world.now_ms)
         return
-    if QUEUED and queued:
+    if DRAFTS_QUEUE and queued:
         queue_window(world, r, session, stream, int(session.prompt + session.emitted))
         return
     job_ms = window_ms(world, stream, session)
@@ -160,7 +160,7 @@ def send(world: World, r: int, session: Row, stream: Row, drafted_ms: float) -> 
 def send_and_go_on(world: World, r: int, session: Row, stream: Row) -> None:
     """Send the window that is done; pipelined, the draft guesses the target's next token and goes on at once."""
     send(world, r, session, stream, world.now_ms)
-    if QUEUED and session.mode == PIPELINED:
+    if DRAFTS_QUEUE and session.mode == PIPELINED:
         speculation = row(world.speculations, SPECULATION, r)
         speculation.confirmed = 0
         speculation.ahead = NONE
@@ -228,7 +228,7 @@ def job_done(world: World, j: int) -> None:
 def untie(world: World, r: int, session: Row) -> None:
     """The target is done with the session: it counts no more on its draft devices."""
     stream = row(world.streams, STREAM, session.stream)
-    if not QUEUED or row(world.drafts, DRAFT, stream.draft).queued == 0:
+    if not DRAFTS_QUEUE or row(world.drafts, DRAFT, stream.draft).queued == 0:
         row(world.devices, DEVICE, session.device).live -= 1
         return
     for part in range(stream.tied):
@@ -239,7 +239,7 @@ def untie(world: World, r: int, session: Row) -> None:
 def drop_ahead(world: World, r: int, session: Row) -> None:
     """Its devices hear of the session's end with the last token: nobody waits for what they still do for it."""
     stream = row(world.streams, STREAM, session.stream)
-    if not QUEUED or row(world.drafts, DRAFT, stream.draft).queued == 0:
+    if not DRAFTS_QUEUE or row(world.drafts, DRAFT, stream.draft).queued == 0:
         return
     for part in range(stream.tied):
         prefill = tied(world, r, part).prefill

@@ -91,10 +91,11 @@ def features_of(fixed: Tables) -> frozenset[str]:
     streams = fixed["streams"]
     needed = {
         "ENGINE": fixed["targets"]["engine"].any(),
-        "QUEUED": "drafts" in fixed and fixed["drafts"]["queued"].any(),
+        "DRAFTS_QUEUE": "drafts" in fixed and fixed["drafts"]["queued"].any(),
         "TIMED": streams["timed"].any(),
         "FAULTY": fixed["spells"].size > 0,
         "CHUNKED": fixed["targets"]["capped"].any(),
+        "ORDERED": (fixed["targets"]["ranked"] | fixed["targets"]["like_sizes"]).any(),
         "TIRING": fixed["sustained"].size > 0,
         "ROUTED": (np.maximum(streams["routing"], streams["draft_routing"]) > RANDOM).any(),
     }

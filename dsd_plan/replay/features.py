@@ -8,7 +8,7 @@ from __future__ import annotations
 
 ENGINE: bool = True
 """Engine-like targets."""
-QUEUED: bool = True
+DRAFTS_QUEUE: bool = True
 """Draft devices whose jobs stand in a queue, for some may be dropped or share a batch."""
 TIMED: bool = True
 """Ways on which time matters: thin links, traces."""
@@ -18,7 +18,9 @@ CHUNKED: bool = True
 """Plain targets whose iterations hold so many new tokens at most."""
 TIRING: bool = True
 """Devices that slow down while they work."""
+ORDERED: bool = True
+"""Plain targets whose queues are ordered by priority, or where jobs of like size go together."""
 ROUTED: bool = True
 """Routing that asks how long servers took, or how fast they are, or takes the better one of two."""
 
-NAMES = ("ENGINE", "QUEUED", "TIMED", "FAULTY", "CHUNKED", "TIRING", "ROUTED")
+NAMES = ("ENGINE", "DRAFTS_QUEUE", "TIMED", "FAULTY", "CHUNKED", "TIRING", "ORDERED", "ROUTED")

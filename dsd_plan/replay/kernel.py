@@ -21,7 +21,7 @@ from dsd_plan.replay.compiled import fingerprint, switched
 from dsd_plan.replay.draft_queue import drop_job, start_woken_devices
 from dsd_plan.replay.drafting import batch_ends, verdict_arrives
 from dsd_plan.replay.faults import happens, resumes, returns
-from dsd_plan.replay.features import FAULTY, NAMES, QUEUED, TIMED
+from dsd_plan.replay.features import DRAFTS_QUEUE, FAULTY, NAMES, TIMED
 from dsd_plan.replay.foresight import job_arrives, settle_until
 from dsd_plan.replay.heap import drop_first, kind_of
 from dsd_plan.replay.layout import (
@@ -66,7 +66,7 @@ def _made(version: int) -> Callable[[Rows], int]:
             # Same-instant rule: replicas start only when every event of this instant has been processed.
             if world.events == 0 or event.time_ms > world.now_ms:
                 start_woken(world)
-                if QUEUED and world.waking_devices > 0:
+                if DRAFTS_QUEUE and world.waking_devices > 0:
                     if world.events + world.waking_devices > world.most_events:
                         return HEAP_FULL
                     start_woken_devices(world)
@@ -110,9 +110,9 @@ def _made(version: int) -> Callable[[Rows], int]:
                 open_request(world, index)
             elif kind == USER_REQUEST:
                 user_request(world, index)
-            elif QUEUED and kind == BATCH_ENDS:
+            elif DRAFTS_QUEUE and kind == BATCH_ENDS:
                 batch_ends(world, index)
-            elif QUEUED and kind == JOB_DROPPED:
+            elif DRAFTS_QUEUE and kind == JOB_DROPPED:
                 drop_job(world, index)
             elif TIMED and kind == UP_REACHES:
                 go_up(world, index, time_ms, False)

@@ -7,7 +7,7 @@ from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.engine_like import arrives, has_job, leaves
 from dsd_plan.replay.engine_step import start_step
-from dsd_plan.replay.features import CHUNKED, ENGINE, FAULTY
+from dsd_plan.replay.features import CHUNKED, ENGINE, FAULTY, ORDERED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
@@ -51,7 +51,7 @@ def prompt_arrives(world: World, r: int) -> None:
         join(world, r)
         return
     replica.memory_waits += 1
-    if row(world.targets, TARGET, replica.target).ranked == 1:
+    if ORDERED and row(world.targets, TARGET, replica.target).ranked == 1:
         if wait_by_priority(world, replica, r):
             admit(world, replica)
             replica.memory_waits -= replica.memory_head != r
@@ -122,7 +122,7 @@ def join(world: World, r: int) -> None:
         if replica.stepping == 0:
             wake(world, int(session.replica))
         return
-    if target.ranked == 1:
+    if ORDERED and target.ranked == 1:
         queue_by_priority(world, replica, r, False)
     else:
         if replica.queued == 0:
@@ -172,7 +172,7 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     capped = target.capped == 1
     if CHUNKED and capped:
         count = take_within(world, replica, count, int(target.token_cap))
-    elif target.like_sizes == 1:
+    elif ORDERED and target.like_sizes == 1:
         count = take_alike(world, replica, count)
     decodes = new_tokens = contexts = prefills = prompts = over_context = 0
     drafts = draft_contexts = longest = draft_prefills = draft_prompts = 0
