@@ -7,6 +7,7 @@ therefore registers here, and the kernel carries the fingerprint as a constant, 
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from types import CodeType, FunctionType
@@ -45,7 +46,7 @@ def _copied(
     if taken:
         raise ValueError(f"{plain.__qualname__} calls something else {sorted(taken)}, which are names of switches")
     read |= {name: value for name, value in switches.items() if name in read}
-    of_copy = {"__name__": plain.__module__, "__builtins__": plain.__builtins__, **read}
+    of_copy = {"__name__": plain.__module__, "__builtins__": builtins, **read}
     copy = FunctionType(plain.__code__, of_copy, plain.__name__, plain.__defaults__, plain.__closure__)
     copy.__qualname__ = f"{plain.__qualname__}{suffix}"
     copies[plain] = copy
