@@ -13,7 +13,7 @@ from dsd_plan.domain.acceptance import Acceptance, accepted_pmf
 from dsd_plan.domain.acceptance_laws import BetaLaw, DependentLaw, MarkovLaw, round_moments
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.step_time import decode_ms, prefill_ms
-from dsd_plan.domain.workload import ClosedRequests, RequestTrace
+from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace
 from dsd_plan.model.guesses import joint_moments
 from dsd_plan.model.moments import Time, message_ms
 from dsd_plan.model.walks import moments_along, rounds_along, walk_of
@@ -179,7 +179,11 @@ def paths_by_device(stream: Stream) -> tuple[int, ...]:
 
 def lengths_of(stream: Stream) -> Lengths:
     """Mean lengths, and their spread where the stream is a recording."""
-    requests = stream.requests
+    return lengths_in(stream.requests)
+
+
+def lengths_in(requests: PoissonRequests | ClosedRequests | RequestTrace) -> Lengths:
+    """Mean lengths of requests, and their spread where they are a recording."""
     if not isinstance(requests, RequestTrace):
         prompt, output = float(requests.prompt_tokens), float(requests.output_tokens)
         return Lengths(prompt, prompt, output, Time(prompt), Time(output), prompt + output)
@@ -255,7 +259,7 @@ def _rounds_of_lengths(acceptance: Acceptance | DependentLaw | None, window: int
     lengths, times = np.unique(requests.output_tokens, return_counts=True)
     weights = times / times.sum()
     outputs = _recorded_lengths(requests).output_law
-    moments = _moments(acceptance, window, int(lengths[-1]) - 1)[:, lengths - 1]
+    moments = rounds_to_emit(acceptance, window, int(lengths[-1]) - 1)[:, lengths - 1]
     edges = np.searchsorted(np.cumsum(weights), SHARES)
     parts = tuple(
         Part(
@@ -273,7 +277,7 @@ SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0
 """Where a recording's requests are parted by length."""
 
 
-def _moments(acceptance: Acceptance | DependentLaw | None, window: int, most: int) -> Array:
+def rounds_to_emit(acceptance: Acceptance | DependentLaw | None, window: int, most: int) -> Array:
     """E[K], E[K²], E[K³] of the rounds to emit 0 … `most` tokens, shape (3, most + 1)."""
     if acceptance is None:
         powers: Array = np.arange(most + 1.0) ** np.array([[1.0], [2.0], [3.0]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from dsd_plan.domain.acceptance import for_task, largest_window
@@ -14,6 +14,7 @@ from dsd_plan.domain.plan import Assignment, Deployment, Plan
 from dsd_plan.domain.scenario import Mode, Pair, Scenario
 from dsd_plan.domain.workload import Workload
 from dsd_plan.errors import PlanError
+from dsd_plan.optimize.budgets import MANY_WORKLOADS
 
 Counts = tuple[tuple[str, int], ...]
 """(device type, replicas per copy of its site), in the scenario's order of devices."""
@@ -108,6 +109,42 @@ class Space:
         return total
 
 
+@dataclass(frozen=True, slots=True)
+class WideSpace:
+    """A space too large to be listed: every workload in any of `modes`, or plainly where none of them can serve it."""
+
+    workloads: int
+    modes: tuple[Mode, ...]
+    notes: tuple[str, ...] = ()
+    must: frozenset[Mode] = frozenset()
+    """Modes of which at least one workload has to run in one; empty: no such wish."""
+
+    @property
+    def by_workload(self) -> tuple[tuple[Candidate, ...], ...]:
+        """No candidate is listed."""
+        return ((),) * self.workloads
+
+    def purely(self, mode: Mode) -> WideSpace:
+        """Every workload in `mode`; those that cannot, plainly on a target."""
+        return replace(self, modes=(mode,), must=frozenset({mode}))
+
+    def partly(self, mode: Mode) -> WideSpace:
+        """Each workload in `mode` or plainly on a target."""
+        return replace(self, modes=("target_only", mode), must=frozenset({mode}))
+
+    def speculating(self) -> WideSpace:
+        """Each workload speculates in its own way."""
+        return replace(self, modes=tuple(mode for mode in self.modes if mode in SPECULATIVE), must=SPECULATIVE)
+
+    def holds(self, chosen: tuple[Candidate, ...]) -> bool:
+        """Whether a whole plan of these candidates is this space's."""
+        whole = len(chosen) == self.workloads and all(c.mode in (*self.modes, "target_only") for c in chosen)
+        return whole and (not self.must or any(c.mode in self.must for c in chosen))
+
+
+AnySpace = Space | WideSpace
+
+
 def compatible(chosen: tuple[Candidate, ...]) -> bool:
     """Whether no device type would verify and draft at once, or hold two targets, edge drafts or fused drafts."""
     targets: dict[str, str] = {}
@@ -138,13 +175,16 @@ def same_but_window(one: Candidate, other: Candidate) -> bool:
     )
 
 
-def space_of(scenario: Scenario) -> Space:
+def space_of(scenario: Scenario) -> AnySpace:
     """Every candidate that can be deployed in `scenario`, and notes on what the search leaves out."""
     notes = [
         f"mode {mode} is left out of the search: not supported yet"
         for mode in scenario.search.modes
         if mode not in SUPPORTED_MODES
     ]
+    if len(scenario.workloads) >= MANY_WORKLOADS:
+        modes = tuple(mode for mode in SIMPLEST_FIRST if mode in scenario.search.modes)
+        return WideSpace(len(scenario.workloads), modes, tuple(notes))
     groups = []
     for workload in scenario.workloads:
         kept = []

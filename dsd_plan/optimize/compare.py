@@ -13,7 +13,7 @@ from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.candidates import Space, plan_of
+from dsd_plan.optimize.candidates import AnySpace, WideSpace, plan_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.evidence import survival_bounds
 from dsd_plan.optimize.objective import Judge, tpot_weights
@@ -165,7 +165,7 @@ def _with_acceptance_at(deployed: Deployed, end: int) -> Deployed | None:
     return replace(deployed, streams=tuple(streams)) if recorded else None
 
 
-def price_ratio(confirmation: Confirmation, spaces: Iterable[Space], other: Space, error: float) -> Ratio | None:
+def price_ratio(confirmation: Confirmation, spaces: Iterable[AnySpace], other: AnySpace, error: float) -> Ratio | None:
     """Cost (or devices) of the best plan of `spaces` over that of `other`; None where either keeps no budgets.
 
     Prices are exact; what is not is which plans keep their latency budgets. So both are searched again with these
@@ -173,8 +173,10 @@ def price_ratio(confirmation: Confirmation, spaces: Iterable[Space], other: Spac
     """
 
     error = min(error, MOST_SLACK)
+    if isinstance(other, WideSpace):
+        return _wide_price_ratio(confirmation, spaces, other)
 
-    def prices(space: Space) -> tuple[float, float, float]:
+    def prices(space: AnySpace) -> tuple[float, float, float]:
         found = []
         for slack in (error, 0.0, -error):
             best = search(Judge(confirmation.evaluator, replace(confirmation.lens, slack=slack)), space).best
@@ -186,6 +188,18 @@ def price_ratio(confirmation: Confirmation, spaces: Iterable[Space], other: Spac
     if inf in (point, other_point):
         return None
     return Ratio(_over(point, other_point), _over(low, other_high), _over(high, other_low), {})
+
+
+def _wide_price_ratio(confirmation: Confirmation, spaces: Iterable[AnySpace], other: AnySpace) -> Ratio | None:
+    """Of large fleets: either price may really be as low as its bound; which budgets are sure is not searched again."""
+    judge = Judge(confirmation.evaluator, confirmation.lens)
+    mine = min((search(judge, space) for space in spaces), key=lambda f: inf if f.best is None else f.best.objective)
+    theirs = search(judge, other)
+    if mine.best is None or theirs.best is None:
+        return None
+    one, two = mine.best.objective, theirs.best.objective
+    low, other_low = (mine.bound or one), (theirs.bound or two)
+    return Ratio(_over(one, two), _over(min(low, one), two), _over(one, min(other_low, two)), {})
 
 
 def _over(one: float, other: float) -> float:

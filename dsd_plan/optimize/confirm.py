@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from statistics import median
 from typing import Any
 
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
-from dsd_plan.optimize.budgets import Reading
-from dsd_plan.optimize.candidates import Choice, Space
+from dsd_plan.optimize.budgets import MANY_WORKLOADS, Limit, Reading, judged_value, observed_interval
+from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace
 from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
 from dsd_plan.optimize.objective import Judge, Judged, spelling
 from dsd_plan.optimize.search import Found, search
@@ -53,6 +54,20 @@ class Confirmed:
         return self.judged.choice
 
 
+def _given_the_doubt(reading: Reading, pooled: Performance, limits: Sequence[Limit]) -> Reading:
+    """Of a thousand budgets some seem broken by chance: one counts as broken where its whole interval is beyond it."""
+    found = dict(reading)
+    for limit in limits:
+        seen = None if limit.of_fleet else observed_interval(pooled, limit.scope, limit.quantity)
+        if seen is not None:
+            found[limit.scope, limit.quantity] = judged_value(limit, seen, many=True)
+    return found
+
+
+Factor = tuple[str, str, str]
+"""(workload or "fleet", its mode or "", quantity)."""
+
+
 class Confirmation:
     """Remembers what was observed, so that every later search in the same scenario knows it."""
 
@@ -64,6 +79,7 @@ class Confirmation:
         self._readings: dict[Choice, Reading] = {}
         self._factors: dict[tuple[str, str, str], float] = {}
         self._unsteady: dict[str, float] = {}
+        self._many = len(evaluator.scenario.workloads) >= MANY_WORKLOADS
 
     @property
     def lens(self) -> Lens:
@@ -79,10 +95,13 @@ class Confirmation:
         if choice not in self.observed:
             trial = self.evaluator.trial(choice)
             self.observed[choice] = self._observe(trial.plan)
-            self._readings[choice] = reading_of(self.observed[choice].pooled, self.evaluator.limits)
+            pooled = self.observed[choice].pooled
+            self._readings[choice] = reading_of(pooled, self.evaluator.limits)
+            if self._many:
+                self._readings[choice] = _given_the_doubt(self._readings[choice], pooled, self.evaluator.limits)
         return self.observed[choice]
 
-    def best(self, space: Space, name: str, seeds: Sequence[Choice] = ()) -> Confirmed | None:
+    def best(self, space: AnySpace, name: str, seeds: Sequence[Choice] = ()) -> Confirmed | None:
         """The best plan of `space` that keeps every budget in the replay; None where there is none.
 
         `seeds`: choices of the space that are known to be good.
@@ -99,8 +118,10 @@ class Confirmation:
         self._tell(f"{name}: gave up after {MOST_REPLAYS} replays without a plan that keeps its budgets in the replay")
         return None
 
-    def _second_look(self, space: Space, name: str, confirmed: Confirmed) -> Confirmed:
-        """A better plan that only the model's pessimism hides is replayed too."""
+    def _second_look(self, space: AnySpace, name: str, confirmed: Confirmed) -> Confirmed:
+        """A better plan that only the model's pessimism hides is replayed too, where searching again takes no time."""
+        if isinstance(space, WideSpace):
+            return confirmed
         loosened = replace(self.lens, slack=NEAR_MISS)
         near = search(Judge(self.evaluator, loosened), space, (confirmed.choice,)).best
         if near is None or near.key[:2] >= confirmed.judged.key[:2] or self._known_broken(near.choice):
@@ -144,13 +165,31 @@ class Confirmation:
                 known = self._unsteady.get(busiest.name, inf)
                 self._unsteady[busiest.name] = min(known, busiest.saturation)
         modes: Mapping[str, str] = {candidate.workload: candidate.mode for candidate in choice.candidates}
-        worst = 0.0
-        for (scope, quantity), expected in trial.reading.items():
-            found = seen.get((scope, quantity))
-            if expected is not None and found is not None and expected > 0.0:
-                self._factors[scope, modes.get(scope, ""), quantity] = found / expected
-                worst = max(worst, abs(found / expected - 1.0))
-        return worst
+        ratios = {
+            (scope, modes.get(scope, ""), quantity): found / expected
+            for (scope, quantity), expected in trial.reading.items()
+            if (found := seen.get((scope, quantity))) is not None and expected is not None and expected > 0.0
+        }
+        if self._many:
+            ratios = self._by_mode(choice, ratios)
+        self._factors.update(ratios)
+        return max((abs(ratio - 1.0) for ratio in ratios.values()), default=0.0)
+
+    def _by_mode(self, choice: Choice, ratios: Mapping[Factor, float]) -> dict[Factor, float]:
+        """None of many was seen for long: all in a mode are corrected by their median, but those whose budget broke."""
+        groups: dict[tuple[str, str], list[float]] = {}
+        for (_, mode, quantity), ratio in ratios.items():
+            groups.setdefault((mode, quantity), []).append(ratio)
+        usual = {key: median(found) for key, found in groups.items()}
+        broken = {
+            (limit.scope, limit.quantity)
+            for limit in self.evaluator.limits
+            if limit.excess(self._readings[choice].get((limit.scope, limit.quantity))) > 0.0
+        }
+        return {
+            (scope, mode, quantity): ratio if (scope, quantity) in broken else usual[mode, quantity]
+            for (scope, mode, quantity), ratio in ratios.items()
+        }
 
     def _confirmed(self, found: Found) -> Confirmed:
         assert found.best is not None

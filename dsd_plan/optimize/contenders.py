@@ -11,9 +11,9 @@ from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.errors import PlanError, UnstableError
 from dsd_plan.optimize.candidates import (
     SIMPLEST_FIRST,
+    AnySpace,
     Candidate,
     Choice,
-    Space,
     full_counts,
     plan_of,
     same_but_window,
@@ -31,7 +31,7 @@ class Contender:
 
 
 def contenders(
-    space: Space, scenario: Scenario, chosen: Choice, bests: Mapping[Mode, Choice]
+    space: AnySpace, scenario: Scenario, chosen: Choice, bests: Mapping[Mode, Choice]
 ) -> dict[str, tuple[Contender, ...]]:
     """By workload, every mode it could run in on the devices of the chosen plan.
 

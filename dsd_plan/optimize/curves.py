@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
@@ -44,13 +44,21 @@ def _asked(deployed: Deployed, load: float) -> float:
     return users_then / users_now if all(isinstance(r, ClosedRequests) for r in now) else load
 
 
-def load_curves(explorer: Explorer, choices: Iterable[Choice]) -> tuple[LoadCurve, ...]:
-    """One curve for every choice and workload; today's load is among the points. Saturated points hold no latency."""
+def load_curves(
+    explorer: Explorer,
+    choices: Iterable[Choice],
+    drawn: frozenset[str] | None = None,
+    shares: Sequence[float] = SHARES_OF_KNEE,
+) -> tuple[LoadCurve, ...]:
+    """One curve for every choice and workload; today's load is among the points. Saturated points hold no latency.
+
+    `drawn`: the workloads that get a curve, where not all do; `shares` of the knee are the other points.
+    """
     curves = []
     for choice in choices:
         deployed = explorer.deployed(choice)
         top = knee(explorer, deployed)
-        loads = sorted({*(share * top for share in SHARES_OF_KNEE), 1.0})
+        loads = sorted({*(share * top for share in shares), 1.0})
         seen = [(load, explorer.performance(with_load(deployed, load))) for load in loads]
         curves += [
             LoadCurve(
@@ -60,6 +68,7 @@ def load_curves(explorer: Explorer, choices: Iterable[Choice]) -> tuple[LoadCurv
                 points=tuple(_point(load, performance, candidate.workload) for load, performance in seen),
             )
             for candidate in choice.candidates
+            if drawn is None or candidate.workload in drawn
         ]
     return tuple(curves)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, Space
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.evaluate import Trial
@@ -37,7 +37,7 @@ class Decision:
     case: Case
 
 
-def decide(confirmation: Confirmation, space: Space, stage: Callable[[str], None]) -> Decision:
+def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], None]) -> Decision:
     """Choose. Raises InfeasibleError where no plan keeps every budget. `stage` is told what begins."""
     evaluator = confirmation.evaluator
     outcomes = []
@@ -66,7 +66,7 @@ def decide(confirmation: Confirmation, space: Space, stage: Callable[[str], None
     return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), _case(confirmation, space, outcomes, chosen))
 
 
-def _outcome(confirmation: Confirmation, space: Space, mode: Mode) -> Outcome:
+def _outcome(confirmation: Confirmation, space: AnySpace, mode: Mode) -> Outcome:
     """The mode for every workload that can; where that breaks a budget, for some of them."""
     name = NAMES[mode]
     tried = [space.purely(mode)]
@@ -79,7 +79,7 @@ def _outcome(confirmation: Confirmation, space: Space, mode: Mode) -> Outcome:
     return Outcome(name, tried[0], None, nearest_miss(confirmation, tried[0]))
 
 
-def _mixed(confirmation: Confirmation, space: Space, outcomes: list[Outcome]) -> list[Outcome]:
+def _mixed(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome]) -> list[Outcome]:
     """A plan of several modes, where that beats every plan of one."""
     known = [outcome.confirmed.choice for outcome in outcomes if outcome.confirmed is not None]
     keys = [outcome.confirmed.judged.key for outcome in outcomes if outcome.confirmed is not None]
@@ -155,7 +155,7 @@ def _simplicity(confirmed: Confirmed) -> tuple[int, int, int, str]:
     return devices, complexity, windows, words
 
 
-def _case(confirmation: Confirmation, space: Space, outcomes: list[Outcome], chosen: Confirmed) -> Case:
+def _case(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome], chosen: Confirmed) -> Case:
     """The best speculative plan against the best plain one, kept or not, each replayed."""
     plain_name = NAMES["target_only"]
     speculative = [outcome for outcome in outcomes if outcome.name != plain_name]
@@ -219,7 +219,7 @@ def _speculative_trouble(confirmation: Confirmation, outcomes: list[Outcome], fa
 
 
 def _objective_ratio(
-    confirmation: Confirmation, space: Space, fastest: Confirmed | None, slow: Confirmed | None, tpot: Ratio | None
+    confirmation: Confirmation, space: AnySpace, fastest: Confirmed | None, slow: Confirmed | None, tpot: Ratio | None
 ) -> Ratio | None:
     if fastest is None or slow is None or not (fastest.judged.kept and slow.judged.kept):
         return None

@@ -8,7 +8,7 @@ from math import inf
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.errors import InfeasibleError, Problem, ScenarioError
 from dsd_plan.optimize.budgets import FLEET, Limit
-from dsd_plan.optimize.candidates import Space, space_of
+from dsd_plan.optimize.candidates import AnySpace, WideSpace, space_of
 from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
 from dsd_plan.optimize.objective import Judge, Judged, spelling
 from dsd_plan.optimize.search import search
@@ -43,7 +43,7 @@ class _Relief:
         return f"{' and '.join(wanted)} for {spelling(self.judged.choice)}"
 
 
-def why_infeasible(evaluator: Evaluator, space: Space, lens: Lens) -> InfeasibleError | ScenarioError:
+def why_infeasible(evaluator: Evaluator, space: AnySpace, lens: Lens) -> InfeasibleError | ScenarioError:
     """The error that says so. To be asked after a search with this lens has found nothing.
 
     ScenarioError where energy decides and no device's power is known: that is no verdict on any plan.
@@ -51,6 +51,8 @@ def why_infeasible(evaluator: Evaluator, space: Space, lens: Lens) -> Infeasible
     unknown = _unknown_energy(evaluator)
     if unknown is not None:
         return unknown
+    if isinstance(space, WideSpace):
+        return _why_wide(evaluator, space, lens)
     empty = [w.name for w, group in zip(evaluator.scenario.workloads, space.by_workload, strict=True) if not group]
     if empty:
         reasons = "; ".join(space.notes) or "no device has a profile for its target"
@@ -74,6 +76,26 @@ def why_infeasible(evaluator: Evaluator, space: Space, lens: Lens) -> Infeasible
     misfits = dict.fromkeys(trial.misfit for trial in evaluator.trials() if trial.misfit is not None)
     advice_text = "; ".join(misfits) or "its devices cannot serve all workloads at once: give each target its own type"
     return InfeasibleError("a plan that can be deployed", 1.0, 0.0, advice_text)
+
+
+def _why_wide(evaluator: Evaluator, space: WideSpace, lens: Lens) -> InfeasibleError:
+    """Of a large fleet: who cannot be served at all, or the plan that breaks its worst budget least."""
+    from dsd_plan.optimize.wide.search import unserved
+
+    judge = Judge(evaluator, lens)
+    lost = unserved(judge, space.modes)
+    if lost:
+        some = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+        return InfeasibleError(f"budgets of {some}", 1.0, 0.0, "no device keeps them even at a light load: loosen them")
+    tried = [judge.judge(trial.choice) for trial in evaluator.trials() if _is_whole(evaluator, trial)]
+    known = [judged for judged in tried if judged.worst is not None and judged.value is not None]
+    if known:
+        nearest = min(known, key=lambda judged: (judged.excess, judged.key))
+        assert nearest.worst is not None
+        assert nearest.value is not None
+        advice = f"the nearest plan breaks it by {nearest.excess:.1%}: loosen it, or have more devices"
+        return InfeasibleError(str(nearest.worst), nearest.worst.limit, nearest.value, advice)
+    return InfeasibleError("room for every workload", 1.0, 0.0, "all targets together are too few: have more of them")
 
 
 def _is_whole(evaluator: Evaluator, trial: Trial) -> bool:
@@ -100,7 +122,7 @@ def _unknown_energy(evaluator: Evaluator) -> ScenarioError | None:
     return ScenarioError(f"scenario {scenario.name}", [Problem(place, text)])
 
 
-def _without_fleet_budgets(evaluator: Evaluator, space: Space, lens: Lens) -> list[_Relief]:
+def _without_fleet_budgets(evaluator: Evaluator, space: AnySpace, lens: Lens) -> list[_Relief]:
     """What each fleet budget would have to be if all others stay as they are."""
     found = []
     for limit in evaluator.limits:
@@ -116,7 +138,7 @@ def _without_fleet_budgets(evaluator: Evaluator, space: Space, lens: Lens) -> li
     return found
 
 
-def _with_slack(evaluator: Evaluator, searched: Evaluator, space: Space, lens: Lens) -> list[_Relief]:
+def _with_slack(evaluator: Evaluator, searched: Evaluator, space: AnySpace, lens: Lens) -> list[_Relief]:
     """The nearest miss: the plan that keeps everything once every workload's budgets are loosened by the least share.
 
     `searched` is `evaluator`, or one of the same scenario without its fleet's budgets.

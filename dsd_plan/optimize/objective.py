@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from math import inf
 
@@ -129,6 +130,10 @@ class Judge:
         return worst, worst_value, worst_excess, latency_excess
 
 
+MOST_NAMED = 8
+"""Workloads that a plan in one line names."""
+
+
 def better(best: Judged | None, other: Judged) -> Judged | None:
     """The better of two, of those that keep every budget."""
     if not other.kept:
@@ -137,7 +142,12 @@ def better(best: Judged | None, other: Judged) -> Judged | None:
 
 
 def spelling(choice: Choice) -> str:
-    """A choice in one line, for messages and for breaking the last ties."""
+    """A choice in one line, for messages and for breaking the last ties; many workloads are counted, not named."""
+    if len(choice.candidates) > MOST_NAMED:
+        modes = Counter(c.mode.replace("_", " ") for c in choice.candidates)
+        ways = [f"{number} workloads {mode}" for mode, number in sorted(modes.items())]
+        number = sum(count for _, count in choice.counts)
+        return f"{', '.join(ways)} ({number} devices of {len(choice.counts)} types)"
     served: dict[str, list[str]] = {}
     for c in choice.candidates:
         draft = f" with {c.draft_model} on {c.draft_device}, window {c.window}" if c.window is not None else ""

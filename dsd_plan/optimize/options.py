@@ -10,10 +10,10 @@ from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Option
 from dsd_plan.optimize.candidates import (
     SIMPLEST_FIRST,
+    AnySpace,
     Candidate,
     Choice,
     Counts,
-    Space,
     cost_per_hour,
     device_total,
     site_copies,
@@ -47,7 +47,7 @@ class Outcome:
     """What came of one mode: its best confirmed plan, or the nearest miss, or nothing at all."""
 
     name: str
-    space: Space
+    space: AnySpace
     confirmed: Confirmed | None
     miss: Trial | None = None
     """Where no plan keeps every budget: the plan that comes nearest."""
@@ -60,7 +60,7 @@ class Outcome:
         return None if self.miss is None else self.miss.choice
 
 
-def nearest_miss(confirmation: Confirmation, space: Space) -> Trial | None:
+def nearest_miss(confirmation: Confirmation, space: AnySpace) -> Trial | None:
     """Of all plans of `space` that were tried: the one whose worst budget is broken least, saturated ones last."""
     judge = Judge(confirmation.evaluator, confirmation.lens)
 
@@ -135,7 +135,7 @@ def whole_devices(scenario: Scenario, counts: Counts) -> dict[str, int]:
     return {name: count * site_copies(scenario, scenario.device(name)) for name, count in counts}
 
 
-def _impossible(space: Space) -> str:
+def _impossible(space: AnySpace) -> str:
     return "; ".join(space.notes) or "not in the search, or no device has the profiles for it"
 
 

@@ -9,7 +9,17 @@ from itertools import count as counting
 from itertools import product
 from math import prod
 
-from dsd_plan.optimize.candidates import Candidate, Choice, Counts, Space, cost_per_hour, full_counts, with_count
+from dsd_plan.optimize.candidates import (
+    AnySpace,
+    Candidate,
+    Choice,
+    Counts,
+    Space,
+    WideSpace,
+    cost_per_hour,
+    full_counts,
+    with_count,
+)
 from dsd_plan.optimize.descent import descend
 from dsd_plan.optimize.milp import relaxed_objective
 from dsd_plan.optimize.objective import Judge, Judged, better
@@ -63,7 +73,7 @@ class Found:
 
 def search(
     judge: Judge,
-    space: Space,
+    space: AnySpace,
     seeds: Iterable[Choice] = (),
     *,
     exhaustive_choices: int = EXHAUSTIVE_CHOICES,
@@ -74,6 +84,8 @@ def search(
 
     Deterministic: it counts predictions, not seconds.
     """
+    if isinstance(space, WideSpace):
+        return _wide(judge, space, seeds)
     if not all(space.by_workload):
         return Found(None, None, EXHAUSTIVE)
     if space.size <= exhaustive_choices and _choices(judge, space) <= exhaustive_choices:
@@ -102,6 +114,19 @@ def search(
     else:
         _upward(judge, within, bounds, front)
     return Found(front.best, front.bound, scope)
+
+
+def _wide(judge: Judge, space: WideSpace, seeds: Iterable[Choice]) -> Found:
+    # Few scenarios are large: what only they need is loaded here.
+    from dsd_plan.optimize.wide.search import SCOPE, search_wide
+
+    found = search_wide(judge, space.modes)
+    best = found.best
+    for seed in seeds:
+        best = better(best, judge.judge(seed))
+    if best is not None and not space.holds(best.choice.candidates):
+        best = None
+    return Found(best, found.bound, SCOPE)
 
 
 def _choices(judge: Judge, space: Space) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dsd_plan.domain.scenario import Mode
+from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Agreement, Option, Provenance, Study, WorkloadParts
 from dsd_plan.domain.summary import summary
 from dsd_plan.optimize.budgets import budget_checks
-from dsd_plan.optimize.candidates import Choice, Space
+from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.contenders import Explorer, contenders
@@ -22,10 +22,15 @@ from dsd_plan.optimize.tipping import tipping_points
 from dsd_plan.optimize.verdict import verdict
 from dsd_plan.optimize.words import percent
 
+MOST_DRAWN = 8
+"""Workloads of a large fleet whose latency is drawn against load."""
+FEW_SHARES = (0.5, 0.8, 0.95, 1.1)
+"""Of the knee, where a large fleet is looked at."""
+
 
 def study_of(
     confirmation: Confirmation,
-    space: Space,
+    space: AnySpace,
     decision: Decision,
     *,
     agreements: Sequence[Agreement],
@@ -40,10 +45,14 @@ def study_of(
     stage("drawing load curves")
     explorer = Explorer(scenario, confirmation.evaluator.predict)
     bests = _bests(decision)
-    curves = load_curves(explorer, dict.fromkeys([chosen.choice, *bests.values()]))
+    if isinstance(space, WideSpace):
+        curves = load_curves(explorer, [chosen.choice], _tightest(scenario, chosen), FEW_SHARES)
+    else:
+        curves = load_curves(explorer, dict.fromkeys([chosen.choice, *bests.values()]))
     grounds = [
         Ground(explorer, chosen.choice, workload, group)
         for workload, group in contenders(space, scenario, chosen.choice, bests).items()
+        if group
     ]
     stage("mapping which mode wins where")
     maps = mode_maps(grounds)
@@ -75,6 +84,14 @@ def study_of(
         story=(*story, f"{confirmation.evaluator.calls:,} plans predicted, {len(confirmation.observed)} replayed"),
         provenance=provenance,
     )
+
+
+def _tightest(scenario: Scenario, chosen: Confirmed) -> frozenset[str]:
+    """Workloads with the least room below a budget: of a large fleet only these are drawn against load."""
+    checks = budget_checks(scenario, chosen.predicted, chosen.observed.pooled)
+    room = {c.scope: max((x.predicted or 0.0) / x.limit for x in checks if x.scope == c.scope) for c in checks}
+    names = sorted((w.name for w in scenario.workloads), key=lambda name: -room.get(name, 0.0))
+    return frozenset(names[:MOST_DRAWN])
 
 
 def _bests(decision: Decision) -> dict[Mode, Choice]:

@@ -16,6 +16,7 @@ from dsd_plan.optimize.compare import NOTHING_KNOWN, Ratio
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.evidence import acceptance_evidence
+from dsd_plan.optimize.objective import MOST_NAMED
 from dsd_plan.optimize.words import number, percent
 
 METRIC_WORDS = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E"}
@@ -95,6 +96,8 @@ def _how(case: Case, plan: Confirmed) -> str:
     """Where to draft, on what, with which window: "Draft at clinic on 3 × edge-box with window 5"."""
     counts = dict(plan.choice.counts)
     speculating = [c for c in plan.choice.candidates if c.mode != "target_only"]
+    if len(plan.choice.candidates) > MOST_NAMED:
+        return f"Draft {_how_many(speculating, len(plan.choice.candidates))}"
     places = list(dict.fromkeys((_place(case.scenario, c, counts), c.window) for c in speculating))
     if len(places) == 1:
         place, window = places[0]
@@ -107,6 +110,18 @@ def _how(case: Case, plan: Confirmed) -> str:
     return "Draft " + _listed(
         [f"{_place(case.scenario, c, counts)} with window {c.window} for {c.workload}" for c in speculating]
     )
+
+
+def _how_many(speculating: list[Candidate], workloads: int) -> str:
+    """Of many workloads: "beside the target for 210 of 300 workloads (windows 2–4) and at the edge for 12 …"."""
+    words = []
+    for mode, where in (("fused", "beside the target"), ("distributed", "at the edge")):
+        windows = [c.window for c in speculating if c.mode == mode and c.window is not None]
+        if windows:
+            low, high = min(windows), max(windows)
+            spread = f"window {low}" if low == high else f"windows {low}–{high}"
+            words.append(f"{where} for {len(windows)} of {workloads} workloads ({spread})")
+    return _listed(words)
 
 
 def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) -> str:

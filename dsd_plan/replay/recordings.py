@@ -20,11 +20,15 @@ SPARE = 1.1
 """Streams beside a recording come by chance: as many again may be needed until it ends."""
 
 
+REQUESTS_A_STREAM = 60
+"""At least, of many streams: p95 of a stream needs some requests above it in all replications together."""
+
+
 def requests_for(deployed: Deployed) -> int:
     """Requests in one replication that play the shortest recording to its end; the usual number without recordings."""
     span_s = shortest_s(deployed)
     if span_s is None:
-        return USUAL_REQUESTS
+        return max(USUAL_REQUESTS, REQUESTS_A_STREAM * len(deployed.streams))
     return max(2, min(ceil(SPARE * _started(deployed, span_s)), MOST_REQUESTS))
 
 
