@@ -112,6 +112,7 @@ def series_columns(replication: int, tallies: Tallies, opened_ms: float, closed_
     TTFT of the requests whose first token arrives in the stretch, TPOT of those whose last one does.
     """
     bins = tallies.bins
+    bins.reach(closed_ms)  # measuring may end long after the last event
     width_ms = bins.width_ms
     while closed_ms > MOST_STRETCHES * width_ms:
         width_ms *= 2.0

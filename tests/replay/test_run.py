@@ -42,6 +42,13 @@ def test_same_seed_same_bytes_whatever_the_order() -> None:
     assert replay(light(), seed=5, requests=300, replications=4).to_dict() != first
 
 
+@pytest.mark.parametrize("requests", range(2, 16))
+def test_a_few_requests_long_apart_have_a_series_too(requests: int) -> None:
+    """Measuring may end long after the last event, beyond the bins that events have needed."""
+    found = replay(system(closed(1, think_s=10.0, output=11), mode="target_only"), requests=requests, replications=4)
+    assert found.workloads[0].ttft_ms.mean in (pytest.approx(42.0), None)  # 20 of way, 20 + 100 × 0.02 of prefill
+
+
 def test_another_process_gives_the_same_bytes() -> None:
     """Invariant 11: nothing depends on hash seeds or addresses."""
     script = (
