@@ -72,6 +72,8 @@ def run(
     from dsd_plan.cli.performance_table import show_performance
     from dsd_plan.files import load_scenario, write_timeline
 
+    if not whole:
+        refuse_without_sense(timeline, timeline_sessions, timeline_seconds)
     given, chosen = load_scenario(scenario), plan_of(plan)
     if whole:
         refuse_others(
@@ -117,3 +119,17 @@ def run(
         if as_json:
             warn(performance.notes[0])
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def refuse_without_sense(timeline: Path | None, sessions: int | None, seconds: float | None) -> None:
+    """How long a timeline lasts is said once, and only where there is one. Raises typer.BadParameter."""
+    lasting = [
+        name
+        for name, value in (("--timeline-sessions", sessions), ("--timeline-seconds", seconds))
+        if value is not None
+    ]
+    if lasting and timeline is None:
+        verb = "mean" if len(lasting) > 1 else "means"
+        raise typer.BadParameter(f"{' and '.join(lasting)} {verb} nothing without --timeline FILE; give it too")
+    if len(lasting) > 1:
+        raise typer.BadParameter(f"{' and '.join(lasting)} both say how long the timeline lasts; keep one")
