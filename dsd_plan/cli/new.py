@@ -25,7 +25,7 @@ class PlannedHour(StrEnum):
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="Folder to make; must not hold anything yet.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files for --from-logs.")]
-Example = Annotated[str | None, typer.Option("--example", metavar="NAME", help="Which example to copy: metro-edge.")]
+Example = Annotated[str | None, typer.Option("--example", metavar="NAME", help="Which example to copy.")]
 FromLogs = Annotated[
     list[Path] | None, typer.Option("--from-logs", metavar="FILE", help="Start from logs of a serving system.")
 ]

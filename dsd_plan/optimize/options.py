@@ -111,7 +111,7 @@ def option_of(confirmation: Confirmation, outcome: Outcome, chosen: Confirmed, n
         reason = why_chosen(scenario) if is_chosen else why_lost(scenario, outcome.confirmed, chosen)
         return _row(confirmation, name, outcome.confirmed.judged.trial, reason, chosen=is_chosen)
     if outcome.miss is None:
-        return Option(name=name, chosen=False, plan=None, predicted=None, reason=_impossible(outcome.space))
+        return Option(name=name, chosen=False, plan=None, predicted=None, reason=_impossible(outcome))
     return _row(confirmation, name, outcome.miss, trouble(confirmation, outcome.miss))
 
 
@@ -135,8 +135,18 @@ def whole_devices(scenario: Scenario, counts: Counts) -> dict[str, int]:
     return {name: count * site_copies(scenario, scenario.device(name)) for name, count in counts}
 
 
-def _impossible(space: AnySpace) -> str:
-    return "; ".join(space.notes) or "not in the search, or no device has the profiles for it"
+def _impossible(outcome: Outcome) -> str:
+    """Why a mode has no plan at all: what kept its candidates out, else what it lacks."""
+    modes = [mode for mode, name in NAMES.items() if name == outcome.name]
+    own = [note for note in outcome.space.notes if any(f", {mode}: " in note for mode in modes)]
+    if own:
+        return "; ".join(own)
+    lacks = {
+        "target_only": "no device has a profile of a target",
+        "fused": "no device that runs a target has a profile of its draft",
+        "distributed": "no device at the users' sites has a profile of a draft",
+    }
+    return lacks.get(modes[0] if modes else "", "; ".join(outcome.space.notes) or "not in the search")
 
 
 def why_chosen(scenario: Scenario) -> str:

@@ -241,6 +241,8 @@ def break_even_words(case: Case) -> str:
         at_ends = parts.draft_ms + parts.wait_ms + parts.verify_ms
         rtt_ms = parts.uplink_ms + parts.downlink_ms
         limit = f"break-even is at {number(even)} ms" if even > 0.0 else "which would not pay even without a network"
+        if even > rtt_ms:
+            limit = f"faster than plain decoding ({limit})"
         return (
             f"; from the edge, at {number(rtt_ms)} ms round trip a round of window {candidate.window} takes "
             f"{number(at_ends + rtt_ms)} ms for {number(seen.tokens_per_round)} tokens, {limit}"

@@ -77,7 +77,7 @@ def files(tmp_path: Path, capsys: Captured) -> list[str]:
     """The arguments that name the example's scenario and plan."""
     assert main(["new", str(tmp_path / "metro")]) == 0
     capsys.readouterr()
-    return [str(tmp_path / "metro" / "scenario.toml"), "--plan", str(tmp_path / "metro" / "plan.json")]
+    return [str(tmp_path / "metro" / "scenario.toml"), "--plan", str(tmp_path / "metro" / "edge.plan.json")]
 
 
 def stub(monkeypatch: pytest.MonkeyPatch, found: Capacity) -> dict[str, Any]:

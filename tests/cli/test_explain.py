@@ -21,7 +21,9 @@ def example(tmp_path: Path) -> Path:
 
 def test_the_printed_parts_add_up(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert main(["predict", str(example / "scenario.toml"), "--plan", str(example / "plan.json"), "--explain"]) == 0
+    assert (
+        main(["predict", str(example / "scenario.toml"), "--plan", str(example / "edge.plan.json"), "--explain"]) == 0
+    )
     text = capsys.readouterr().out
     table = text[text.index("downtown-chat, a mean round") :].split("\n\n")[0].splitlines()[1:]
     values = [(line.split("  ")[0].strip(), line.split()[-1]) for line in table if not line.startswith("against")]
@@ -34,7 +36,7 @@ def test_the_printed_parts_add_up(example: Path, capsys: pytest.CaptureFixture[s
 
 def test_at_its_break_even_an_edge_draft_is_as_fast_as_plain_decoding(example: Path) -> None:
     """Moving the link's round trip to the break-even, other things as they are, closes most of the gap in TPOT."""
-    scenario, plan = load_scenario(example / "scenario.toml"), load_plan(example / "plan.json")
+    scenario, plan = load_scenario(example / "scenario.toml"), load_plan(example / "edge.plan.json")
     explanation = planning.explain(scenario, plan)
     (found,) = [b for b in explanation.break_evens if b.workload == "downtown-chat" and b.against == "target_only"]
     workload = explanation.performance.workload("downtown-chat")
@@ -49,7 +51,7 @@ def test_at_its_break_even_an_edge_draft_is_as_fast_as_plain_decoding(example: P
 
 def test_json_keeps_the_performance_and_adds_the_explanation(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    line = ["predict", str(example / "scenario.toml"), "--plan", str(example / "plan.json"), "--explain", "--json"]
+    line = ["predict", str(example / "scenario.toml"), "--plan", str(example / "edge.plan.json"), "--explain", "--json"]
     assert main(line) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "dsd-plan/performance/1"

@@ -24,7 +24,7 @@ def files(tmp_path: Path, capsys: Captured) -> list[str]:
     """The arguments that name the example's scenario and plan."""
     assert main(["new", str(tmp_path / "metro")]) == 0
     capsys.readouterr()
-    return [str(tmp_path / "metro" / "scenario.toml"), "--plan", str(tmp_path / "metro" / "plan.json")]
+    return [str(tmp_path / "metro" / "scenario.toml"), "--plan", str(tmp_path / "metro" / "edge.plan.json")]
 
 
 def test_one_key_makes_a_table(files: list[str], capsys: Captured) -> None:

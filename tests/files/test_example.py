@@ -11,19 +11,58 @@ from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.plan_checks import plan_misfits
 from dsd_plan.errors import InputError
 from dsd_plan.files import copy_example, load_plan, load_scenario
+from dsd_plan.planning import optimize, predict
 
 
 def test_the_example_works_where_it_is_copied(tmp_path: Path) -> None:
     written = copy_example("metro-edge", tmp_path / "new" / "place")
-    assert [path.name for path in written] == ["plan.json", "scenario.toml"]
-    plan, scenario = load_plan(written[0]), load_scenario(written[1])
+    assert [path.name for path in written] == ["edge.plan.json", "plan.json", "scenario.toml"]
+    plan, scenario = load_plan(written[1]), load_scenario(written[2])
     assert scenario_problems(scenario) == ()
     assert plan_misfits(scenario, plan) == ()
     assert {stream.workload.name for stream in deploy(scenario, plan).streams} == {w.name for w in scenario.workloads}
 
 
+ANSWERS = {"metro-edge": "yes", "retailer": "no", "shared-pool": "yes", "clinic": "undecided"}
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_every_plan_of_an_example_fits_its_scenario(tmp_path: Path, name: str) -> None:
+    copy_example(name, tmp_path)
+    scenario = load_scenario(tmp_path / "scenario.toml")
+    assert scenario.name == name
+    assert scenario_problems(scenario) == ()
+    for path in sorted(tmp_path.glob("*plan.json")):
+        plan = load_plan(path)
+        assert plan_misfits(scenario, plan) == ()
+        assert {stream.workload.name for stream in deploy(scenario, plan).streams} == {
+            w.name for w in scenario.workloads
+        }
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_the_shipped_plan_keeps_its_budgets_under_the_model(tmp_path: Path, name: str) -> None:
+    copy_example(name, tmp_path)
+    scenario = load_scenario(tmp_path / "scenario.toml")
+    seen = predict(scenario, load_plan(tmp_path / "plan.json"))
+    for workload in scenario.workloads:
+        for metric, statistic, limit in workload.budgets.limits():
+            value = getattr(getattr(seen.workload(workload.name), f"{metric}_ms"), statistic)
+            assert value is not None
+            assert value <= limit
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_the_shipped_plan_is_the_one_that_is_chosen(tmp_path: Path, name: str) -> None:
+    copy_example(name, tmp_path)
+    study = optimize(load_scenario(tmp_path / "scenario.toml"))
+    assert study.verdict.answer == ANSWERS[name]
+    assert study.plan == load_plan(tmp_path / "plan.json")
+
+
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
-    assert len(copy_example("metro-edge", tmp_path)) == 2
+    assert len(copy_example("metro-edge", tmp_path)) == 3
     scenario = load_scenario(tmp_path / "scenario.toml")
     assert [link.rtt_ms for link in scenario.links] == [10.0, 40.0, 100.0]
     with pytest.raises(InputError, match="is there already, and nothing is overwritten"):

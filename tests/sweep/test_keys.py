@@ -18,7 +18,7 @@ from dsd_plan.files.variations import Variations
 def metro(tmp_path_factory: pytest.TempPathFactory) -> Variations:
     folder = tmp_path_factory.mktemp("metro") / "metro"
     copy_example("metro-edge", folder)
-    return Variations(folder / "scenario.toml", load_plan(folder / "plan.json"))
+    return Variations(folder / "scenario.toml", load_plan(folder / "edge.plan.json"))
 
 
 def values(metro: Variations, written: str) -> tuple[Value, ...]:

@@ -34,7 +34,7 @@ def metro(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def swept(metro: Path, *vary: str, output: Path | None = None, workers: int = 1, **more: object) -> Sweep:
     axes = [axis_of(written) for written in vary]
-    plan = load_plan(metro / "plan.json")
+    plan = load_plan(metro / "edge.plan.json")
     return sweep(metro / "scenario.toml", plan, axes, output=output, workers=workers, **more)  # type: ignore[arg-type]
 
 
@@ -49,7 +49,7 @@ def test_a_row_says_what_predict_says(metro: Path) -> None:
     ]
     scenario = load_scenario(metro / "scenario.toml")
     links = (scenario.links[0], replace(scenario.links[1], rtt_ms=80.0), scenario.links[2])
-    expected = planning.predict(replace(scenario, links=links), load_plan(metro / "plan.json"))
+    expected = planning.predict(replace(scenario, links=links), load_plan(metro / "edge.plan.json"))
     row = found.rows[-2]
     suburb = expected.workload("suburb-chat")
     assert row["workload"] == "suburb-chat"
@@ -62,7 +62,7 @@ def test_a_row_says_what_predict_says(metro: Path) -> None:
 
 
 def test_derived_keys_change_what_they_say(metro: Path) -> None:
-    variations = Variations(metro / "scenario.toml", load_plan(metro / "plan.json"))
+    variations = Variations(metro / "scenario.toml", load_plan(metro / "edge.plan.json"))
     scenario, _ = point_of(
         variations, {"load": 2.0, "workloads[island-chat].load": 0.5, "pairs[0].first_accepted": 0.9}
     )
@@ -187,7 +187,11 @@ def test_points_are_replayed_on_the_same_luck(metro: Path, tmp_path: Path) -> No
     assert calm["tpot_mean_ms"] < lossy["tpot_mean_ms"]
     assert calm["tpot_mean_low_ms"] < calm["tpot_mean_ms"] < calm["tpot_mean_high_ms"]
     direct = planning.replay(
-        load_scenario(metro / "scenario.toml"), load_plan(metro / "plan.json"), seed=3, requests=300, replications=2
+        load_scenario(metro / "scenario.toml"),
+        load_plan(metro / "edge.plan.json"),
+        seed=3,
+        requests=300,
+        replications=2,
     )
     assert calm["tpot_mean_ms"] == direct.workload("suburb-chat").tpot_ms.mean
     other = replace(replays, seed=4)
