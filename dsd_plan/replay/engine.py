@@ -177,7 +177,7 @@ class Run:
         self.worlds["left_job"], self.worlds["most_tied"] = NONE, tied
         self.worlds["spare_jobs"], self.worlds["jobs_an_event"], self.worlds["most_events"] = room, an_event, events
         self.tables["devices"]["pool"] = np.repeat(np.arange(drafts.size), drafts["count"])
-        self._advance = kernel_for(features_of(fixed))
+        self._needed = features_of(fixed)
         self.mark_at(inf, NONE)
 
     def mark_at(self, at_ms: float, started: int) -> None:
@@ -200,7 +200,7 @@ class Run:
         """FINISHED or AT_MARK. Where a table is full `make_room(run, status)` empties it; else it grows."""
         make = make_room or Run.grow
         while True:
-            status = self._advance(self.worlds)
+            status = kernel_for(self._needed)(self.worlds)
             if status in (FINISHED, AT_MARK):
                 return status
             if status == BAD_WINDOW:
