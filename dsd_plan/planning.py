@@ -238,6 +238,7 @@ def crosscheck(
     """Predict and replay a plan, and judge every metric: agrees, disagrees, or undecided.
 
     Where fewer `requests` are asked for than recordings hold, the model is asked about the part that is replayed.
+    The model knows no faults: the scenario's are left out of the replay too, which its notes say.
     `tolerance`: one relative error for all metrics, instead of 5 % for means and 10 % for p95 and p99.
     Raises ScenarioError, PlanError, UnstableError.
     """
@@ -251,7 +252,11 @@ def crosscheck(
     if share < 1.0:
         note = f"predicted for the first {share:.0%} of the shortest recording, which is what was replayed"
         predicted = replace(predicted, notes=(*predicted.notes, note))
-    replayed = _replayed(deployed, seed, requests, replications).pooled
+    undisturbed = deploy(replace(scenario, faults=()), plan)
+    replayed = _replayed(undisturbed, seed, requests, replications).pooled
+    if scenario.faults:
+        note = "replayed without the scenario's faults, as the model predicts; `dsd-plan replay` plays them"
+        replayed = replace(replayed, notes=(*replayed.notes, note))
     return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
 
 

@@ -10,9 +10,10 @@ import typer
 from dsd_plan.cli.exit_codes import ExitCode
 from dsd_plan.cli.inputs import plan_of
 from dsd_plan.cli.options import AsJson, PlanPath, Replications, Requests, ScenarioPath, Seed
-from dsd_plan.cli.terminal import say, say_json, show_table
+from dsd_plan.cli.terminal import say, say_json, show_table, warn
 
 if TYPE_CHECKING:
+    from dsd_plan.domain.performance import Interval, Performance
     from dsd_plan.domain.study import Agreement
 
 Tolerance = Annotated[
@@ -34,6 +35,8 @@ def run(
 ) -> None:
     """A metric agrees when the replay's interval lies within the tolerance of the prediction, disagrees when it
     lies outside, and is undecided when it straddles the edge. Exit code 4 when any metric disagrees.
+
+    Both are without the scenario's [[faults]], of which the model knows nothing.
     """
     from dsd_plan.files import load_scenario
     from dsd_plan.planning import crosscheck
@@ -50,8 +53,17 @@ def run(
         say_json(checked.to_dict())
     else:
         show_agreements(checked.agreements)
+    for caveat in caveats(checked.predicted, checked.replayed, replications):
+        warn(caveat)
     if checked.disagrees:
         raise typer.Exit(ExitCode.DISAGREES)
+
+
+def caveats(predicted: Performance, replayed: Performance, replications: int) -> list[str]:
+    """What must be known to believe the verdicts: the notes of both sides, each once."""
+    told = dict.fromkeys((*predicted.notes, *replayed.notes))
+    alone = "one replication has no interval, so that nothing can be decided; give --replications 2 or more"
+    return [*told, alone] if replications == 1 else [*told]
 
 
 def show_agreements(agreements: tuple[Agreement, ...]) -> None:
@@ -66,7 +78,7 @@ def show_agreements(agreements: tuple[Agreement, ...]) -> None:
                 metric_name(agreement.metric),
                 number(agreement.predicted),
                 number(agreement.observed.point),
-                f"{number(agreement.observed.low)}–{number(agreement.observed.high)}",
+                interval_of(agreement.observed),
                 signed_share(agreement.relative_error),
                 agreement.verdict,
             )
@@ -80,6 +92,13 @@ def show_agreements(agreements: tuple[Agreement, ...]) -> None:
         f"{verdicts['agrees']} agree within {tolerances}, {verdicts['disagrees']} disagree, "
         f"{verdicts['undecided']} undecided"
     )
+
+
+def interval_of(observed: Interval) -> str:
+    """From where to where; one replication has none, of level 0."""
+    from dsd_plan.report.numbers import number
+
+    return "none" if observed.level == 0.0 else f"{number(observed.low)}–{number(observed.high)}"
 
 
 def metric_name(metric: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from dsd_plan import planning
 from dsd_plan.cli import main
-from dsd_plan.crosscheck import Crosscheck
+from dsd_plan.crosscheck import NO_INTERVAL, Crosscheck
 from dsd_plan.domain.performance import (
     DevicePerformance,
     FleetPerformance,
@@ -188,6 +188,32 @@ def test_crosscheck_exits_4_only_when_a_metric_disagrees(
     assert verdict in said
     assert main(["crosscheck", *files, "--json"]) == code
     assert json.loads(capsys.readouterr().out)["agreements"][1]["verdict"] == verdict
+
+
+def test_crosscheck_tells_the_notes_of_both_sides_once(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    replayed = replace(PERFORMANCE, notes=(*PERFORMANCE.notes, "chat: requests are a recording"))
+    checked = Crosscheck(PERFORMANCE, replayed, (agreement("agrees"),))
+    monkeypatch.setattr(planning, "crosscheck", lambda *given, **options: checked)
+    for options in ([], ["--json"]):
+        assert main(["crosscheck", *files, *options]) == 0
+        assert capsys.readouterr().err == (
+            "warning: verify steps are declared\nwarning: chat: requests are a recording\n"
+        )
+
+
+def test_crosscheck_says_that_one_replication_has_no_interval(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    point = Interval(point=30.0, low=30.0, high=30.0, level=NO_INTERVAL)
+    checked = Crosscheck(PERFORMANCE, PERFORMANCE, (replace(agreement("undecided"), observed=point),))
+    monkeypatch.setattr(planning, "crosscheck", lambda *given, **options: checked)
+    assert main(["crosscheck", *files, "--replications", "1"]) == 0
+    said = capsys.readouterr()
+    assert "one replication has no interval" in said.err
+    assert "30.0–30.0" not in said.out
+    assert "none" in said.out
 
 
 def test_crosscheck_passes_the_tolerance(files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

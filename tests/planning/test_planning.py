@@ -10,6 +10,7 @@ import pytest
 
 from dsd_plan import crosscheck, load_plan, load_scenario, optimize, predict, replay
 from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Study
@@ -75,6 +76,17 @@ def test_the_shipped_example_is_predicted_replayed_and_checked() -> None:
     json.dumps(checked.to_dict(), allow_nan=False)
     strict = crosscheck(given, plan, tolerance=1e-9, **FEW)
     assert all(agreement.verdict != "agrees" for agreement in strict.agreements if agreement.relative_error != 0.0)
+
+
+def test_a_crosscheck_is_without_faults_on_both_sides_and_says_so() -> None:
+    slow = FaultWindow(kind="slow_device", at_s=0.0, for_s=1e6, device="gpu", factor=3.0)
+    faulty = replace(GIVEN, faults=(slow,))
+    checked, calm = crosscheck(faulty, PLAN, **FEW), crosscheck(GIVEN, PLAN, **FEW)
+    assert replay(faulty, PLAN, **FEW).workloads != calm.replayed.workloads
+    assert checked.replayed.workloads == calm.replayed.workloads
+    assert checked.agreements == calm.agreements
+    assert any("replayed without the scenario's faults" in note for note in checked.replayed.notes)
+    assert not any("faults" in note for note in calm.replayed.notes)
 
 
 def test_a_plan_that_does_not_fit_is_refused_before_anything_runs() -> None:
