@@ -50,8 +50,14 @@ def replay_whole(scenario: Scenario, plan: Plan, seed: int, requests_out: Path |
             rows.append((metric.removesuffix("_ms").upper(), *(milliseconds(values[key]) for key in STATISTICS)))
         show_table(("", *STATISTICS), rows)
         say()
-    say(f"makespan {number(run.makespan_s)} s, {number(run.running_mean)} sessions in a step")
-    say(f"{run.preemptions:,} preemptions")
+    known = [f"makespan {number(run.makespan_s)} s"]
+    if run.running_mean is not None:
+        known.append(f"{number(run.running_mean)} sessions in a step")
+    if run.mean_batch is not None:
+        known.append(f"{number(run.mean_batch)} jobs in an iteration")
+    say(", ".join(known))
+    if run.preemptions is not None:
+        say(f"{run.preemptions:,} preemptions")
 
 
 def summary_of(run: WholeRun, names: list[str]) -> dict[str, Any]:
@@ -65,6 +71,7 @@ def summary_of(run: WholeRun, names: list[str]) -> dict[str, Any]:
         "workloads": workloads,
         "makespan_s": run.makespan_s,
         "running_mean": run.running_mean,
+        "mean_batch": run.mean_batch,
         "preemptions": run.preemptions,
     }
 

@@ -23,10 +23,12 @@ class WholeRun:
     first_ms: Reals
     """When its first token reached the user."""
     last_ms: Reals
-    preemptions: int
-    """Times that an engine-like target took a session's blocks away."""
-    running_mean: float
-    """Mean of sessions in a step, over the time that targets were stepping."""
+    preemptions: int | None
+    """Times that an engine-like target took a session's blocks away; None where there is no such target."""
+    running_mean: float | None
+    """Mean of sessions in a step of engine-like targets, over the time that they were stepping; None without any."""
+    mean_batch: float | None
+    """Mean of jobs in an iteration of plain targets; None where there is no such target."""
 
     @property
     def ttft_ms(self) -> Reals:

@@ -96,9 +96,18 @@ def happens(world: World, index: int) -> None:
     elif happening.kind == REPLICA_FAILS:
         replica_fails(world, int(happening.index))
     else:
-        replica = row(world.replicas, REPLICA, happening.index)
-        replica.down = 0
-        admit(world, replica)
+        stands_again(world, row(world.replicas, REPLICA, happening.index))
+
+
+@compiled
+def stands_again(world: World, replica: Row) -> None:
+    """Sessions that waited for the replica go in; those that do not fit wait for memory from now on."""
+    replica.down = 0
+    admit(world, replica)
+    r = replica.memory_head
+    while r != NONE:
+        replica.memory_waits += 1
+        r = row(world.sessions, SESSION, r).next
 
 
 @compiled

@@ -50,7 +50,8 @@ def prompt_arrives(world: World, r: int) -> None:
     if replica.down == 0 and replica.memory_head == NONE and admitted(world, replica, r, session):
         join(world, r)
         return
-    replica.memory_waits += 1
+    # While it is down, nobody knows yet whom memory will hold up: see `faults.stands_again`.
+    replica.memory_waits += 1 - replica.down
     if ORDERED and row(world.targets, TARGET, replica.target).ranked == 1:
         if wait_by_priority(world, replica, r):
             admit(world, replica)

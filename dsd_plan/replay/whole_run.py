@@ -45,6 +45,8 @@ def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
     run.advance()
     sessions, groups = run.tables["sessions"][:count], run.tables["groups"][: int(run.worlds["logged"][0])]
     replicas = run.tables["replicas"]
+    engines = run.tables["targets"]["engine"][replicas["target"]] == 1
+    alike, plain = replicas[engines], replicas[~engines]
     first_ms, last_ms = np.full(count, np.inf), np.zeros(count)
     np.minimum.at(first_ms, groups["session"], groups["arrival_ms"])
     np.maximum.at(last_ms, groups["session"], groups["arrival_ms"])
@@ -55,9 +57,14 @@ def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
         output_tokens=sessions["output"].astype(np.int64),
         first_ms=first_ms,
         last_ms=last_ms,
-        preemptions=int(replicas["preempted"].sum()),
-        running_mean=float(replicas["running_ms"].sum() / (replicas["draft_ms"] + replicas["step_ms"]).sum()),
+        preemptions=int(alike["preempted"].sum()) if alike.size else None,
+        running_mean=_ratio(alike["running_ms"].sum(), (alike["draft_ms"] + alike["step_ms"]).sum()),
+        mean_batch=_ratio(plain["jobs"].sum(), plain["iterations"].sum()),
     )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole > 0 else None
 
 
 def with_target_law(deployed: Deployed, law: StepLaw) -> Deployed:

@@ -96,3 +96,27 @@ def test_a_workload_that_never_ends_is_told(folder: Path, capsys: pytest.Capture
     (folder / "scenario.toml").write_text(endless)
     assert main(command(folder)) == 1
     assert "is not a recording, and never ends" in capsys.readouterr().err
+
+
+def plain(folder: Path, more: str = "") -> None:
+    """The same folder with a plain target of two places."""
+    keys = ("max_sequences", "token_cap", "kv_block_tokens", "kv_blocks")
+    lines = [line for line in SCENARIO.splitlines() if not line.startswith(keys)]
+    text = "\n".join(lines).replace("memory_gib = 24.0", "memory_gib = 24.0\nbatch_cap = 2")
+    (folder / "scenario.toml").write_text(text + "\n" + more)
+
+
+def test_a_plain_target_tells_its_mean_batch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four requests of 5 jobs at two places: the first iteration holds one job, then they are full to the last one."""
+    plain(folder)
+    capsys.readouterr()
+    assert main(command(folder, "--json")) == 0
+    found = json.loads(capsys.readouterr().out)["whole_run"]
+    # 20 jobs: one alone, nine times two, one alone at the end.
+    assert found["mean_batch"] == pytest.approx(20 / 11)
+    assert (found["running_mean"], found["preemptions"]) == (None, None)
+    assert main(command(folder)) == 0
+    text = capsys.readouterr().out
+    assert "1.82 jobs in an iteration" in text
+    assert "sessions in a step" not in text
+    assert "preemptions" not in text

@@ -191,3 +191,19 @@ def test_devices_that_no_fault_names_share_their_spells() -> None:
     devices = tables["devices"]
     assert (devices.size, tables["spells"].size) == (20_000, 3)
     assert (devices["slow_end"] - devices["slow"]).tolist() == [1, 1, 1, 2] + [1] * 19_996
+
+
+@pytest.mark.parametrize(("room", "held_up"), [(1000.0, 0), (110.0, 1)])
+def test_waiting_for_a_replica_is_no_waiting_for_memory(room: float, held_up: int) -> None:
+    """Both prompts of 100 + 4 come while the only replica is down: with room for one, memory holds up the other."""
+    lost = FaultWindow(kind="device_down", device="gpu", at_s=0.0, for_s=0.5)
+    deployed = system(
+        recorded([0.01, 0.02, 5.0], [100, 100, 1], [4, 4, 1]),
+        mode="target_only",
+        link=LINK,
+        faults=(lost,),
+        memory_gib=room / 1024,
+        kv_mib=1.0,
+    )
+    run = kernel_run(deployed, most=2)
+    assert run.tables["replicas"]["memory_waits"].tolist() == [held_up]
