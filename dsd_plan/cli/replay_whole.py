@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dsd_plan.cli.terminal import say, say_json, show_table
+from dsd_plan.cli.terminal import say, say_json, show_table, warn
 from dsd_plan.report.numbers import milliseconds, number
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def replay_whole(scenario: Scenario, plan: Plan, seed: int, requests_out: Path |
     say(", ".join(known))
     if run.preemptions is not None:
         say(f"{run.preemptions:,} preemptions")
+    for note in run.notes:
+        warn(note)
 
 
 def summary_of(run: WholeRun, names: list[str]) -> dict[str, Any]:
@@ -73,6 +75,7 @@ def summary_of(run: WholeRun, names: list[str]) -> dict[str, Any]:
         "running_mean": run.running_mean,
         "mean_batch": run.mean_batch,
         "preemptions": run.preemptions,
+        "notes": list(run.notes),
     }
 
 

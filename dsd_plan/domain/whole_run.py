@@ -29,6 +29,8 @@ class WholeRun:
     """Mean of sessions in a step of engine-like targets, over the time that they were stepping; None without any."""
     mean_batch: float | None
     """Mean of jobs in an iteration of plain targets; None where there is no such target."""
+    notes: tuple[str, ...] = ()
+    """What to know about the run: what its faults did, what waited for memory, what was extrapolated."""
 
     @property
     def ttft_ms(self) -> Reals:

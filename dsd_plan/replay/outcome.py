@@ -19,7 +19,7 @@ from dsd_plan.domain.workload import METRICS, RequestTrace
 from dsd_plan.replay.assumptions import assumptions
 from dsd_plan.replay.devices import DeviceUse, link_uses
 from dsd_plan.replay.layout import MS_PER_S
-from dsd_plan.replay.load import link_name
+from dsd_plan.replay.notes import extrapolation_notes, memory_notes, repetition_notes
 from dsd_plan.replay.origin import origins
 from dsd_plan.replay.samples import Sample, WorkloadSample
 from dsd_plan.replay.statistics import STATISTICS, drifts, interval, quantiles
@@ -235,31 +235,14 @@ def _notes(deployed: Deployed, samples: Sequence[Sample], workloads: Sequence[Wo
             yield f"{workload.name}: no request was measured; replay more requests"
         elif workload.requests is not None and workload.requests < FEW_REQUESTS:
             yield f"{workload.name}: only {workload.requests} requests were measured; replay more for its p99"
-        beyond = [key for key, origin in (workload.origin or {}).items() if origin == "extrapolated"]
-        if beyond:
-            yield f"{workload.name}: {', '.join(beyond)} extrapolated beyond the measured points"
+        yield from extrapolation_notes(workload.name, workload.origin)
     for name in dict.fromkeys(s.workload.name for s in deployed.streams if isinstance(s.requests, RequestTrace)):
         yield (
             f"{name}: requests are a recording: numbers are averages over it, not of a steady state, and intervals "
             "do not cover the chance in its arrivals"
         )
     yield from assumptions(deployed)
-    yield from _repeated_traces(deployed, max(sample.end_ms for sample in samples) / MS_PER_S)
-    first = 0
-    for pool in deployed.targets:
-        mine = slice(first, first + pool.replicas)
-        first += pool.replicas
-        waits = sum(int(sample.memory_waits[mine].sum()) for sample in samples)
-        if waits > 0:
-            prompts = sum(int(sample.prompts[mine].sum()) for sample in samples)
-            yield f"{pool.device.name}: {waits / prompts:.0%} of requests waited for KV memory"
-
-
-def _repeated_traces(deployed: Deployed, run_s: float) -> Iterator[str]:
-    traces = {hop.link: hop.trace for s in deployed.streams for hop in (*s.up, *s.down) if hop.trace is not None}
-    for link, trace in traces.items():
-        if len(trace.at_s) > 1 and run_s > trace.length_s:
-            yield (
-                f"{link_name(deployed, link)}: its trace of {trace.length_s:.4g} s was played "
-                f"{run_s / trace.length_s:.1f} times in a run of {run_s:.4g} s"
-            )
+    yield from repetition_notes(deployed, max(sample.end_ms for sample in samples) / MS_PER_S)
+    waits = np.sum([sample.memory_waits for sample in samples], axis=0).tolist()
+    prompts = np.sum([sample.prompts for sample in samples], axis=0).tolist()
+    yield from memory_notes(deployed, waits, prompts)

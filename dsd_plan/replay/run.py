@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,10 @@ from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.replay.devices import device_uses, least_saturations, unmeasured
 from dsd_plan.replay.energy import energy_parts
 from dsd_plan.replay.inputs import tables_of
-from dsd_plan.replay.layout import FATES
+from dsd_plan.replay.layout import FATES, MS_PER_S
 from dsd_plan.replay.listing import Columns, series_columns
 from dsd_plan.replay.load import link_saturations, open_rate_per_s
+from dsd_plan.replay.notes import fault_notes
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
 from dsd_plan.replay.recording import Mark
 from dsd_plan.replay.recordings import played_part
@@ -97,7 +98,7 @@ def replayed(
     if len(ran) < replications:
         notes = (f"interrupted: {len(ran)} of {replications} replications stand behind the numbers", *notes)
     opened = [one.ran.marks[cut.place] for one in ran]
-    notes = (*notes, *_fate_notes(deployed, ran), *slowing_notes(deployed, opened, [one.ran.marks[-1] for one in ran]))
+    notes = (*notes, *_fault_notes(deployed, ran), *slowing_notes(deployed, opened, [one.ran.marks[-1] for one in ran]))
     _, share = played_part(deployed, requests)
     if share < 1.0:
         part = f"the first {share:.0%} of the shortest recording was played; ask for more requests to play it whole"
@@ -115,17 +116,10 @@ def replayed(
     )
 
 
-def _fate_notes(deployed: Deployed, ran: Sequence[Replication]) -> tuple[str, ...]:
-    if not deployed.scenario.faults:
-        return ()
+def _fault_notes(deployed: Deployed, ran: Sequence[Replication]) -> Iterator[str]:
     ended = sum(one.tallies.ended for one in ran)
-    counts = [int(sum(one.tallies.fates[index] for one in ran)) for index in range(len(FATES))]
-    told = ", ".join(f"{count} {fate}" for fate, count in zip(FATES, counts, strict=True) if count > 0)
-    note = (
-        f"faults: of all {ended} requests in {len(ran)} replications {told or 'none was touched'}; numbers are "
-        "averages over the run with its faults, not of a steady state"
-    )
-    return (note,)
+    fates = [int(sum(one.tallies.fates[index] for one in ran)) for index in range(len(FATES))]
+    return fault_notes(deployed, ended, fates, [one.ran.marks[-1].at_ms / MS_PER_S for one in ran])
 
 
 def _overfull(offered: Mapping[str, float], most: str) -> tuple[str, ...]:

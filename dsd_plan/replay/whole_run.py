@@ -6,7 +6,9 @@ and no mean over one: only these requests, one by one, and how long the whole to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +18,16 @@ from dsd_plan.domain.step_time import surface_of
 from dsd_plan.domain.whole_run import WholeRun
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.errors import PlanError, Problem
+from dsd_plan.replay.assumptions import assumptions
 from dsd_plan.replay.inputs import tables_of
+from dsd_plan.replay.layout import FATES, MS_PER_S
+from dsd_plan.replay.notes import extrapolation_notes, fault_notes, memory_notes, repetition_notes
+from dsd_plan.replay.origin import origins
 from dsd_plan.replay.refusals import refuse_unsupported
+from dsd_plan.replay.tiring import slowed_notes
+
+if TYPE_CHECKING:
+    from dsd_plan.replay.engine import Run
 
 
 def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
@@ -50,7 +60,7 @@ def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
     first_ms, last_ms = np.full(count, np.inf), np.zeros(count)
     np.minimum.at(first_ms, groups["session"], groups["arrival_ms"])
     np.maximum.at(last_ms, groups["session"], groups["arrival_ms"])
-    return WholeRun(
+    whole = WholeRun(
         arrival_ms=sessions["started_ms"].copy(),
         stream=sessions["stream"].astype(np.int64),
         prompt_tokens=sessions["prompt"].astype(np.int64),
@@ -61,6 +71,26 @@ def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
         running_mean=_ratio(alike["running_ms"].sum(), (alike["draft_ms"] + alike["step_ms"]).sum()),
         mean_batch=_ratio(plain["jobs"].sum(), plain["iterations"].sum()),
     )
+    return replace(whole, notes=tuple(_notes(deployed, run, whole)))
+
+
+def _notes(deployed: Deployed, run: Run, whole: WholeRun) -> Iterator[str]:
+    sessions, replicas = run.tables["sessions"][: whole.stream.size], run.tables["replicas"]
+    end_s = float(whole.last_ms.max()) / MS_PER_S
+    if deployed.scenario.faults:
+        fates = [int(np.count_nonzero(sessions["fate"] & bit)) for bit in FATES.values()]
+        yield from fault_notes(deployed, whole.stream.size, fates, [end_s], whole=True)
+    yield from slowed_notes(deployed, replicas["draft_ms"] + replicas["step_ms"], run.tables["devices"]["busy_ms"])
+    mean_batch: dict[str, float | None] = {}
+    for index, pool in enumerate(deployed.targets):
+        mine = replicas[replicas["target"] == index]
+        mean_batch[pool.device.name] = _ratio(mine["jobs"].sum(), mine["iterations"].sum())
+    for name in dict.fromkeys(stream.workload.name for stream in deployed.streams):
+        yield from extrapolation_notes(name, origins(deployed, name, mean_batch))
+    yield from assumptions(deployed)
+    yield from repetition_notes(deployed, end_s)
+    prompts = np.bincount(sessions["replica"], minlength=replicas.size)
+    yield from memory_notes(deployed, replicas["memory_waits"].tolist(), prompts.tolist())
 
 
 def _ratio(part: float, whole: float) -> float | None:

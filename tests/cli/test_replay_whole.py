@@ -120,3 +120,28 @@ def test_a_plain_target_tells_its_mean_batch(folder: Path, capsys: pytest.Captur
     assert "1.82 jobs in an iteration" in text
     assert "sessions in a step" not in text
     assert "preemptions" not in text
+
+
+def test_a_whole_run_has_its_notes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Room for one session of 21 tokens: three of four wait; one fault slows, the other never comes."""
+    faults = (
+        '[[faults]]\nkind = "slow_device"\ndevice = "gpu"\nat_s = 0.01\nfor_s = 0.01\nfactor = 2.0\n'
+        '[[faults]]\nkind = "device_down"\ndevice = "gpu"\nat_s = 1e8\nfor_s = 1.0\n'
+    )
+    plain(folder, faults)
+    text = (
+        (folder / "scenario.toml")
+        .read_text()
+        .replace('"big"\n[[devices]]', '"big"\nkv_mib_per_token = 1024.0\n[[devices]]')
+    )
+    (folder / "scenario.toml").write_text(text)
+    capsys.readouterr()
+    assert main(command(folder, "--json")) == 0
+    expected = [
+        "faults[1]: device_down at 1e+08 s: the run ended before, at 0.21 s",
+        "faults: slow spells leave no mark on single requests, and are not counted",
+        "gpu: 75% of requests waited for KV memory",
+    ]
+    assert json.loads(capsys.readouterr().out)["whole_run"]["notes"] == expected
+    assert main(command(folder)) == 0
+    assert "gpu: 75% of requests waited for KV memory" in " ".join(capsys.readouterr().err.split())

@@ -207,3 +207,22 @@ def test_waiting_for_a_replica_is_no_waiting_for_memory(room: float, held_up: in
     )
     run = kernel_run(deployed, most=2)
     assert run.tables["replicas"]["memory_waits"].tolist() == [held_up]
+
+
+def fault_notes(*faults: FaultWindow) -> list[str]:
+    notes = replay(system(closed(4, 0.1), faults=faults, link=LINK), requests=100, replications=2).notes
+    return [note for note in notes if note.startswith("faults")]
+
+
+def test_slow_spells_leave_no_mark() -> None:
+    slow = FaultWindow(kind="slow_link", between=("edge", "region"), at_s=0.5, for_s=1.0, factor=3.0)
+    (told,) = fault_notes(slow)
+    assert told.startswith("faults: slow spells leave no mark on single requests, and are not counted; numbers are")
+    (both,) = fault_notes(slow, FaultWindow(kind="device_down", device="gpu", at_s=0.5, for_s=0.01))
+    assert "slow spells and waits for a replica that is down leave no mark on single requests" in both
+    assert "prefilled again" in both
+
+
+def test_a_fault_that_never_comes_is_told() -> None:
+    (note,) = fault_notes(FaultWindow(kind="device_down", device="gpu", at_s=1e8, for_s=1.0))
+    assert note.startswith("faults[0]: device_down at 1e+08 s: measuring ended before, at the latest at ")
