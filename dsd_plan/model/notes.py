@@ -8,6 +8,7 @@ import numpy as np
 
 from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.idle_caps import idle_cap_notes
 from dsd_plan.domain.performance import WorkloadPerformance
 from dsd_plan.domain.sustained import slowing
 from dsd_plan.domain.workload import RequestTrace
@@ -45,6 +46,7 @@ def _notes(
         beyond = [key for key, origin in (workload.origin or {}).items() if origin == "extrapolated"]
         if beyond:
             yield f"{workload.name}: {', '.join(beyond)} extrapolated beyond the measured points"
+    yield from idle_cap_notes(deployed)
     for use in uses:
         saturation = use.performance.saturation or 0.0
         if saturation >= HIGH_SATURATION:

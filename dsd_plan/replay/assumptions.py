@@ -1,4 +1,4 @@
-"""What a plan's acceptance rests on that its evidence does not tell."""
+"""What a plan's acceptance rests on that its evidence does not tell, and what the plan says in vain."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 
 from dsd_plan.domain.acceptance import AcceptanceLaw, RoundTrace
 from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.idle_caps import idle_cap_notes
 
 
 def assumptions(deployed: Deployed) -> Iterator[str]:
     """A sentence each, for the notes of a result."""
+    yield from idle_cap_notes(deployed)
     for stream in deployed.streams:
         yield from _paths(stream)
         yield from _rounds(stream)
