@@ -48,8 +48,6 @@ def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> N
 
 def show_workload(workload: WorkloadPerformance, budgets: Budgets, source: str) -> None:
     """One workload's latencies against its budgets, and its rates."""
-    from dsd_plan.domain.performance import Interval
-
     count = "" if workload.requests is None else f" ({workload.requests:,} requests)"
     say(f"{workload.name}{count}")
     limits = {(metric, statistic): limit for metric, statistic, limit in budgets.limits()}
@@ -66,11 +64,7 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets, source: str) 
         rows.append((label, *(milliseconds(getattr(values, statistic)) for statistic in STATISTICS), ", ".join(kept)))
     show_table(("", *STATISTICS, "budget"), rows)
     known = [(label, (workload.ci or {}).get(f"{metric}_ms.mean")) for label, metric in METRICS]
-    means = [
-        f"{label} {interval('mean_ms', Interval(point=ends[0], low=ends[0], high=ends[1]))}"
-        for label, ends in known
-        if ends is not None
-    ]
+    means = [f"{label} {_ends(*ends)}" for label, ends in known if ends is not None]
     if means:
         how = "inputs and model" if source == "model" else "over replications"
         say_wrapped(f"means lie in (95 %, {how}): {', '.join(means)}")
@@ -84,3 +78,12 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets, source: str) 
             f"{number(workload.acceptance_rate)}, {number(workload.bytes_per_token)} bytes a token, "
             f"{with_unit(workload.energy_j_per_token, 'J')} a token"
         )
+
+
+def _ends(low: float, high: float) -> str:
+    """An interval of times in ms; one number where both ends read the same."""
+    from dsd_plan.domain.performance import Interval
+
+    if milliseconds(low) == milliseconds(high):
+        return milliseconds(low)
+    return interval("mean_ms", Interval(point=low, low=low, high=high))

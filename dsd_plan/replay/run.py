@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.workload import RequestTrace
@@ -103,7 +105,12 @@ def replayed(
     if share < 1.0:
         part = f"the first {share:.0%} of the shortest recording was played; ask for more requests to play it whole"
         notes = (*notes, part)
-    pooled = _performance(deployed, samples, notes)
+    by_chance = not _nothing_by_chance(deployed, ran)
+    if not by_chance:
+        # Counted once: eight equal answers are no more certain than one.
+        notes = (*notes, f"nothing is left to chance: all {len(ran)} replications are alike, and are counted once")
+    counted = samples if by_chance else samples[:1]
+    pooled = _performance(deployed, counted, notes)
     return Replayed(
         pooled,
         tuple(_performance(deployed, [sample], notes) for sample in samples),
@@ -112,7 +119,7 @@ def replayed(
             series_columns(one.number, one.tallies, first.at_ms, one.ran.marks[-1].at_ms)
             for first, one in zip(opened, ran, strict=True)
         ),
-        energy_parts(deployed, samples) if pooled.steady else (),
+        energy_parts(deployed, counted) if pooled.steady else (),
     )
 
 
@@ -120,6 +127,19 @@ def _fault_notes(deployed: Deployed, ran: Sequence[Replication]) -> Iterator[str
     ended = sum(one.tallies.ended for one in ran)
     fates = [int(sum(one.tallies.fates[index] for one in ran)) for index in range(len(FATES))]
     return fault_notes(deployed, ended, fates, [one.ran.marks[-1].at_ms / MS_PER_S for one in ran])
+
+
+def _nothing_by_chance(deployed: Deployed, ran: Sequence[Replication]) -> bool:
+    """Whether several replications of recordings came out the same to the bit."""
+    if len(ran) < 2 or not all(isinstance(stream.requests, RequestTrace) for stream in deployed.streams):
+        return False
+    first, *others = (one.tallies for one in ran)
+    return all(
+        np.array_equal(of_one[name], of_first[name])
+        for one in others
+        for of_one, of_first in ((one.of_requests, first.of_requests), (one.of_time, first.of_time))
+        for name in of_first
+    ) and all(one.ran.marks[-1].at_ms == ran[0].ran.marks[-1].at_ms for one in ran)
 
 
 def _overfull(offered: Mapping[str, float], most: str) -> tuple[str, ...]:

@@ -44,3 +44,11 @@ def test_prose_is_broken_at_80_columns_and_numbers_stay_with_their_units(capsys:
     # 2 + 9·8 − 1 columns hold the nine words, and " 12 ms" makes 79.
     assert lines[0] == "  " + " ".join(["seven77"] * 9) + " 12 ms"
     assert lines[1:] == ["  " + "x" * 90]
+
+
+def test_a_mean_that_is_known_exactly_is_one_number() -> None:
+    from dsd_plan.cli.performance_table import _ends
+
+    assert _ends(27.1, 27.1) == _ends(27.1, 27.1000001)
+    assert "–" not in _ends(27.1, 27.1)
+    assert "–" in _ends(27.1, 28.4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dsd_plan.replay.recordings import MOST_REQUESTS, USUAL_REQUESTS, played_part, requests_for, shortest_s
+from dsd_plan.replay.run import replay
 from tests.replay.builder import closed, poisson, recorded, system
 
 
@@ -35,3 +36,15 @@ def test_fewer_requests_play_the_beginning() -> None:
     assert stream.requests.arrival_s.size == pytest.approx(250, abs=1)
     assert set(stream.requests.output_tokens.tolist()) == {5}
     assert share == pytest.approx(0.5, abs=0.01)
+
+
+def test_replications_without_chance_are_counted_once() -> None:
+    asked = recorded([0.1 * i for i in range(300)], [10] * 300, [5] * 300)
+    once, eight = (replay(system(asked, mode="target_only"), requests=400, replications=n) for n in (1, 8))
+    (alone,), (together,) = once.workloads, eight.workloads
+    assert (together.requests, together.ci) == (alone.requests, None)
+    assert together.ttft_ms == alone.ttft_ms
+    assert "nothing is left to chance: all 8 replications are alike, and are counted once" in eight.notes
+    by_chance = replay(system(asked), requests=400, replications=2)
+    assert by_chance.workloads[0].ci is not None
+    assert not any("left to chance" in note for note in by_chance.notes)
