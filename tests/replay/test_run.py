@@ -212,8 +212,8 @@ def test_a_recording_is_averaged_over_itself() -> None:
     assert performance.steady
     chat = performance.workload("chat")
     assert chat.requests is not None
-    # Not the first three tenths of a second: three times what a lone request takes.
-    assert 2 * 193 <= chat.requests <= 2 * 197
+    # Not the first three tenths of a second: three times what a lone request takes. Both runs are alike: counted once.
+    assert 193 <= chat.requests <= 197
     assert chat.requests_per_s == pytest.approx(10.0, rel=0.02)
     assert any("recording" in note for note in performance.notes)
 
