@@ -76,9 +76,11 @@ def away_of(demands: Sequence[Demand], waits: Sequence[DraftWait | None], turns:
         else:
             found.append(away_nodes(demand, wait, turn))
     most = max(nodes.right.size for nodes in found)
-    rows = max(np.atleast_2d(nodes.mean).shape[0] for nodes in found)
+    rows = max(nodes.mean.shape[0] if nodes.mean.ndim > 1 else 1 for nodes in found)
 
     def padded(values: Array, chance: bool = False) -> Array:
+        if values.shape == (most,) and rows == 1:
+            return values[None, :]
         fill = np.zeros_like(values[..., :1]) if chance else values[..., :1]
         more = np.repeat(fill, most - values.shape[-1], axis=-1)
         return np.broadcast_to(np.concatenate([values, more], axis=-1), (rows, most))

@@ -79,21 +79,12 @@ class Batches:
     """Mean of what a prefill adds; `jump_square` and `jump_cube` are its higher moments."""
     jump_square: float
     jump_cube: float
-
-    @property
-    def alone(self) -> Flags:
-        """Where there are no jobs but one's own."""
-        return self.jobs <= NOBODY
-
-    @property
-    def second(self) -> Array:
-        """Mean square of an iteration's length."""
-        return self.iteration**2 + self.variance
-
-    @property
-    def residual(self) -> Array:
-        """Mean wait for the iteration in progress, of who arrives at any time."""
-        return self.busy * self.second / (2.0 * self.iteration)
+    alone: Flags
+    """Where there are no jobs but one's own."""
+    second: Array
+    """Mean square of an iteration's length."""
+    residual: Array
+    """Mean wait for the iteration in progress, of who arrives at any time."""
 
 
 def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array, gathered: Array | float = 1.0) -> Batches:
@@ -120,43 +111,57 @@ def batches(time: IterationTime, classes: Classes, cap: int, jobs: Array, gather
     echoing = (returning * marginal * gathered).sum(axis=-1)
     square = (returning * marginal**2).sum(axis=-1)
     roomy = (weight / np.maximum(returning.sum(axis=-1), NOBODY) * room) ** 2 + NOBODY
-    drifting = arrivals * jump
+    drifting, jumping = arrivals * jump, arrivals * jump_square
+    some = np.maximum(jobs, NOBODY)
+    comes_back = bool(returning.any())
     for _ in range(SETTLING):
         # An idle server waits for one job, so a batch is never empty.
-        held = np.minimum(np.maximum(jobs + empty, 1.0), cap) / np.maximum(jobs, NOBODY)
-        iteration = mean_iteration(time, decodes * held[:, None], prefills * held[:, None], classes.users)
-        echo = np.clip((echoing + drifting) / iteration, 0.0, STRONGEST_ECHO)
+        held = (np.minimum(np.maximum(jobs + empty, 1.0), cap) / some)[:, None]
+        iteration = mean_iteration(time, decodes * held, prefills * held, classes.users)
+        echo = np.minimum(np.maximum((echoing + drifting) / iteration, 0.0), STRONGEST_ECHO)
         settle = 1.0 - echo**2
         smooth = np.minimum(square / settle, roomy)
-        variance = smooth + arrivals * jump_square / settle
+        variance = smooth + jumping / settle
         crowding = by_chance + (by_chance / iteration) ** 2 * variance
         # Few sessions keep apart: each of y/q waits with chance q = T/(D + 1.5 T), rather than Poisson many.
-        waiting = iteration[:, None] / (classes.away + 1.5 * iteration[:, None])
-        seldom = passing - (returning * np.log1p(-waiting) / waiting).sum(axis=-1)
+        seldom = passing
+        if comes_back:
+            waiting = iteration[:, None] / (classes.away + 1.5 * iteration[:, None])
+            seldom = passing - (returning * np.log1p(-waiting) / waiting).sum(axis=-1)
         empty = np.minimum(np.exp(-seldom) * (1.0 + (crowding - by_chance) / 2.0), 1.0) * surely_empty
     alone = jobs <= NOBODY
     iteration = np.where(alone, time.step(np.ones(1)), iteration)
     empty = np.where(alone, 1.0, empty)
+    variance = np.where(alone, 0.0, variance)
+    second = iteration**2 + variance
+    busy = np.where(alone, 0.0, 1.0 / (1.0 + empty / some))
     return Batches(
         jobs=jobs,
         decodes=decodes,
         prefills=prefills,
         iteration=iteration,
-        variance=np.where(alone, 0.0, variance),
+        variance=variance,
         third=np.where(alone, 0.0, arrivals * jump_cube),
         smooth=np.where(alone, 0.0, smooth),
         crowding=crowding,
         empty=empty,
-        busy=np.where(alone, 0.0, 1.0 / (1.0 + empty / np.maximum(jobs, NOBODY))),
+        busy=busy,
         marginal=marginal,
         echo=np.where(alone, 0.0, echo),
         jump=jump,
         jump_square=jump_square,
         jump_cube=jump_cube,
+        alone=alone,
+        second=second,
+        residual=busy * second / (2.0 * iteration),
     )
 
 
-def mean_iteration(time: IterationTime, decodes: Array, prefills: Array, users: Array) -> Array:
-    """Mean length with so many jobs of each class, both of shape (grid, classes)."""
-    total: Array = time.step(decodes.sum(axis=-1)) + time.drafting_ms(decodes, users, None) + prefills @ time.prefill
+def mean_iteration(
+    time: IterationTime, decodes: Array, prefills: Array, users: Array, drafting: Array | None = None
+) -> Array:
+    """Mean length with so many jobs of each class, both of shape (grid, classes); `drafting` if that is known."""
+    if drafting is None:
+        drafting = time.drafting_ms(decodes, users, None)
+    total: Array = time.step(decodes.sum(axis=-1)) + drafting + prefills @ time.prefill
     return total if time.engine is None else total + time.engine.mixed_ms(decodes, prefills)

@@ -66,13 +66,16 @@ def cycles(
     own_ms, own_draft, prefill_ms, arrival, lengthened = (np.zeros(shape) for _ in range(5))
     nodes = np.zeros((*shape, away.chance.shape[2]))
     passages = _passages(replica, away)
-    for k in range(shape[1]):
-        mates = _mates(replica, k)
-        own_draft[:, k] = time.drafting_ms(mates.decodes, mates.users, k)
-        own_ms[:, k] = _with_own_job(replica, mates.decodes.sum(axis=-1), k) + own_draft[:, k] + mates.prefilling
+    for k, mates in enumerate(_mates_by_class(replica)):
+        # A session that is not fused itself drafts no step of its own.
+        own_draft[:, k] = time.drafting_ms(mates.decodes, mates.users, k) if time.windows[k] > 0 else mates.drafting
+        own_ms[:, k] = _with_own_job(replica, mates.batch, k) + own_draft[:, k] + mates.prefilling
         if not streamed[k]:
-            lengthened[:, k] = (_gathered(replica, passages[k])[1] * away.chance[:, k]).sum(axis=-1)
-            own_ms[:, k], nodes[:, k] = _returning(replica, mates, passages[k], away, k, own_ms[:, k])
+            longer, gathering = _gathered(replica, passages[k])
+            lengthened[:, k] = (gathering * away.chance[:, k]).sum(axis=-1)
+            own_ms[:, k], nodes[:, k] = _returning(
+                replica, mates, passages[k], away, k, own_ms[:, k], longer, gathering
+            )
         prefill_ms[:, k] = _own_prefill(replica, mates, k)
         arrival[:, k] = _arrival_wait(replica, passages[k], k)
     round_ms = (nodes * away.chance).sum(axis=-1)
@@ -115,6 +118,26 @@ class _Mates:
     """Mean time that their prefills add to an iteration, shape (grid,)."""
     returning: Array
     """Mean time of the jobs of those who come back by themselves."""
+    batch: Array
+    """Their decode jobs, shape (grid,)."""
+    drafting: Array
+    """Mean time of their fused draft steps; `iteration` that of an iteration that holds only them."""
+    iteration: Array
+
+
+def _mates_by_class(replica: _Replica) -> list[_Mates]:
+    """By class. Open sessions of whatever class have the same ones, unless an engine mixes each class differently."""
+    classes = replica.classes
+    alike = classes.company is None and replica.time.engine is None
+    found: list[_Mates] = []
+    shared: _Mates | None = None
+    for k in range(classes.users.size):
+        if alike and classes.users[k] <= 0:
+            shared = shared or _mates(replica, k)
+            found.append(shared)
+        else:
+            found.append(_mates(replica, k))
+    return found
 
 
 def _mates(replica: _Replica, k: int) -> _Mates:
@@ -140,7 +163,10 @@ def _mates(replica: _Replica, k: int) -> _Mates:
         prefilling = (
             prefilling + engine.mixed_ms(decodes, prefills) + engine.mixing(decodes, prefills) * engine.mixed[k]
         )
-    return _Mates(decodes, prefills, users, prefilling, returning)
+    batch = decodes.sum(axis=-1)
+    drafting = replica.time.drafting_ms(decodes, users, None)
+    iteration = mean_iteration(replica.time, decodes, prefills, users, drafting)
+    return _Mates(decodes, prefills, users, prefilling, returning, batch, drafting, iteration)
 
 
 def _with_own_job(replica: _Replica, others: Array, k: int) -> Array:
@@ -188,19 +214,24 @@ def _passages(replica: _Replica, away: Away) -> list[_Passage]:
 
 
 def _returning(
-    replica: _Replica, mates: _Mates, passage: _Passage, away: Away, k: int, own_ms: Array
+    replica: _Replica,
+    mates: _Mates,
+    passage: _Passage,
+    away: Away,
+    k: int,
+    own_ms: Array,
+    longer: Array,
+    gathered: Array,
 ) -> tuple[Array, Array]:
     """(mean length of the iteration that serves it, rounds by node) of a session that is away between its rounds.
 
-    `own_ms` is that length if it came back into an iteration like any other.
+    `own_ms` is that length if it came back into an iteration like any other; `longer` and `gathered` as `_gathered`.
     """
     held, delay, base = replica.held, away.mean[:, k], own_ms[:, None]
     iteration, busy = held.iteration[:, None], held.busy[:, None]
     # A session returns into a long iteration more often than into a short one, and so do its mates.
-    longer, gathered = _gathered(replica, passage)
     own = base + longer * (mates.prefilling[:, None] + gathered * mates.returning[:, None])
-    drafting = replica.time.drafting_ms(mates.decodes, mates.users, None)
-    full = _with_own_job(replica, np.array([replica.cap - 1.0]), k) + drafting + mates.prefilling
+    full = _with_own_job(replica, np.array([replica.cap - 1.0]), k) + mates.drafting + mates.prefilling
     own = np.minimum(own, np.maximum(full[:, None], base))
     own = busy * own + (1.0 - busy) * _with_own_job(replica, np.zeros(1), k)
     # While it is away the server goes idle at the end of some iteration, unless others keep it busy.
@@ -243,7 +274,7 @@ def _own_prefill(replica: _Replica, mates: _Mates, k: int) -> Array:
     """Length of the iteration that holds the session's prefill."""
     time, held = replica.time, replica.held
     stretch = (held.second / held.iteration**2 - 1.0) * held.busy
-    total: Array = mean_iteration(time, mates.decodes, mates.prefills, mates.users) + time.prefill[k]
+    total: Array = mates.iteration + time.prefill[k]
     total = total + stretch * (mates.prefilling + mates.returning)
     if time.windows[k] > 0:
         # A fused prefill pays the draft's intercept only where no draft step does.

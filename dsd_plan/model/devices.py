@@ -17,7 +17,7 @@ from dsd_plan.model.ahead import draft_work
 from dsd_plan.model.batches import mean_iteration
 from dsd_plan.model.saturation import draft_saturation, target_saturation
 from dsd_plan.model.solution import PoolSolution, Solution, StreamState
-from dsd_plan.model.traffic import Demand
+from dsd_plan.model.traffic import Demand, by_draft
 
 Array = NDArray[np.float64]
 
@@ -27,8 +27,8 @@ class DeviceUse:
     """A device type's row, and the share of its power that each stream is answerable for."""
 
     performance: DevicePerformance
-    stream_w: Array | None
-    """By stream; None where a power is not known."""
+    stream_w: dict[int, float] | None
+    """By the index of each stream that uses it; None where a power is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,18 +46,19 @@ def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solut
     rates = np.array([state.rate for state in solution.states])
     targets = {pool.device.name: index for index, pool in enumerate(deployed.targets)}
     drafts = {pool.device.name: index for index, pool in enumerate(deployed.drafts)}
+    drafting = by_draft(demands)
     uses = []
     for name, count in deployed.replicas_used().items():
         solved = solution.pools[targets[name]] if name in targets else None
         if solved is not None:
-            uses.append(_target(deployed.targets[targets[name]], demands, rates, solved, count))
+            uses.append(_target(deployed.targets[targets[name]], rates, solved, count))
         elif name in drafts:
-            uses.append(_draft(deployed.drafts[drafts[name]], drafts[name], demands, solution, count))
+            uses.append(_draft(deployed.drafts[drafts[name]], drafting.get(drafts[name], []), solution, count))
         else:
             device = deployed.scenario.device(name)
             power_w = None if device.idle_w is None else device.idle_w * count
             row = DevicePerformance(name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w)
-            uses.append(DeviceUse(row, np.zeros(len(demands))))
+            uses.append(DeviceUse(row, {}))
     return tuple(uses)
 
 
@@ -95,34 +96,31 @@ def load_of(solved: PoolSolution, rates: Array) -> Load:
     return Load(min(busy, 1.0), min(drafting / whole, 1.0), batch)
 
 
-def _target(pool: TargetPool, demands: tuple[Demand, ...], rates: Array, solved: PoolSolution, count: int) -> DeviceUse:
-    mine = np.array([demand.index for demand in solved.demands])
+def _target(pool: TargetPool, rates: Array, solved: PoolSolution, count: int) -> DeviceUse:
+    mine = [demand.index for demand in solved.demands]
     load = load_of(solved, rates[mine])
     used = load.busy * pool.replicas
     work = [(pool.profile, used * (1.0 - load.drafting))]
     if pool.fused_profile is not None:
         work.append((pool.fused_profile, used * load.drafting))
-    weights = np.zeros(len(demands))
-    weights[mine] = marginal_work(pool, solved.demands, rates[mine])
+    weights = marginal_work(pool, solved.demands, rates[mine])
     saturation = target_saturation(pool, solved.demands, rates[mine])
-    return _use(pool.device, pool.profile, work, count, weights, saturation, load.mean_batch)
+    return _use(pool.device, pool.profile, work, count, mine, weights, saturation, load.mean_batch)
 
 
-def _draft(pool: DraftPool, index: int, demands: tuple[Demand, ...], solution: Solution, count: int) -> DeviceUse:
-    mine = [demand for demand in demands if demand.stream.draft == index]
+def _draft(pool: DraftPool, mine: Sequence[Demand], solution: Solution, count: int) -> DeviceUse:
     states = [solution.states[demand.index] for demand in mine]
     rates = np.array([state.rate for state in states])
     drafting = [draft_work(demand, state.wait, state.turn) for demand, state in zip(mine, states, strict=True)]
     work = rates * [job.total + demand.tied * demand.draft_prefill for job, demand in zip(drafting, mine, strict=True)]
-    weights = np.zeros(len(demands))
-    weights[[demand.index for demand in mine]] = work
     busy = min(float(work.sum()) / pool.count, 1.0)
     use = _use(
         pool.device,
         pool.profile,
         [(pool.profile, busy * pool.count)],
         count,
-        weights,
+        [demand.index for demand in mine],
+        work,
         draft_saturation(pool, mine, rates),
         _jobs_a_batch(states),
     )
@@ -165,18 +163,24 @@ def _use(
     profile: LatencyProfile,
     work: list[tuple[LatencyProfile, float]],
     count: int,
+    streams: Sequence[int],
     weights: Array,
     saturation: float,
     mean_batch: float | None,
 ) -> DeviceUse:
-    """`work` is (who steps, on how many devices at once on average); `count` all devices deployed."""
+    """`work` is (who steps, on how many devices at once on average); `count` all devices deployed.
+
+    `streams` are those who share it, by `weights`.
+    """
     busy = sum(devices for _, devices in work)
     watts = [who.active_w for who, devices in work if devices > 0.0]
     idle_w = device.idle_w if device.idle_w is not None else profile.idle_w
     power_w, stream_w = None, None
     if idle_w is not None and all(active_w is not None for active_w in watts):
         power_w = (count - busy) * idle_w + sum(devices * (who.active_w or 0.0) for who, devices in work)
-        stream_w = power_w * weights / weights.sum() if weights.sum() > 0.0 else np.zeros_like(weights)
+        total = float(weights.sum())
+        shares = power_w * weights / total if total > 0.0 else np.zeros_like(weights)
+        stream_w = dict(zip(streams, shares.tolist(), strict=True))
     row = DevicePerformance(
         name=device.name, saturation=saturation, busy=busy / count, mean_batch=mean_batch, power_w=power_w
     )

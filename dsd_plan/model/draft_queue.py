@@ -180,10 +180,10 @@ def _at_prefills(drafting: Drafting, waits: Array, left: float) -> Array:
     alone: Array = drafting.among * drafting.rate * (drafting.cycle + waits) * left
     if drafting.ahead is not None or drafting.batches is not None:
         return alone
-    found = alone
+    found, jobs, prefills = alone, n * drafting.job, drafting.rate * drafting.prefill
+    without = drafting.cycle + waits + drafting.prefill
     for _ in range(AMPLIFYING):
-        cycles = drafting.cycle + waits + found
-        load = np.minimum(n * drafting.job / (cycles + drafting.prefill) + drafting.rate * drafting.prefill, FULLEST)
+        load = np.minimum(jobs / (without + found) + prefills, FULLEST)
         found = (found + alone / (1.0 - load)) / 2.0
     return found
 

@@ -87,12 +87,15 @@ class IterationTime:
         own_window = 0.0 if own is None else float(self.windows[own])
         steps = np.full(others.shape, own_window)
         below = own_window
-        for window in sorted({float(w) for w in self.windows if w > own_window}):
-            steps = steps + (window - below) * (1.0 - np.prod(np.where(self.windows >= window, absent, 1.0), axis=-1))
+        nobody = absent.prod(axis=-1)
+        for window in sorted({w for w in self.windows.tolist() if w > own_window}):
+            # All who draft at all draft at least as far as the smallest window.
+            lacking = np.where(self.windows >= window, absent, 1.0).prod(axis=-1) if below > 0.0 else nobody
+            steps = steps + (window - below) * (1.0 - lacking)
             below = window
         if own_window > 0:
             return steps * self.draft_step(others + (1.0 if own is None else self.paths[own]))
-        present = np.maximum(1.0 - np.prod(absent, axis=-1), 1e-12)
+        present = np.maximum(1.0 - nobody, 1e-12)
         return steps * self.draft_step(others / present)
 
     def no_drafting(self, jobs: Array, users: Array) -> Array:
@@ -121,7 +124,7 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
     cap = float(pool.batch_cap)
     knots = _knots(_bends(surface, new_tokens), cap)
     decoding = [float(surface.law[0]), *(decode_ms(surface, b, new_tokens, context) for b in knots)]
-    extra_at = np.unique([1.0, max(1.0, round(cap**0.5)), cap])
+    extra_at = np.array(sorted({1.0, max(1.0, float(round(cap**0.5))), cap}))
     fused = np.array([d.stream.mode == "fused" for d in demands])
     drafting_at, drafting = np.zeros(0), np.zeros(0)
     if fused.any() and pool.fused_surface is not None:
@@ -171,7 +174,7 @@ def _bends(surface: StepSurface, new_tokens: float) -> Array:
 def _knots(axis: Array, cap: float) -> Array:
     """Batches between which a surface at fixed tokens and context is linear, up to `cap`."""
     inside = axis[(axis > 1.0) & (axis < cap)]
-    return np.unique(np.concatenate([[1.0], inside, [cap]]))
+    return np.array(sorted({1.0, *inside.tolist(), cap}))
 
 
 def _extra(

@@ -7,7 +7,7 @@ of its own session, which has one under way at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
@@ -53,7 +53,29 @@ def with_link_queues(deployed: Deployed, demands: Sequence[Demand]) -> tuple[Dem
         return tuple(demands)
     for lane, by_demand in loads.items():
         _check(deployed, lane, [by_demand[d.index] for d in demands if d.index in by_demand and d.users == 0])
-    return tuple(_delayed(demand, {lane: _wait(demand, demands, loads[lane]) for lane in loads}) for demand in demands)
+    totals = {lane: _total(by_demand.values()) for lane, by_demand in loads.items()}
+    return tuple(
+        _delayed(
+            demand,
+            {
+                lane: _wait(demand, totals[lane], by_demand.get(demand.index))
+                for lane, by_demand in ((lane, loads[lane]) for lane in _lanes(demand) if lane in loads)
+            },
+        )
+        for demand in demands
+    )
+
+
+def _lanes(demand: Demand) -> tuple[Lane, ...]:
+    """What its messages cross."""
+    return tuple(dict.fromkeys((hop.link, hop.outward) for hop in (*demand.stream.up, *demand.stream.down)))
+
+
+def _total(loads: Iterable[_Load]) -> tuple[float, float, float]:
+    busy = square = cube = 0.0
+    for load in loads:
+        busy, square, cube = busy + load.sums[0], square + load.sums[1], cube + load.sums[2]
+    return busy, square, cube
 
 
 def _check(deployed: Deployed, lane: Lane, loads: Sequence[_Load]) -> None:
@@ -82,14 +104,13 @@ def _messages(demand: Demand) -> tuple[tuple[tuple[Hop, ...], tuple[tuple[float,
     return ((stream.up, tuple(up)), (stream.down, tuple(down)))
 
 
-def _wait(own: Demand, demands: Sequence[Demand], loads: Mapping[int, _Load]) -> Time:
-    """What a message of `own` waits for on a lane: a closed user never for its own session."""
-    busy = square = cube = 0.0
-    for demand in demands:
-        if demand.index in loads:
-            others = 1.0 - 1.0 / demand.users if demand is own and demand.users > 0 else 1.0
-            sums = loads[demand.index].sums
-            busy, square, cube = busy + others * sums[0], square + others * sums[1], cube + others * sums[2]
+def _wait(demand: Demand, total: tuple[float, float, float], own: _Load | None) -> Time:
+    """What a message waits for on a lane of this `total`: a closed user never for its `own` session."""
+    busy, square, cube = total
+    if own is not None and demand.users > 0:
+        busy, square, cube = (
+            max(whole - part / demand.users, 0.0) for whole, part in zip(total, own.sums, strict=True)
+        )
     if busy > FULLEST:
         busy, square, cube = FULLEST, square * FULLEST / busy, cube * FULLEST / busy
     mean = square / (2.0 * (1.0 - busy))

@@ -44,12 +44,14 @@ def predict(deployed: Deployed) -> Performance:
     solution = solve(deployed, demands)
     uses = device_uses(deployed, demands, solution)
     mean_batch = {use.performance.name: use.performance.mean_batch for use in uses}
-    answers = {demand.index: _answer(solution, demand) for demand in demands}
-    names = dict.fromkeys(demand.stream.workload.name for demand in demands)
-    workloads = []
-    for name in names:
-        mine = [demand for demand in demands if demand.stream.workload.name == name]
-        workloads.append(_workload(deployed, name, mine, solution, answers, uses, mean_batch))
+    answers = _answers(solution)
+    by_name: dict[str, list[Demand]] = {}
+    for demand in demands:
+        by_name.setdefault(demand.stream.workload.name, []).append(demand)
+    use_of = {use.performance.name: use for use in uses}
+    workloads = [
+        _workload(deployed, name, mine, solution, answers, use_of, mean_batch) for name, mine in by_name.items()
+    ]
     tokens_per_s = sum(w.tokens_per_s or 0.0 for w in workloads)
     power_w = _total([use.performance.power_w for use in uses])
     return Performance(
@@ -76,13 +78,15 @@ class _Answer:
     latency: Latency
 
 
-def _answer(solution: Solution, demand: Demand) -> _Answer:
-    pool = solution.pools[demand.stream.target]
-    if pool is None:
-        raise LookupError(f"stream {demand.index} has no target pool")
-    k = pool.demands.index(demand)
-    moment = moment_of(pool, k)
-    return _Answer(moment, latency_of(pool, k, solution.states[demand.index], moment))
+def _answers(solution: Solution) -> dict[int, _Answer]:
+    """By stream; each has one target pool."""
+    found = {}
+    for pool in solution.pools:
+        for k, demand in enumerate(pool.demands if pool is not None else ()):
+            assert pool is not None
+            moment = moment_of(pool, k)
+            found[demand.index] = _Answer(moment, latency_of(pool, k, solution.states[demand.index], moment))
+    return found
 
 
 def _workload(
@@ -91,7 +95,7 @@ def _workload(
     demands: Sequence[Demand],
     solution: Solution,
     answers: dict[int, _Answer],
-    uses: Sequence[DeviceUse],
+    use_of: dict[str, DeviceUse],
     mean_batch: dict[str, float | None],
 ) -> WorkloadPerformance:
     rates = [solution.states[demand.index].rate * MS_PER_S for demand in demands]
@@ -103,7 +107,7 @@ def _workload(
     speculating = [(r, d) for r, d in zip(rates, demands, strict=True) if d.window > 0 and d.rounds.count.mean > 0]
     jobs = sum(rate * demand.rounds.count.mean for rate, demand in speculating)
     proposed = sum(rate * demand.rounds.count.mean * demand.window for rate, demand in speculating)
-    watts = _stream_watts(demands, uses, deployed)
+    watts = _stream_watts(demands, use_of, deployed)
     payload = sum(rate * _payload_bytes(demand) for rate, demand in zip(rates, demands, strict=True))
     return WorkloadPerformance(
         name=name,
@@ -179,7 +183,7 @@ def _round_parts(
     solution: Solution, demands: Sequence[Demand], answers: dict[int, _Answer], rates: Sequence[float]
 ) -> RoundParts | None:
     """Mean over all rounds of the streams."""
-    total, rounds = np.zeros(5), 0.0
+    total, rounds = [0.0] * 5, 0.0
     for demand, rate in zip(demands, rates, strict=True):
         moment, state = answers[demand.index].moment, solution.states[demand.index]
         up = down = draft = 0.0
@@ -193,26 +197,25 @@ def _round_parts(
         verify = min(verify, max(state.round - draft - up - down, 0.0))
         wait = max(state.round - draft - up - down - verify, 0.0)
         many = rate * demand.rounds.count.mean
-        total += many * np.array([draft, up, wait, verify, down])
+        total = [part + many * ms for part, ms in zip(total, (draft, up, wait, verify, down), strict=True)]
         rounds += many
     if rounds <= 0.0:
         return None
-    draft_ms, up_ms, wait_ms, verify_ms, down_ms = (total / rounds).tolist()
+    draft_ms, up_ms, wait_ms, verify_ms, down_ms = (part / rounds for part in total)
     return RoundParts(draft_ms=draft_ms, uplink_ms=up_ms, wait_ms=wait_ms, verify_ms=verify_ms, downlink_ms=down_ms)
 
 
-def _stream_watts(demands: Sequence[Demand], uses: Sequence[DeviceUse], deployed: Deployed) -> float | None:
+def _stream_watts(demands: Sequence[Demand], use_of: dict[str, DeviceUse], deployed: Deployed) -> float | None:
     """Power that the streams are answerable for, on every device they use; None where one is not known."""
     total = 0.0
     for demand in demands:
         used = {deployed.targets[demand.stream.target].device.name}
         if demand.stream.draft is not None:
             used.add(deployed.drafts[demand.stream.draft].device.name)
-        for use in uses:
-            if use.performance.name in used:
-                if use.stream_w is None:
-                    return None
-                total += float(use.stream_w[demand.index])
+        for stream_w in (use_of[name].stream_w for name in sorted(used)):
+            if stream_w is None:
+                return None
+            total += stream_w.get(demand.index, 0.0)
     return total
 
 

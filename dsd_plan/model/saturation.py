@@ -12,7 +12,7 @@ from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.errors import UnstableError
 from dsd_plan.model.engine_like.limits import engine_places, full_jobs, too_few_places, what_is_full
-from dsd_plan.model.traffic import Demand
+from dsd_plan.model.traffic import Demand, by_draft, by_target
 
 if TYPE_CHECKING:
     from dsd_plan.model.sessions import ByOthers, Pool
@@ -93,8 +93,10 @@ def _in_full_batches(draft: DraftPool, demand: Demand) -> float:
 
 def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:
     """Raises UnstableError naming the first device that open requests saturate."""
+    coming = [demand for demand in demands if demand.rate > 0]
+    at_targets, at_drafts = by_target(coming), by_draft(coming)
     for index, target in enumerate(deployed.targets):
-        mine = [demand for demand in demands if demand.stream.target == index and demand.rate > 0]
+        mine = at_targets.get(index, [])
         saturation = target_saturation(target, mine, _rates(mine)) if mine else 0.0
         if saturation >= 1.0:
             if target.engine is not None:
@@ -106,7 +108,7 @@ def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:
                 "or send less",
             )
     for index, draft in enumerate(deployed.drafts):
-        drafting = [demand for demand in demands if demand.stream.draft == index and demand.rate > 0]
+        drafting = at_drafts.get(index, [])
         saturation = draft_saturation(draft, drafting, _rates(drafting)) if drafting else 0.0
         if saturation >= 1.0:
             raise UnstableError(

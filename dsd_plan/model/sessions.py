@@ -327,12 +327,14 @@ def _averages(
         states, known = chance.size, arriving.size
         c, t = table.round[:states, k], table.prefill[:known, k]
         mean, first = float(chance @ c), float(arriving @ t)
-        variance, third = float(chance @ (c - mean) ** 2), float(chance @ (c - mean) ** 3)
+        off, off_first = c - mean, t - first
+        square, square_first = off * off, off_first * off_first
+        variance, third = float(chance @ square), float(chance @ (square * off))
         momentary.append(Time(mean, variance, third))
         rounds.append(Time(mean, variance * kept[k], third * kept[k] ** 1.5))
-        prefills.append(Time(first, float(arriving @ (t - first) ** 2), float(arriving @ (t - first) ** 3)))
+        prefills.append(Time(first, float(arriving @ square_first), float(arriving @ (square_first * off_first))))
         memory.append(_memory_wait(arriving, table.memory[:known, k], 2.0 * table.irregular - 1.0))
-        together.append(float(arriving @ ((table.round[:known, k] - mean) * (t - first))) * kept[k])
+        together.append(float(arriving @ ((table.round[:known, k] - mean) * off_first)) * kept[k])
         transient.append(float(arriving @ table.transient[:known, k]))
     return Live(
         law=law,

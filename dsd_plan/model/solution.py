@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,8 @@ from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
 from dsd_plan.model.sessions import MOST_STATES, ByOthers, Live, Pool, by_others, live_along, live_sessions
-from dsd_plan.model.traffic import MS_PER_S, Demand
-from dsd_plan.queueing.distributions import normal
+from dsd_plan.model.traffic import MS_PER_S, Demand, by_draft, by_target
+from dsd_plan.queueing.distributions import normal_at
 
 Array = NDArray[np.float64]
 
@@ -90,15 +91,16 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     streamed = all(demand.stream.draft is None for demand in demands)
     alone = len(demands) == len({demand.stream.target for demand in demands})
     independent = streamed and (alone or all(demand.users == 0 for demand in demands))
-    _wait_for_drafts(deployed, demands, states, damped=False)
+    at_targets, at_drafts = by_target(demands), by_draft(demands)
+    _wait_for_drafts(deployed, at_drafts, states, damped=False)
     settled = False
     for step in range(MOST_PASSES):
         before = [(state.rate, state.round) for state in states]
         pools = [
-            _solve_pool(deployed, index, demands, states, pools[index] if pools else None)
+            _solve_pool(deployed, index, tuple(at_targets.get(index, ())), states, pools[index] if pools else None)
             for index in range(len(deployed.targets))
         ]
-        _wait_for_drafts(deployed, demands, states, damped=step >= UNDAMPED_PASSES)
+        _wait_for_drafts(deployed, at_drafts, states, damped=step >= UNDAMPED_PASSES)
         settled = independent or all(
             abs(state.rate - rate) <= CLOSE * state.rate and abs(state.round - round_ms) <= CLOSE * state.round
             for state, (rate, round_ms) in zip(states, before, strict=True)
@@ -126,11 +128,10 @@ def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:
 def _solve_pool(
     deployed: Deployed,
     index: int,
-    demands: tuple[Demand, ...],
+    mine: tuple[Demand, ...],
     states: list[StreamState],
     before: PoolSolution | None,
 ) -> PoolSolution | None:
-    mine = tuple(demand for demand in demands if demand.stream.target == index)
     if not mine:
         return None
     target = roomy(deployed.targets[index])
@@ -151,7 +152,10 @@ def _solve_pool(
         between_variance=np.array([demand.prompt_up.variance + demand.round_down.variance for demand in mine]),
         company=None if before is None else _company(before),
     )
-    time = iteration_time(target, mine, rates * np.maximum(rounds, 1e-9))
+    if before is not None and np.array_equal(before.classes.rates, classes.rates):
+        time = before.time
+    else:
+        time = iteration_time(target, mine, rates * np.maximum(rounds, 1e-9))
     away = away_of(mine, [state.wait for state in known], [state.turn for state in known])
     delays = tuple(mean_delay(demand, state.turn) for demand, state in zip(mine, known, strict=True))
     grid = _grid(target.batch_cap, bool(classes.streamed.all()))
@@ -281,30 +285,39 @@ def _population_of(cycle: Cycles) -> float:
     return float(held.jobs[-1] * np.max(cycle.round[-1]) / held.iteration[-1]) + 1.0
 
 
-def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: list[StreamState], damped: bool) -> None:
-    for index, draft in enumerate(deployed.drafts):
-        mine = [demand for demand in demands if demand.stream.draft == index]
+def _wait_for_drafts(
+    deployed: Deployed, at_drafts: dict[int, list[Demand]], states: list[StreamState], damped: bool
+) -> None:
+    for index, mine in at_drafts.items():
+        draft = deployed.drafts[index]
         rates = np.array([states[demand.index].rate for demand in mine])
         rounds = np.array([demand.rounds.count.mean for demand in mine])
-        if not mine or not (rates * rounds).sum() > 0:
-            continue
         jobs = rates * rounds
+        if not jobs.sum() > 0:
+            continue
         tied = np.array([demand.tied for demand in mine])
-        job = float(np.average([demand.draft_work / demand.tied for demand in mine], weights=jobs * tied))
-        prefill = float(np.average([demand.draft_prefill for demand in mine], weights=rates * tied))
+        job = _weighted([demand.draft_work / demand.tied for demand in mine], jobs * tied)
+        prefill = _weighted([demand.draft_prefill for demand in mine], rates * tied)
+        given = float(rates @ tied)
+        batches = None if draft.batch_cap == 1 else batch_times(draft, mine, jobs / jobs.sum())
         waited = {d.index: lengthening(d, states[d.index].wait, states[d.index].turn) for d in mine}
         alone = [max(states[d.index].round - waited[d.index], d.draft + 1e-6) for d in mine]
         ahead = ahead_jobs(mine, [states[demand.index].turn for demand in mine], alone, jobs)
+        # Poisson sessions of all streams together are Poisson, and nobody's own is missing among them.
+        coming = [_peers(d, states[d.index], False, draft.count, waited[d.index]) for d in mine if d.users == 0]
+        open_peers = Peers(0, sum(peers.live / peers.devices for peers in coming), 1.0)
+        closed = [demand for demand in mine if demand.users > 0]
         for demand, cycle in zip(mine, alone, strict=True):
             state = states[demand.index]
-            peers = tuple(
-                _peers(other, states[other.index], other is demand, draft.count, waited[other.index]) for other in mine
+            peers = (
+                open_peers,
+                *(_peers(d, states[d.index], d is demand, draft.count, waited[d.index]) for d in closed),
             )
             new = draft_wait(
                 Drafting(
                     job=job,
                     prefill=prefill,
-                    rate=(float(rates @ tied) - (_own_rate(demand, state) * demand.tied)) / draft.count,
+                    rate=(given - (_own_rate(demand, state) * demand.tied)) / draft.count,
                     rounds=demand.rounds.count.mean,
                     cycle=cycle,
                     rest=state.request - demand.rounds.count.mean * state.round,
@@ -313,11 +326,15 @@ def _wait_for_drafts(deployed: Deployed, demands: tuple[Demand, ...], states: li
                     crowd=_crowd(mine, demand, draft.count),
                     ahead=ahead,
                     among=apart(demand.tied, draft.count),
-                    batches=None if draft.batch_cap == 1 else batch_times(draft, mine, jobs / jobs.sum()),
+                    batches=batches,
                 )
             )
             state.wait = _between(state.wait, new) if damped and state.wait is not None else new
             state.start = _late_start(demand, state)
+
+
+def _weighted(values: list[float], weights: Array) -> float:
+    return float(weights @ values) / float(weights.sum())
 
 
 def _crowd(mine: list[Demand], own: Demand, devices: int) -> Crowd | None:
@@ -372,8 +389,8 @@ def _late_start(demand: Demand, state: StreamState) -> float:
     wait = state.wait.mean if state.wait is not None else 0.0
     ttft = demand.prompt_up.plus(state.first).plus(demand.first_down)
     late = wait + demand.draft_prefill - ttft.mean
-    spread = float(np.sqrt(wait**2 + ttft.variance))
+    spread = sqrt(wait**2 + ttft.variance)
     if spread < 1e-9:
         return max(late, 0.0)
-    chance, density = normal(np.array([late / spread]))
-    return float(late * chance[0] + spread * density[0])
+    chance, density = normal_at(late / spread)
+    return late * chance + spread * density

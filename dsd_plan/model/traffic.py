@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -129,6 +130,23 @@ class Demand:
 def demands_of(deployed: Deployed) -> tuple[Demand, ...]:
     """Every stream of a plan."""
     return tuple(_demand(deployed, index, stream) for index, stream in enumerate(deployed.streams))
+
+
+def by_target(demands: Sequence[Demand]) -> dict[int, list[Demand]]:
+    """Demands of each target pool that any of them uses."""
+    found: dict[int, list[Demand]] = {}
+    for demand in demands:
+        found.setdefault(demand.stream.target, []).append(demand)
+    return found
+
+
+def by_draft(demands: Sequence[Demand]) -> dict[int, list[Demand]]:
+    """Demands of each pool of draft devices that any of them uses."""
+    found: dict[int, list[Demand]] = {}
+    for demand in demands:
+        if demand.stream.draft is not None:
+            found.setdefault(demand.stream.draft, []).append(demand)
+    return found
 
 
 def _demand(deployed: Deployed, index: int, stream: Stream) -> Demand:
