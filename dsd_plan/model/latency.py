@@ -76,8 +76,18 @@ def moment_of(solution: PoolSolution, k: int) -> Moment:
     seen, held, cycles, away = solution.live.seen[k], solution.cycles.held, solution.cycles, solution.away
     jobs = float(seen @ solution.table.jobs[: seen.size])
 
+    below = max(int(np.searchsorted(held.jobs, jobs, side="right")) - 1, 0)
+    above = min(below + 1, held.jobs.size - 1)
+    width = float(held.jobs[above] - held.jobs[below])
+    share = min(max((jobs - float(held.jobs[below])) / width, 0.0), 1.0) if width > 0.0 else 0.0
+
+    def row_at(rows: Array) -> Array:
+        # What does not depend on the jobs has one row.
+        found: Array = rows[0] if rows.shape[0] == 1 else rows[below] + share * (rows[above] - rows[below])
+        return found
+
     def at(values: Array) -> float:
-        return float(np.interp(jobs, held.jobs, values))
+        return float(row_at(values))
 
     return Moment(
         iteration=at(held.iteration),
@@ -85,12 +95,12 @@ def moment_of(solution: PoolSolution, k: int) -> Moment:
         third=at(held.third),
         smooth=at(held.smooth),
         busy=at(held.busy),
-        prefills=at(held.prefills.sum(axis=-1)),
+        prefills=float(row_at(held.prefills).sum()),
         own=at(cycles.own[:, k]),
         draft=at(cycles.own_draft[:, k]),
-        nodes=np.array([at(column) for column in cycles.nodes[:, k].T]),
-        chance=_at_jobs(away.chance[:, k], held.jobs, jobs),
-        spread=_at_jobs(away.variance[:, k], held.jobs, jobs),
+        nodes=row_at(cycles.nodes[:, k]),
+        chance=row_at(away.chance[:, k]),
+        spread=row_at(away.variance[:, k]),
         right=away.right[k],
         jobs=jobs,
     )
@@ -100,11 +110,6 @@ def _in_mean_rounds(joint: Array, longer: float) -> Time:
     """Rounds of two lengths, counted in rounds of their mean length: few rounds are full ones, and those are short."""
     total = weighted(joint, longer)
     return total.scaled(float(joint[1, 0]) / total.mean) if total.mean > 0.0 else total
-
-
-def _at_jobs(rows: Array, grid: Array, jobs: float) -> Array:
-    """Columns of shape (grid, …) or (1, …) at so many jobs."""
-    return rows[0] if rows.shape[0] == 1 else np.array([np.interp(jobs, grid, column) for column in rows.T])
 
 
 def latency_of(solution: PoolSolution, k: int, state: StreamState, moment: Moment) -> Latency:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from dsd_plan.domain.acceptance import DECLARED
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.profile import LatencyProfile, Origin
 from dsd_plan.domain.step_time import decode_origin, prefill_origin
+from dsd_plan.domain.workload import Requests, RequestTrace
 from dsd_plan.model.traffic import Demand, paths_by_device
 
 _WORST_LAST: tuple[Origin, ...] = ("measured", "interpolated", "extrapolated", "declared")
@@ -30,9 +29,7 @@ def origins(deployed: Deployed, demands: Sequence[Demand], mean_batch: dict[str,
 def _of(deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None]) -> Iterator[tuple[str, Origin]]:
     stream, pool = demand.stream, deployed.targets[demand.stream.target]
     batch = mean_batch.get(pool.device.name) or 1.0
-    prompts, outputs = np.asarray(stream.requests.prompt_tokens), np.asarray(stream.requests.output_tokens)
-    prefills = np.asarray(stream.requests.prefill_tokens)
-    contexts = (float(prompts.min()) + 1.0, float((prompts + outputs).max()))
+    contexts, prefills = _lengths(stream.requests)
     read: list[tuple[str, LatencyProfile, float, float]] = []
     prefilling = [pool.profile]
     if stream.window == 0:
@@ -49,4 +46,14 @@ def _of(deployed: Deployed, demand: Demand, mean_batch: dict[str, float | None])
     for key, profile, at_batch, new_tokens in read:
         yield from ((key, decode_origin(profile, at_batch, new_tokens, context)) for context in contexts)
     for profile in prefilling:
-        yield from (("prefill_ms", prefill_origin(profile, 1.0, float(n))) for n in (prefills.min(), prefills.max()))
+        yield from (("prefill_ms", prefill_origin(profile, 1.0, tokens)) for tokens in prefills)
+
+
+def _lengths(requests: Requests) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(fewest and most tokens of context, of a prompt to prefill)."""
+    if not isinstance(requests, RequestTrace):
+        prompt = float(requests.prompt_tokens)
+        return (prompt + 1.0, prompt + requests.output_tokens), (float(requests.prefill_tokens),)
+    prompts, prefills = requests.prompt_tokens, requests.prefill_tokens
+    contexts = (float(prompts.min()) + 1.0, float((prompts + requests.output_tokens).max()))
+    return contexts, (float(prefills.min()), float(prefills.max()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,8 @@ def shared(stretch: Array, chains: Sequence[Array]) -> Array:
     for chain in chains:
         likely = np.flatnonzero(chain > UNLIKELY)
         start += int(likely[0])
-        weights = np.convolve(weights, chain[likely[0] : likely[-1] + 1])
+        of_chain = chain[likely[0] : likely[-1] + 1]
+        weights = np.convolve(weights, of_chain) if weights.size > 1 else of_chain
         weights /= weights.max()
     size = min(start + weights.size, stretch.size + 1)
     if start >= size:
@@ -111,16 +113,17 @@ def births_and_deaths(births: float, times: Array) -> Array:
 
 def relaxation(law: Array, times: Array) -> float:
     """Rate at which the number present forgets where it was: the mean slope of its death rate n / times[n − 1]."""
-    deaths = np.concatenate([np.zeros(1), np.arange(1, times.size + 1) / times])
-    size = min(law.size, deaths.size) - 1
-    return float(np.dot(law[:size], np.diff(deaths[: size + 1]))) / max(float(law[:size].sum()), 1e-12)
+    size = min(law.size - 1, times.size)
+    slopes = np.arange(1.0, size + 1.0) / times[:size]
+    slopes[1:] -= slopes[:-1].copy()
+    return float(law[:size] @ slopes) / max(float(law[:size].sum()), 1e-12)
 
 
 def averaging(span: float) -> float:
     """Share of a process's variance left in its mean over `span` relaxation times: 2 (x − 1 + e^−x) / x²."""
     if span < 1e-3:
         return 1.0 - span / 3.0
-    return 2.0 * (span - 1.0 + float(np.exp(-span))) / span**2
+    return 2.0 * (span - 1.0 + exp(-span)) / span**2
 
 
 def _room(size: int) -> int:
