@@ -63,7 +63,7 @@ def shared(stretch: Array, chains: Sequence[Array]) -> Array:
         start += int(likely[0])
         of_chain = chain[likely[0] : likely[-1] + 1]
         weights = np.convolve(weights, of_chain) if weights.size > 1 else of_chain
-        weights /= weights.max()
+        weights = weights / weights.max()
     size = min(start + weights.size, stretch.size + 1)
     if start >= size:
         start, weights = size - 1, np.ones(1)  # more are surely present than there are states: the last one
