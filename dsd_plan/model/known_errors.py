@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.model.known_errors_of_drafting import KNOWN_OF_DRAFTING
 from dsd_plan.model.saturation import draft_saturation, target_saturation
-from dsd_plan.model.traffic import demands_of
+from dsd_plan.model.traffic import Demand, demands_of
 
 SHARED_DRAFTS = 0.05
 """Load of a draft device from which on its queue matters."""
@@ -30,19 +30,22 @@ STUDIED: dict[str, tuple[float, float]] = {
 
 def known_errors(deployed: Deployed, workload: str, metric: str) -> float:
     """Relative error that 95 % of the study's streams of this regime stayed below."""
-    mine = [stream for stream in deployed.streams if stream.workload.name == workload]
-    beside = [stream for stream in deployed.streams if stream.target in {own.target for own in mine}]
+    return errors_of(deployed, demands_of(deployed), workload).get(metric, 0.0)
+
+
+def errors_of(deployed: Deployed, demands: Sequence[Demand], workload: str) -> Mapping[str, float]:
+    """The same for every metric of a workload."""
+    targets = {stream.target for stream in deployed.streams if stream.workload.name == workload}
+    beside = [stream for stream in deployed.streams if stream.target in targets]
     modes = {stream.mode for stream in beside}
     mode = next(iter(modes)) if len(modes) == 1 else "mixed"
     kind = "closed" if any(isinstance(stream.requests, ClosedRequests) for stream in beside) else "open"
-    shared = mode == "mixed" or (mode in AT_THE_EDGE and _shares_drafts(deployed, beside))
+    shared = mode == "mixed" or (mode in AT_THE_EDGE and _shares_drafts(deployed, demands, beside))
     if mode == "distributed":
         mode = _kind_of_drafting(deployed, beside)
         shared = shared or mode == "batched"
-    found = (KNOWN | KNOWN_OF_DRAFTING).get(
-        (mode, kind, "shared" if shared else "plenty"), KNOWN["mixed", kind, "shared"]
-    )
-    return found.get(metric, 0.0)
+    known = KNOWN | KNOWN_OF_DRAFTING
+    return known.get((mode, kind, "shared" if shared else "plenty"), KNOWN["mixed", kind, "shared"])
 
 
 def _kind_of_drafting(deployed: Deployed, streams: list[Stream]) -> str:
@@ -53,8 +56,7 @@ def _kind_of_drafting(deployed: Deployed, streams: list[Stream]) -> str:
     return "batched" if max(caps, default=1) > 1 else "distributed"
 
 
-def _shares_drafts(deployed: Deployed, streams: list[Stream]) -> bool:
-    demands = demands_of(deployed)
+def _shares_drafts(deployed: Deployed, demands: Sequence[Demand], streams: list[Stream]) -> bool:
     for index in {stream.draft for stream in streams if stream.draft is not None}:
         mine = [demand for demand in demands if demand.stream.draft == index]
         if any(demand.users > 0 for demand in mine):

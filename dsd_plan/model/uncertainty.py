@@ -10,10 +10,13 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance, WorkloadPerformance
 from dsd_plan.errors import UnstableError
 from dsd_plan.model.input_errors import declared_inputs, sources_of
-from dsd_plan.model.known_errors import known_errors, outside_regime
+from dsd_plan.model.known_errors import errors_of, outside_regime
+from dsd_plan.model.traffic import demands_of
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 STATISTICS = ("mean", "p50", "p95", "p99")
+MOST_SOURCES = 48
+"""Measured inputs that are varied one at a time, two predictions each."""
 NAMED = 3
 """Declared inputs that a note names; more are counted."""
 
@@ -27,13 +30,18 @@ def with_intervals(
     plan has no steady state leaves the interval out (null), and a note says so.
     """
     notes = list(predicted.notes)
+    demands = demands_of(deployed)
     parts: dict[tuple[str, str], float | None] = {
-        (workload.name, metric): (value * share) ** 2
+        (workload.name, metric): (value * shares.get(metric, 0.0)) ** 2
         for workload in predicted.workloads
+        for shares in [errors_of(deployed, demands, workload.name)]
         for metric, value in values_of(workload)
-        for share in [known_errors(deployed, workload.name, metric)]
     }
-    for source in sources_of(deployed):
+    sources = tuple(sources_of(deployed))
+    if len(sources) > MOST_SOURCES:
+        notes.append(f"intervals hold the model's own error only: {len(sources)} measured inputs are too many to vary")
+        sources = ()
+    for source in sources:
         try:
             low, high = predict(source.low), predict(source.high)
             base = predicted if source.base is None else predict(source.base)
@@ -41,8 +49,9 @@ def with_intervals(
             notes.append(f"no intervals: at one end of what was measured of {source.name}, {error.device} is saturated")
             parts = dict.fromkeys(parts)
             break
+        by_name = [{workload.name: workload for workload in answer.workloads} for answer in (low, high, base)]
         for workload in predicted.workloads:
-            ends = [dict(values_of(answer.workload(workload.name))) for answer in (low, high, base)]
+            ends = [dict(values_of(answer[workload.name])) for answer in by_name]
             for metric, value in values_of(workload):
                 a, b, middle = (end.get(metric) for end in ends)
                 known = parts[workload.name, metric]
