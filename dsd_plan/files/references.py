@@ -56,6 +56,9 @@ class References:
         for index, link in _tables(raw, "links"):
             if "trace" in link:
                 link["trace"] = self._link_trace(f"links[{index}].trace", link["trace"])
+                if link["trace"] is None and not any(key in link for key in ("rtt_ms", "up_ms", "down_ms", "profile")):
+                    # It is stood in for, so that the link is not said to lack a delay as well.
+                    link["rtt_ms"] = 1.0
             if "profile" in link:
                 self._link_profile(f"links[{index}]", link)
         for index, device in _tables(raw, "devices"):

@@ -112,6 +112,10 @@ def _csv(file: FileText) -> RawTable:
     reader = csv.reader(io.StringIO(text_of(file, TraceError), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
+        if len(header) == 1 and ";" in header[0]:
+            raise TraceError(
+                file.name, "line 1: one column; is it separated by ;? separate by commas, and write 1.5 instead of 1,5"
+            )
         rows: list[list[str]] = []
         for row in reader:
             if len(row) != len(header) and row:

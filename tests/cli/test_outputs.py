@@ -111,3 +111,10 @@ def test_how_long_a_timeline_lasts_is_said_once_and_of_one(
 ) -> None:
     command = ["replay", str(metro / "scenario.toml"), "--plan", str(metro / "plan.json")]
     assert said in refused([*command, *options], metro, capsys)
+
+
+def test_more_requests_than_anybody_waits_for_are_refused(metro: Path, capsys: Captured) -> None:
+    command = ["replay", str(metro / "scenario.toml"), "--plan", str(metro / "plan.json")]
+    assert "'--requests': Input should be less than or equal to 1000000000" in refused(
+        [*command, "--requests", "9007199254740993"], metro, capsys
+    )

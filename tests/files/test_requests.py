@@ -101,3 +101,10 @@ def test_round_trips_are_read_by_time(tmp_path: Path) -> None:
     assert (found.at_s, found.rtt_ms) == ((0.0, 2.5, 5.0), (10.0, 20.0, 30.0))
     with pytest.raises(TraceError, match=r"2\.5 s is there twice"):
         load_rtt_trace(csv(tmp_path, {"at_s": [2.5, 0, 2.5], "rtt_ms": [30, 10, 20]}))
+
+
+def test_a_table_separated_by_semicolons_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_text("arrival_s;prompt_tokens;output_tokens\n0,5;10;20\n1,5;10;20\n")
+    with pytest.raises(TraceError, match=r"line 1: one column; is it separated by ;\?"):
+        load_requests(path)

@@ -234,3 +234,7 @@ def test_one_trace_of_several_workloads_gives_each_its_rows(folder: Folder) -> N
     pl.DataFrame(rows | {"workload": ["news", "mail", "news", "mail"]}).write_parquet(path)
     with pytest.raises(ScenarioError, match=r"no rows of workload 'chat'; the trace has \['mail', 'news'\]"):
         load_scenario(folder.scenario)
+
+
+def test_a_bad_link_trace_is_the_only_thing_said_of_its_link(complaints: Complain) -> None:
+    assert set(complaints(("rtt_ms = 40.0", 'trace = "gone.csv"'))) == {"links[0].trace"}
