@@ -30,6 +30,7 @@ from dsd_plan.errors import UnstableError
 from dsd_plan.model import with_intervals
 from dsd_plan.optimize.budgets import FLEET, Limit, limits_of, quantity_of
 from dsd_plan.optimize.evaluate import Predict
+from dsd_plan.optimize.words import number
 
 MOST_NEXT = 16.0
 """Multiple of the first breaking load beyond which nobody asks what breaks next."""
@@ -75,8 +76,7 @@ def capacity_of(
     growths = []
     for name, own in alone.items():
         stage(f"{name} alone")
-        judged = tuple(limit for limit in limits if limit in kept or limit.scope == name)
-        growths.append(_growth_alone(name, own, judged))
+        growths.append(_growth_alone(name, own, limits, kept))
     stage("what breaks next")
     following = _next_limits(deployed, limits, predict)
     more, less = [], []
@@ -104,7 +104,7 @@ def capacity_of(
         one_more=tuple(more),
         one_less=tuple(less),
         growth=None if growing is None else growth_of(growing, _edges(rows, saturated)),
-        notes=_notes(deployed, now),
+        notes=_notes(loads, whole, predict),
     )
     return replace(found, sentence=sentence_of(found))
 
@@ -187,11 +187,16 @@ def _fleet_budget(limit: Limit, now: Performance | UnstableError) -> BudgetLimit
     )
 
 
-def _growth_alone(name: str, own: Loads, limits: tuple[Limit, ...]) -> WorkloadGrowth:
-    edge = own.edge(any_excess(limits))
-    first = _first_break(own, edge, limits)
+def _growth_alone(name: str, own: Loads, limits: tuple[Limit, ...], kept: frozenset[Limit]) -> WorkloadGrowth:
+    """What is broken today breaks at no load, so that it is told apart."""
+    judged = tuple(limit for limit in limits if limit in kept)
+    edge = own.edge(any_excess(judged))
+    first = _first_break(own, edge, judged)
     what = None if edge.broken is None else SATURATION if first is None else str(first)
-    return WorkloadGrowth(workload=name, load=edge.load, breaks=what)
+    broken = tuple(str(limit) for limit in limits if limit not in kept and limit.scope == name)
+    if isinstance(own.answer(1.0), UnstableError):
+        broken = (SATURATION, *broken)
+    return WorkloadGrowth(workload=name, load=edge.load, breaks=what, broken_now=broken)
 
 
 def _next_limits(deployed: Deployed, limits: tuple[Limit, ...], predict: Predict) -> tuple[NextLimit, ...]:
@@ -246,10 +251,16 @@ def _edges(rows: Sequence[BudgetLimit], saturated: Edge) -> dict[str, float | No
     return {**edges, SATURATION: saturated.load}
 
 
-def _notes(deployed: Deployed, now: Performance | UnstableError) -> tuple[str, ...]:
+def _notes(loads: Loads, whole: Edge, predict: Predict) -> tuple[str, ...]:
+    """What is to be known of the predictions today and at the breaking load (or the most that was tried)."""
     notes = []
+    deployed = loads.deployed
     if any(isinstance(stream.requests, ClosedRequests) for stream in deployed.streams):
         notes.append("closed users are whole: a multiple of them is rounded, and they slow down instead of saturating")
-    if not isinstance(now, UnstableError):
-        notes += now.notes
+    for load in (1.0, whole.kept):
+        answer = None if load is None else loads.answer(load)
+        if load is not None and isinstance(answer, Performance):
+            told = with_intervals(loads.at(load), answer, predict).notes
+            where = "" if load == 1.0 else f"at {number(load)} × today's load: "
+            notes += [where + note for note in told if note not in notes]
     return tuple(notes)

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
-from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Confirmation, Growth, OneMore, ReplayedSide
+from dsd_plan.domain.capacity import (
+    Bottleneck,
+    BudgetLimit,
+    Capacity,
+    Confirmation,
+    Growth,
+    OneMore,
+    ReplayedSide,
+    WorkloadGrowth,
+)
 from dsd_plan.report.numbers import UNKNOWN, given_quantity, interval, label, multiple, number, quantity, share
 
 FLEET = "fleet"
@@ -94,8 +103,14 @@ def _show_alone(found: Capacity) -> None:
     say()
     show_table(
         ("growing alone", "holds to", "then breaks"),
-        [(row.workload, times(row.load, found.searched_to), break_label(row.breaks)) for row in found.alone],
+        [_alone_row(row, found.searched_to) for row in found.alone],
     )
+
+
+def _alone_row(row: WorkloadGrowth, most: float) -> tuple[str, ...]:
+    if row.broken_now:
+        return row.workload, "broken today", ", ".join(map(break_label, row.broken_now))
+    return row.workload, times(row.load, most), break_label(row.breaks)
 
 
 def _show_next(found: Capacity) -> None:

@@ -60,11 +60,14 @@ class NextLimit:
 
 @record
 class WorkloadGrowth:
-    """Growth of one workload alone, all others as today: what breaks first anywhere."""
+    """Growth of one workload alone, all others as today: what breaks first anywhere, of what is kept today."""
 
     workload: str
     load: float | None
+    """Where there is no steady state today: up to which there is one."""
     breaks: str | None
+    broken_now: tuple[str, ...] = ()
+    """Its own budgets that are broken today, before it grows; "saturation" where nothing is steady."""
 
 
 @record

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from dsd_plan.domain.network import Hop, delay_variance_ms2, mean_delay_ms
 from dsd_plan.queueing.distributions import STEEPEST, Mixture, single
 
+LEAST_VARIANCE_MS2 = 1e-12
+"""Below it, a nanosecond of spread, skew is rounding; at the smallest numbers it would be 0 / 0."""
+
 
 class Time(NamedTuple):
     """First three cumulants of a random time, in ms, ms² and ms³."""
@@ -25,8 +28,8 @@ class Time(NamedTuple):
 
     def law(self) -> Mixture:
         """The Pearson III law with these moments."""
-        if self.variance <= 0.0:
-            return single(self.mean, 0.0)
+        if self.variance <= LEAST_VARIANCE_MS2:
+            return single(self.mean, max(self.variance, 0.0))
         return single(self.mean, self.variance, min(max(self.third / self.variance**1.5, 0.0), STEEPEST))
 
 

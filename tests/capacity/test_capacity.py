@@ -17,10 +17,11 @@ from dsd_plan.domain.capacity import Capacity
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.domain.workload import Budgets, ClosedRequests, RequestTrace
 from dsd_plan.errors import UnstableError
-from dsd_plan.model import predict
+from dsd_plan.model import predict, with_intervals
 from dsd_plan.optimize.budgets import limits_of
 from dsd_plan.optimize.candidates import Choice, plan_of, space_of
 from dsd_plan.optimize.variation import with_load
@@ -248,3 +249,41 @@ def test_a_recording_keeps_its_bursts_when_it_is_played_faster() -> None:
         assert found.load is not None
         loads.append(found.load)
     assert loads[1] < 0.1 * loads[0]
+
+
+def test_steps_that_take_the_same_time_whatever_is_in_them() -> None:
+    """One job at a time, of 10 ms, 21 a request: 4 requests a second are 0.84 of what there is."""
+    chats = [Chat(mode="target_only", rate_per_s=rate, prompt=100, output=21) for rate in (1.0, 3.0)]
+    found = capacity(*chats, batch_cap=1, target=StepLaw(step_ms=10.0))
+    assert found.load == pytest.approx(1.0 / 0.84, **BOUND)
+
+
+def test_what_the_model_says_of_itself_is_told_today_and_where_it_breaks() -> None:
+    one = system(Chat(mode="target_only", rate_per_s=0.5, budgets=Budgets(tpot_p95_ms=120.0)), batch_cap=8, replicas=2)
+    found = capacity_of(one.scenario, one.plan, predict)
+    assert found.load is not None
+    edge = with_load(one, found.load)
+    today, then = (with_intervals(d, predict(d), predict).notes for d in (one, edge))
+    assert any("not studied for this: 2 replicas of gpu" in note for note in today)
+    assert found.notes[: len(today)] == today
+    new = [note for note in then if note not in today]
+    assert any("saturation 0.9" in note and "a fifth off" in note for note in new)
+    assert [note.partition(" × today's load: ")[2] for note in found.notes[len(today) :]] == new
+
+
+def test_a_budget_broken_today_breaks_at_no_load_alone() -> None:
+    broken = Chat(mode="target_only", rate_per_s=0.2, budgets=Budgets(tpot_p95_ms=1.0))
+    kept = Chat(mode="target_only", rate_per_s=0.2, budgets=Budgets(tpot_p95_ms=120.0))
+    first, second = capacity(broken, kept, batch_cap=8).alone
+    assert (first.broken_now, second.broken_now) == (("chat0: tpot_p95_ms",), ())
+    for row in (first, second):
+        assert row.load is not None
+        assert row.load > 1.0
+        assert row.breaks in ("chat1: tpot_p95_ms", "saturation")
+
+
+def test_no_steady_state_today_is_told_of_each_alone() -> None:
+    one = Chat(mode="target_only", rate_per_s=MOST_PER_S, budgets=Budgets(tpot_p95_ms=50.0))
+    first, second = capacity(one, one, batch_cap=8).alone
+    assert first.broken_now == ("saturation", "chat0: tpot_p95_ms")
+    assert second.broken_now == ("saturation", "chat1: tpot_p95_ms")

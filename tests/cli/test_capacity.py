@@ -151,8 +151,12 @@ def test_the_file_holds_what_json_prints(
 def test_a_budget_broken_today_is_exit_code_3(
     files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    stub(monkeypatch, replace(FOUND, holds_now=False, load=0.8, budgets=(replace(TPOT, kept_now=False, load=0.8),)))
+    alone = (replace(FOUND.alone[0], load=1.7, broken_now=("downtown-chat: tpot_p95_ms",)), FOUND.alone[1])
+    budgets = (replace(TPOT, kept_now=False, load=0.8),)
+    stub(monkeypatch, replace(FOUND, holds_now=False, load=0.8, budgets=budgets, alone=alone))
     assert main(["capacity", *files]) == 3
+    rows = [line.split() for line in capsys.readouterr().out.partition("growing alone")[2].splitlines()]
+    assert ["downtown-chat", "broken", "today", "downtown-chat", "TPOT", "p95"] in rows
 
 
 def test_a_replay_that_disagrees_is_exit_code_4(

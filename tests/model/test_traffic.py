@@ -179,3 +179,10 @@ def test_recorded_rounds_are_walked_as_they_were() -> None:
     assert found.count.variance == pytest.approx(0.25)
     # At another window than the recorded one they are drawn by position: nothing was recorded as it would have been.
     assert walk_of(trace, 1) is None
+
+
+@pytest.mark.parametrize("variance", [0.0, 4.7e-300, 1e-200, 1e-20])
+def test_a_spread_that_is_rounding_has_no_skew(variance: float) -> None:
+    """Its power of 1.5 is 0 in floating point, and 0 / 0 no number."""
+    law = Time(230.0, np.float64(variance), np.float64(0.0)).law()
+    assert (law.mean.tolist(), law.variance.tolist(), law.skew.tolist()) == ([230.0], [variance], [0.0])
