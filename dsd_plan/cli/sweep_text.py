@@ -106,6 +106,12 @@ def _workloads(rows: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(row["workload"] for row in rows))
 
 
+def _computed(found: Sweep, key: str, values: Sequence[Value]) -> tuple[Value, ...]:
+    """Of a key's values those that some point was computed at: all, unless the sweep was interrupted."""
+    known = {row[key] for row in found.rows}
+    return tuple(value for value in values if value in known)
+
+
 def written(value: Value) -> str:
     """A value of a key as its user would write it, to four digits."""
     if isinstance(value, str | bool):
@@ -128,6 +134,7 @@ def _table(found: Sweep, column: str) -> None:
     ((key, values),) = found.axes
     rows = {(row[key], row["workload"]): row for row in found.rows}
     workloads = _workloads(found.rows)
+    values = _computed(found, key, values)
     shown = values[:MOST_ROWS]
     say(f"{label(column)} by workload (✓ all its budgets kept)")
     lines = []
@@ -146,6 +153,7 @@ def _map(found: Sweep, workload: str, column: str) -> None:
     """The first key downwards, the second to the right."""
     (down, rows), (right, columns) = found.axes
     cells = {(row[down], row[right]): row for row in found.rows if row["workload"] == workload}
+    rows, columns = _computed(found, down, rows), _computed(found, right, columns)
     unit = ", ms," if unit_of(column) == "ms" else ""
     say(f"{workload}: {label(column)}{unit} over {right} (to the right)")
     lines = []

@@ -68,8 +68,8 @@ class RequestTrace:
         return replace(self, **{field: values[rows] for field, values in columns.items() if values is not None})
 
     def of_workload(self, name: str) -> RequestTrace:
-        """The rows of one workload, where the trace holds several. Raises KeyError naming those there are."""
-        if self.workload is None or np.unique(self.workload).size == 1:
+        """The rows of one workload; all where the trace tags none. Raises KeyError naming those there are."""
+        if self.workload is None:
             return self
         known = sorted(set(self.workload.tolist()))
         if name not in known:

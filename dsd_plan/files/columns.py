@@ -113,8 +113,10 @@ REQUESTS: tuple[Column, ...] = (
     Column("arrival_s", "number", "when the request starts at its site", required=True, low=0),
     Column("prompt_tokens", "whole", "tokens of the prompt", required=True, low=1),
     Column("output_tokens", "whole", "tokens to generate", required=True, low=1),
-    Column("request_id", "id", "name of the request; read and checked, not used"),
-    Column("workload", "text", "name of the workload: one of several takes its own rows"),
+    Column("request_id", "id", "name of the request, in no other row; read and checked, not used"),
+    Column(
+        "workload", "text", "name of the workload, which takes the rows with its name; without the column it takes all"
+    ),
     Column(
         "task",
         "text",

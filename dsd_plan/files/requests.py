@@ -36,6 +36,12 @@ def requests_of(file: FileText) -> RequestTrace:
         text = f"row {row + 1}: found {cached[row]}, expected less than its {prompts[row]} prompt tokens"
         more = f" ({over.size} such rows)" if over.size > 1 else ""
         raise TraceError(file.name, [Problem('column "cached_prefix_tokens"', text + more)])
+    if "request_id" in columns:
+        names, times = np.unique(columns["request_id"], return_counts=True)
+        twice = names[times > 1]
+        if twice.size:
+            text = f"found {twice[0]} in {times[times > 1][0]} rows ({twice.size} such names), expected each in one"
+            raise TraceError(file.name, [Problem('column "request_id"', f"{text}; are requests there twice?")])
     order = np.argsort(columns["arrival_s"], kind="stable")
     return RequestTrace(**{name: columns[name][order] for name in COLUMNS if name in columns})
 

@@ -126,7 +126,16 @@ def sweep(
     if complete and everything and all(row["outcome"] == REFUSED for row in everything):
         raise ScenarioError(f"{scenario}, at every point", everything[0]["reason"])
     keep()
-    return Sweep(axes, everything, total, taken_over, complete, variations.notes([key for key, _ in axes]))
+    return Sweep(axes, everything, total, taken_over, complete, _notes(variations, axes, replays))
+
+
+def _notes(
+    variations: Variations, axes: Sequence[tuple[str, tuple[Value, ...]]], replays: Replays | None
+) -> tuple[str, ...]:
+    notes = variations.notes([key for key, _ in axes])
+    if replays is None and variations.scenario.faults:
+        return (*notes, "predicted without the scenario's faults, which only a replay plays")
+    return notes
 
 
 def _about(replays: Replays | None) -> dict[str, Any]:

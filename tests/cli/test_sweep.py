@@ -89,7 +89,14 @@ def test_an_interrupt_says_how_to_go_on(
 
     monkeypatch.setattr(planning, "predict", stopping)
     assert main(["sweep", *files, "--vary", f"{RTT}=20,30", "-o", str(tmp_path / "s.parquet")]) == 130
-    assert "interrupted: 1 of 2 points; run the same command again to go on" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "interrupted: 1 of 2 points; run the same command again to go on" in said.err
+    firsts = [line.split()[0] for line in said.out.splitlines() if line.strip()]
+    assert "20" in firsts
+    assert "30" not in firsts
+    assert main(["sweep", *files, "--vary", f"{RTT}=20,30", "--vary", "load=0.4,0.5"]) == 130
+    maps = capsys.readouterr().out.split("\n\n")[1:]
+    assert [line.split()[0] for line in maps[0].splitlines()[2:]] == ["20"]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,11 @@ def test_every_format_gives_the_same_requests_by_arrival(tmp_path: Path, write: 
         ({"prompt_tokens": [1, 0, 2]}, 'column "prompt_tokens": row 2: found 0'),
         ({"output_tokens": [1, None, 2]}, 'column "output_tokens": row 2: nothing there'),
         ({"output_token": [1, 1, 2]}, "unknown; known here: arrival_s"),
+        (
+            {"request_id": ["p", "q", "p"]},
+            'column "request_id": found p in 2 rows (1 such names), expected each in one',
+        ),
+        ({"request_id": [7, 7, 7]}, 'column "request_id": found 7 in 3 rows'),
         ({"task": ["a", "b", "a"]}, "not supported yet: requests of several tasks"),
         ({"cached_prefix_tokens": [0, 1, 0]}, "row 2: found 1, expected less than its 1 prompt tokens"),
     ],
@@ -94,6 +99,8 @@ def test_the_further_columns_come_along(tmp_path: Path, write: Any) -> None:
     assert found.of_workload("a").arrival_s.tolist() == [1.0, 4.0]
     with pytest.raises(KeyError, match="no rows of workload 'c'"):
         found.of_workload("c")
+    with pytest.raises(KeyError, match=r"no rows of workload 'b'; the trace has \['a'\]"):
+        found.of_workload("a").of_workload("b")
 
 
 def test_round_trips_are_read_by_time(tmp_path: Path) -> None:

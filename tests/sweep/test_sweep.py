@@ -196,3 +196,15 @@ def test_points_are_replayed_on_the_same_luck(metro: Path, tmp_path: Path) -> No
     assert calm["tpot_mean_ms"] == direct.workload("suburb-chat").tpot_ms.mean
     other = replace(replays, seed=4)
     assert swept(metro, "links[suburb-region].loss=0,0.5", replays=other, output=tmp_path / "sweep.csv").taken_over == 0
+
+
+def test_faults_that_a_prediction_leaves_out_are_told(metro: Path) -> None:
+    told = "predicted without the scenario's faults, which only a replay plays"
+    assert told not in swept(metro, "load=0.5").notes
+    text = (metro / "scenario.toml").read_text(encoding="utf-8")
+    fault = '\n[[faults]]\nkind = "slow_device"\ndevice = "h200"\nat_s = 10\nfor_s = 5\nfactor = 2\n'
+    broken = metro / "faults.toml"
+    broken.write_text(text + fault, encoding="utf-8")
+    plan, axes = load_plan(metro / "plan.json"), [axis_of("load=0.5")]
+    assert told in sweep(broken, plan, axes).notes
+    assert told not in sweep(broken, plan, axes, replays=Replays(requests=200, replications=2)).notes
