@@ -2,7 +2,8 @@
 
 Embedded at the beginnings of batches: of m jobs present j = min(m, cap) are served for t(j), and each of the n − m away
 comes back meanwhile with chance 1 − e^(−t/A), as if away for an exponential time A; if nobody is there the device waits
-for one. The chain is exact under these assumptions (Bailey 1954, for bulk service, with a finite source).
+for one. The chain is exact under these assumptions (Bailey 1954, for bulk service, with a finite source). Sessions come back more
+regularly than that, those of a batch together: waits are shortened as two sessions' are that come back at random.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import DraftPool
 from dsd_plan.domain.step_time import decode_ms
 from dsd_plan.model.traffic import Demand
+from dsd_plan.queueing.finite_source import fifo_cycle
 from dsd_plan.queueing.population import log_factorials
 
 Array = NDArray[np.float64]
@@ -55,16 +57,28 @@ def batch_times(draft: DraftPool, demands: Sequence[Demand], shares: Array) -> A
 
 def batched_cycle(most: int, times: Array, away: float) -> BatchedCycle:
     """`times` are batches of 1 … cap jobs, ms; `away` is a session's mean time between two jobs."""
+    regular = _more_regular(float(times[0]), away)
     numbers = list(range(1, min(most, ONE_BY_ONE) + 1))
     while numbers[-1] < most:
         numbers.append(min(most, -(-numbers[-1] * 5 // 4)))
-    found = np.array([_of(n, times, away) for n in numbers])
+    found = np.array([_of(n, times, away, regular) for n in numbers])
     every = np.arange(1, most + 1)
     delay, chance, each, batch = (np.interp(every, numbers, column) for column in found.T)
     return BatchedCycle(delay, chance, each, batch)
 
 
-def _of(sessions: int, times: Array, away: float) -> tuple[float, float, float, float]:
+def _more_regular(job: float, away: float) -> float:
+    """Wait of one of two sessions that take turns, of what it were if they were away for exponential times.
+
+    The wait of two is job − away · (1 − e^(−job/away)) in the chain; plain draft devices' mean values are those of
+    returns at random, which real ones are closer to.
+    """
+    alone = job + away * np.expm1(-job / max(away, 1e-9))
+    found = fifo_cycle(2, job, away)[0][1]
+    return min(found / alone, 1.0) if alone > 1e-9 * job else 1.0
+
+
+def _of(sessions: int, times: Array, away: float, regular: float) -> tuple[float, float, float, float]:
     present = np.arange(1, sessions + 1)
     served = np.minimum(present, times.size)
     lasts = times[served - 1]
@@ -79,7 +93,10 @@ def _of(sessions: int, times: Array, away: float) -> tuple[float, float, float, 
     law = _stationary(moves[:, 1:])
     jobs, busy_ms, empty = float(law @ served), float(law @ lasts), float(law @ idle)
     round_ms = sessions * (busy_ms + empty * away / sessions) / jobs
-    return max(round_ms - away - float(times[0]), 0.0), 1.0 - empty / jobs, busy_ms / jobs, jobs
+    longer = max(float(law @ (served * lasts)) / jobs - float(times[0]), 0.0)
+    waiting = max(round_ms - away - float(times[0]) - longer, 0.0)
+    least = sessions * float((times / np.arange(1, times.size + 1)).min()) - away - float(times[0])
+    return max(longer + regular * waiting, least), 1.0 - empty / jobs, busy_ms / jobs, jobs
 
 
 def _binomials(trials: NDArray[np.int64], chance: Array, most: int) -> Array:

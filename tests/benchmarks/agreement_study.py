@@ -137,13 +137,18 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", help="only these")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, default=Path("build/agreement"), help="where replays are kept")
+    parser.add_argument("--kept", action="store_true", help="replay nothing: only what was replayed before")
     parser.add_argument("--picture", type=Path, default=PICTURE, help="default %(default)s")
     asked = parser.parse_args()
     seeds = range(asked.first_seed, asked.first_seed + asked.systems)
     chosen = [index for index, regime in enumerate(REGIMES) if not asked.modes or regime.mode in asked.modes]
     # Seed by seed, so that a study that is stopped early has covered every regime alike.
     cases = [Case(regime, seed) for seed in seeds for regime in chosen]
-    run_missing(asked.keep, cases, asked.workers)
+    if asked.kept:
+        known = {index: kept(asked.keep, REGIMES[index]) for index in chosen}
+        cases = [case for case in cases if case.seed in known[case.regime]]
+    else:
+        run_missing(asked.keep, cases, asked.workers)
     records = list(compared(asked.keep, cases, asked.workers))
     print(tables(records, FEWEST_REQUESTS))
     asked.picture.write_text(picture(records, FEWEST_REQUESTS), encoding="utf-8")
