@@ -81,6 +81,30 @@ def test_what_was_not_studied_is_told() -> None:
     assert "2 replicas of gpu" in note
 
 
+@pytest.mark.parametrize(
+    ("chats", "told"),
+    [
+        ([Chat(mode="pipelined")], None),
+        ([Chat(candidates=4)], None),
+        ([Chat(draft_cap=8)], None),
+        ([Chat(mode="fused"), Chat(), Chat(mode="target_only")], None),
+        ([Chat(mode="pipelined", rtt_ms=150.0)], "round trip, ms 150 (studied 1–100)"),
+        ([Chat(mode="pipelined", window=12)], "window 12 (studied 1–10)"),
+        ([Chat(mode="pipelined", candidates=2)], "several paths where drafts go on ahead, of chat0"),
+        ([Chat(mode="pipelined"), Chat(mode="target_only")], "pipelined and target_only together on gpu"),
+        ([Chat(candidates=5)], "candidate paths 5 (studied 1–4)"),
+        ([Chat(candidates=2), Chat()], "distributed and paths together on gpu"),
+        ([Chat(draft_cap=9)], "jobs at once on a draft device 9 (studied 1–8)"),
+        ([Chat(draft_cap=2, candidates=2)], "several paths on draft devices with batches, of chat0"),
+        ([Chat(draft_cap=2), Chat(mode="fused")], "batched and fused together on gpu"),
+    ],
+)
+def test_each_mode_says_where_it_was_not_studied(chats: list[Chat], told: str | None) -> None:
+    notes = outside_regime(system(*chats))
+    assert (told is None) == (notes == ())
+    assert told is None or told in notes[0]
+
+
 def test_a_regime_is_known_by_its_modes_and_draft_devices() -> None:
     alone = system(Chat(rate_per_s=1.0, devices=1000))
     shared = system(Chat(rate_per_s=1.0, devices=2))
