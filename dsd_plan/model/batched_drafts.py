@@ -2,8 +2,9 @@
 
 Embedded at the beginnings of batches: of m jobs present j = min(m, cap) are served for t(j), and each of the n − m away
 comes back meanwhile with chance 1 − e^(−t/A), as if away for an exponential time A; if nobody is there the device waits
-for one. The chain is exact under these assumptions (Bailey 1954, for bulk service, with a finite source). Sessions come back more
-regularly than that, those of a batch together: waits are shortened as two sessions' are that come back at random.
+for one. The chain is exact under these assumptions (Bailey 1954, for bulk service, with a finite source). Sessions come
+back more regularly than that, those of a batch together: waits are shortened as those of two sessions are that come
+back at random.
 """
 
 from __future__ import annotations
