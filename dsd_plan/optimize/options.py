@@ -14,6 +14,7 @@ from dsd_plan.optimize.candidates import (
     Candidate,
     Choice,
     Counts,
+    WideSpace,
     cost_per_hour,
     device_total,
     site_copies,
@@ -137,6 +138,8 @@ def whole_devices(scenario: Scenario, counts: Counts) -> dict[str, int]:
 
 def _impossible(outcome: Outcome) -> str:
     """Why a mode has no plan at all: what kept its candidates out, else what it lacks."""
+    if isinstance(outcome.space, WideSpace):
+        return "no plan of it was found that keeps every budget under the model"
     modes = [mode for mode, name in NAMES.items() if name == outcome.name]
     own = [note for note in outcome.space.notes if any(f", {mode}: " in note for mode in modes)]
     if own:

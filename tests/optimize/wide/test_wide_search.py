@@ -11,9 +11,11 @@ from dsd_plan.errors import InfeasibleError
 from dsd_plan.model import predict
 from dsd_plan.optimize import candidates
 from dsd_plan.optimize.candidates import Space, WideSpace, space_of
+from dsd_plan.optimize.confirm import Confirmation, Observation
 from dsd_plan.optimize.evaluate import Evaluator
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.options import NAMES, Outcome, option_of
 from dsd_plan.optimize.search import search
 from tests.optimize.brute_force import keeps_budgets
 from tests.optimize.wide.fleets import fleet
@@ -72,3 +74,14 @@ def test_who_cannot_be_served_is_named() -> None:
     error = why_infeasible(evaluator, space, Judge(evaluator).lens)
     assert isinstance(error, InfeasibleError)
     assert hopeless.name in str(error)
+
+
+def test_a_mode_without_a_plan_does_not_blame_profiles_that_are_there() -> None:
+    given = fleet(12, 2, seed=2)
+    outcome = Outcome(NAMES["distributed"], space_of(given).purely("distributed"), None)
+    plain = search(Judge(Evaluator(given, predict)), space_of(given).purely("target_only")).best
+    assert plain is not None
+    assert plain.trial.performance is not None
+    confirmation = Confirmation(Evaluator(given, predict), lambda plan: Observation(plain.trial.performance), print)
+    chosen = confirmation.confirmed(plain.choice)
+    assert "keeps every budget" in option_of(confirmation, outcome, chosen).reason
