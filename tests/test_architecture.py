@@ -43,8 +43,9 @@ FLOORS: Mapping[str, frozenset[str]] = {
     "planning": BASE
     | {"domain", "control", "pair", "model", "replay", "measure", "calibrate", "files", "report"}
     | {"optimize", "capacity", "crosscheck", "testbed"},
+    "explaining": BASE | {"domain", "model", "planning"},
     "sweep": BASE | {"domain", "files", "optimize", "planning"},
-    "cli": BASE | {"domain", "planning", "sweep", "files", "report", "measure", "calibrate", "testbed"},
+    "cli": BASE | {"domain", "planning", "explaining", "sweep", "files", "report", "measure", "calibrate", "testbed"},
     "__main__": frozenset({"cli"}),
 }
 """What each room may import. The package's own `__init__` is the facade: it may import any room, and lends

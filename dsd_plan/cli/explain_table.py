@@ -9,7 +9,7 @@ from dsd_plan.report.numbers import milliseconds
 
 if TYPE_CHECKING:
     from dsd_plan.domain.anatomy import Anatomy
-    from dsd_plan.planning import BreakEven, Explanation
+    from dsd_plan.explaining import BreakEven, Explanation
 
 MODES = {"target_only": "plain decoding", "fused": "the draft beside the target"}
 

@@ -19,13 +19,13 @@ def run(scenario: ScenarioPath, plan: PlanPath, explain: Explain = False, as_jso
     With --explain also where a round's time goes, part by part, and up to which round trip drafting at the edge
     beats plain decoding and a draft beside the target at this load.
     """
-    from dsd_plan import planning
+    from dsd_plan import explaining, planning
     from dsd_plan.cli.explain_table import explanation_json, show_explanation
     from dsd_plan.cli.performance_table import show_performance
     from dsd_plan.files import load_scenario
 
     given, chosen = load_scenario(scenario), plan_of(plan)
-    explanation = planning.explain(given, chosen) if explain else None
+    explanation = explaining.explain(given, chosen) if explain else None
     performance = planning.predict(given, chosen) if explanation is None else explanation.performance
     if as_json:
         extra = {} if explanation is None else {"explain": explanation_json(explanation)}

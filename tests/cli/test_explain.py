@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsd_plan import planning
+from dsd_plan import explaining
 from dsd_plan.cli.app import main
 from dsd_plan.files import load_plan, load_scenario
 
@@ -37,7 +37,7 @@ def test_the_printed_parts_add_up(example: Path, capsys: pytest.CaptureFixture[s
 def test_at_its_break_even_an_edge_draft_is_as_fast_as_plain_decoding(example: Path) -> None:
     """Moving the link's round trip to the break-even, other things as they are, closes most of the gap in TPOT."""
     scenario, plan = load_scenario(example / "scenario.toml"), load_plan(example / "edge.plan.json")
-    explanation = planning.explain(scenario, plan)
+    explanation = explaining.explain(scenario, plan)
     (found,) = [b for b in explanation.break_evens if b.workload == "downtown-chat" and b.against == "target_only"]
     workload = explanation.performance.workload("downtown-chat")
     parts = workload.round_parts
