@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from dsd_plan.domain.performance import Interval, Performance, RoundParts
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
+from dsd_plan.domain.study_decision import Backcast, DraftsLost, EngineSupport, HourOfDay, Reprompting
 
 VerdictKind = Literal["agrees", "disagrees", "undecided"]
 
@@ -53,6 +54,18 @@ class Option:
     cost_per_hour: float | None = None
     reason: str = ""
     """Why it was chosen or lost, in words with the number."""
+    cost_per_month: float | None = None
+    """730 hours; on-demand devices are paid in the hours of the day in which they work."""
+    worst_hour_ttft_p95_ms: float | None = None
+    """Largest predicted p95 of any workload in any hour of the day."""
+    worst_hour_tpot_p95_ms: float | None = None
+    hours: tuple[HourOfDay, ...] = ()
+    """The day, hour by hour, where a workload has `hourly_load`."""
+    drafts_lost: DraftsLost | None = None
+    """None: nothing drafts away from the targets, or there is no plan."""
+    engine: EngineSupport | None = None
+    reprompting: tuple[Reprompting, ...] = ()
+    """A row a workload that drafts at the edge: what sending the context again would cost."""
 
 
 @record
@@ -229,6 +242,10 @@ class Study:
     profiles: tuple[ProfileEvidence, ...] = ()
     story: tuple[str, ...] = ()
     """What the search did, in order: candidates, replays, corrections."""
+    backcast: Backcast | None = None
+    """The present system, where the scenario names its plan."""
+    hours: tuple[HourOfDay, ...] = ()
+    """The chosen plan over the day, where a workload has `hourly_load`."""
     provenance: Provenance
 
     def to_dict(self) -> dict[str, Any]:
