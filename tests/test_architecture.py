@@ -39,13 +39,16 @@ FLOORS: Mapping[str, frozenset[str]] = {
     "optimize": BASE | {"model", "domain"},
     "crosscheck": BASE | {"model", "replay", "domain"},
     "capacity": BASE | {"optimize", "model", "domain"},
+    "compare": BASE | {"domain"},
     "testbed": BASE | {"measure", "control", "domain"},
     "planning": BASE
     | {"domain", "control", "pair", "model", "replay", "measure", "calibrate", "files", "report"}
     | {"optimize", "capacity", "crosscheck", "testbed"},
     "explaining": BASE | {"domain", "model", "planning"},
     "sweep": BASE | {"domain", "files", "optimize", "planning"},
-    "cli": BASE | {"domain", "planning", "explaining", "sweep", "files", "report", "measure", "calibrate", "testbed"},
+    "cli": BASE
+    | {"domain", "planning", "explaining", "sweep", "compare", "files", "report", "measure", "calibrate"}
+    | {"testbed"},
     "__main__": frozenset({"cli"}),
 }
 """What each room may import. The package's own `__init__` is the facade: it may import any room, and lends

@@ -10,7 +10,7 @@ from dsd_plan.files.profile import load_profile, write_profile
 from dsd_plan.files.replayed import check_table_path, table_parts, write_table
 from dsd_plan.files.requests import load_requests, load_rtt_trace, stream_requests, write_requests
 from dsd_plan.files.scenario import load_scenario
-from dsd_plan.files.study import load_study, write_performance, write_study
+from dsd_plan.files.study import load_performance, load_result, load_study, write_performance, write_study
 from dsd_plan.files.timeline import write_timeline
 from dsd_plan.files.writing import json_text, write_json
 
@@ -23,9 +23,11 @@ __all__ = [
     "load_acceptance_counts",
     "load_acceptance_law",
     "load_link",
+    "load_performance",
     "load_plan",
     "load_profile",
     "load_requests",
+    "load_result",
     "load_rtt_trace",
     "load_scenario",
     "load_study",

@@ -9,7 +9,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.study import Study
 from dsd_plan.errors import InputError, Problem
 from dsd_plan.files.documents import document_of, take_schema
-from dsd_plan.files.reading import read_file
+from dsd_plan.files.reading import json_of, read_file
 from dsd_plan.files.writing import write_json
 
 NESTED = (("plan", "plan"), ("predicted", "performance"), ("replayed", "performance"), ("measured", "performance"))
@@ -21,6 +21,21 @@ def load_study(path: str | Path) -> Study:
     return document_of(read_file(path, InputError), Study, "study", InputError, prepare=_take_nested_schemas)
 
 
+def load_performance(path: str | Path) -> Performance:
+    """Read what `predict` or `replay` printed. Raises InputError with every problem, SchemaVersionError."""
+    return document_of(
+        read_file(path, InputError), Performance, "performance", InputError, prepare=_leave_out_explanation
+    )
+
+
+def load_result(path: str | Path) -> Study | Performance:
+    """A study or a performance, as its schema says. Raises InputError where the file is another document."""
+    schema = json_of(read_file(path, InputError), InputError).get("schema")
+    if isinstance(schema, str) and schema.startswith("dsd-plan/performance/"):
+        return load_performance(path)
+    return load_study(path)
+
+
 def write_study(path: str | Path, study: Study) -> None:
     """Write a study that `load_study` gives back as it is. Raises ValueError where it holds NaN or infinity."""
     write_json(path, study.to_dict())
@@ -29,6 +44,12 @@ def write_study(path: str | Path, study: Study) -> None:
 def write_performance(path: str | Path, performance: Performance) -> None:
     """Write one performance, schema `dsd-plan/performance/1`. Raises ValueError where it holds NaN or infinity."""
     write_json(path, performance.to_dict())
+
+
+def _leave_out_explanation(raw: dict[str, Any], name: str) -> list[Problem]:
+    """`predict --explain --json` says why beside the performance."""
+    raw.pop("explain", None)
+    return []
 
 
 def _take_nested_schemas(raw: dict[str, Any], name: str) -> list[Problem]:
