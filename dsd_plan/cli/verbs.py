@@ -85,6 +85,7 @@ VERBS: tuple[Entry, ...] = (
     ),
     Verb("optimize", "Choose placement, mode and windows; save the study.", "dsd_plan.cli.optimize"),
     Verb("report", "Render a saved study again, recomputing nothing.", "dsd_plan.cli.report"),
+    Verb("compare", "Show what changed between two studies, significant or not.", "dsd_plan.cli.compare"),
     Verb("capacity", "Find the load at which each budget breaks, and why.", "dsd_plan.cli.capacity"),
     Verb("sweep", "Predict or replay a plan over a grid of what-ifs.", "dsd_plan.cli.sweep"),
     Family(
@@ -108,10 +109,5 @@ VERBS: tuple[Entry, ...] = (
         "export",
         "Write deployment files for a serving engine.",
         "read mode, window and counts from the study's `plan`",
-    ),
-    LaterVerb(
-        "compare",
-        "Show what changed between two studies.",
-        "read the two studies' JSON side by side",
     ),
 )

@@ -105,10 +105,10 @@ def _change(
 ) -> NumberChange | None:
     if before is None and after is None:
         return None
-    gap = relative = None
+    gap = quotient = None
     if before is not None and after is not None and before_ends is not None and after_ends is not None:
         gap = difference(before, before_ends, after, after_ends)
-        relative = ratio(before, before_ends, after, after_ends)
+        quotient = ratio(before, before_ends, after, after_ends)
     return NumberChange(
         scope=scope,
         name=name,
@@ -119,6 +119,7 @@ def _change(
         before_interval=before_ends,
         after_interval=after_ends,
         difference=gap,
-        ratio=relative,
+        ratio=quotient,
+        relative=None if after is None or not before else after / before - 1.0,
         finding=finding(before, after, gap, exact=scope == "fleet" and metric in EXACT),
     )

@@ -10,7 +10,6 @@ from dsd_plan.compare.numbers import number_changes
 from dsd_plan.compare.performances import INDEPENDENT, OWN_LUCK, source_notes, workloads_of_one_side
 from dsd_plan.domain.comparison import (
     BudgetChange,
-    Change,
     Comparison,
     InputChange,
     OptionChange,
@@ -69,14 +68,32 @@ def _side(study: Study) -> Side:
 
 
 def _inputs(before: Study, after: Study) -> tuple[InputChange, ...]:
+    """Files by their paths; those that lie elsewhere by their names, where these tell them apart."""
     old = {file.path: file.sha256 for file in before.provenance.inputs}
     new = {file.path: file.sha256 for file in after.provenance.inputs}
-    found = []
-    for path in dict.fromkeys([*old, *new]):
-        if old.get(path) != new.get(path):
-            change: Change = "added" if path not in old else "removed" if path not in new else "changed"
-            found.append(InputChange(path=path, change=change, before=old.get(path), after=new.get(path)))
-    return tuple(found)
+    gone, come = ([path for path in one if path not in other] for one, other in ((old, new), (new, old)))
+    was = {path: path for path in new if path in old} | {
+        path: same[0]
+        for path in come
+        if len(same := [each for each in gone if _file(each) == _file(path)]) == 1
+        and sum(_file(each) == _file(path) for each in come) == 1
+    }
+    found = [
+        InputChange(
+            path=path,
+            change="changed" if path in was else "added",
+            before=old[was[path]] if path in was else None,
+            after=sha256,
+        )
+        for path, sha256 in new.items()
+        if path not in was or old[was[path]] != sha256
+    ]
+    left = [path for path in gone if path not in was.values()]
+    return (*found, *(InputChange(path=path, change="removed", before=old[path], after=None) for path in left))
+
+
+def _file(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def _scenario(study: Study) -> dict[str, Any]:

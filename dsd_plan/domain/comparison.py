@@ -67,6 +67,8 @@ class NumberChange:
     """After − before, 95 %; None where a side has no number or no interval."""
     ratio: Interval | None
     """After / before; None also where a side is not above 0."""
+    relative: float | None
+    """After / before − 1; None where a side has no number, or `before` is 0."""
     finding: Finding
 
 

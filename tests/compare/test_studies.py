@@ -83,12 +83,24 @@ def test_what_went_in_is_told_file_by_file_and_key_by_key() -> None:
     found = compare_studies(before, after)
     assert [(change.path, change.change) for change in found.inputs] == [
         ("two-clinics.toml", "changed"),
-        ("traces/draft-70m_target-7b.parquet", "removed"),
         ("new.parquet", "added"),
+        ("traces/draft-70m_target-7b.parquet", "removed"),
     ]
     assert [(c.key, c.before, c.after) for c in found.scenario] == [("links[clinic-region].rtt_ms", 20.0, 35.0)]
     assert [(c.key, c.before, c.after) for c in found.made] == [("seed", 1, 2)]
     assert any("different seeds" in note for note in found.notes)
+
+
+def test_a_file_that_lies_elsewhere_is_the_same_file() -> None:
+    before = full_study()
+    moved = tuple(replace(file, path=f"/elsewhere/{file.path}") for file in before.provenance.inputs)
+    after = replace(before, provenance=replace(before.provenance, inputs=moved))
+    assert compare_studies(before, after).inputs == ()
+    other = replace(moved[1], sha256="0" * 64)
+    after = replace(before, provenance=replace(before.provenance, inputs=(moved[0], other, moved[2])))
+    assert [(c.path, c.change, c.before) for c in compare_studies(before, after).inputs] == [
+        (other.path, "changed", moved[1].sha256)
+    ]
 
 
 def test_another_decision_is_told_plan_budgets_options_and_verdict() -> None:
