@@ -304,7 +304,7 @@ def _replayed(
     )
     if threads.interrupted:
         raise KeyboardInterrupt
-    return Observation(found.pooled, found.each, found.energy_parts)
+    return Observation(found.pooled, found.each, found.energy_parts, found.attribution, found.prices)
 
 
 def _played_part(deployed: Deployed, requests: int | None) -> tuple[Deployed, float]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
 from dsd_plan.domain.performance import Interval, Performance, RoundParts
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
@@ -234,8 +235,12 @@ class Study:
     curves: tuple[LoadCurve, ...]
     maps: tuple[ModeMap, ...]
     round_parts: tuple[WorkloadParts, ...]
-    energy_parts: tuple[dict[str, Any], ...] = ()
-    attribution: tuple[dict[str, Any], ...] = ()
+    energy_parts: tuple[EnergyPart, ...] = ()
+    """Where the chosen plan's energy goes, from its replay."""
+    attribution: tuple[AttributedPart, ...] = ()
+    """Who pays for which part of which device, from its replay."""
+    prices: tuple[WorkloadPrice, ...] = ()
+    """What each workload's service costs, by part: the rows of `attribution` added up over devices."""
     tipping_points: tuple[TippingPoint, ...] = ()
     timeline: tuple[dict[str, Any], ...] = ()
     acceptance: tuple[AcceptanceEvidence, ...] = ()

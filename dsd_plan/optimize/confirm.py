@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from statistics import median
-from typing import Any
 
+from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.optimize.budgets import MANY_WORKLOADS, Limit, Reading, judged_value, observed_interval
@@ -23,8 +23,12 @@ class Observation:
 
     pooled: Performance
     runs: tuple[Performance, ...] = ()
-    energy_parts: tuple[dict[str, Any], ...] = ()
-    """A row a device type and part: J a token, and the share of the fleet's energy."""
+    energy_parts: tuple[EnergyPart, ...] = ()
+    """Where the energy went."""
+    attribution: tuple[AttributedPart, ...] = ()
+    """Who pays for which part of which device."""
+    prices: tuple[WorkloadPrice, ...] = ()
+    """What each workload's service costs, by part."""
 
 
 Observe = Callable[[Plan], Observation]

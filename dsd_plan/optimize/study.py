@@ -78,6 +78,8 @@ def study_of(
         maps=maps,
         round_parts=_round_parts(decision),
         energy_parts=chosen.observed.energy_parts,
+        attribution=chosen.observed.attribution,
+        prices=chosen.observed.prices,
         tipping_points=tips,
         acceptance=acceptance_evidence(scenario),
         profiles=profile_evidence(scenario),

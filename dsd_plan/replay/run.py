@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dsd_plan.domain.attribution import (
+    AttributedPart,
+    EnergyPart,
+    WorkloadPrice,
+    attribution,
+    energy_parts,
+    workload_prices,
+)
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.replay.attribution import device_times, token_rates
 from dsd_plan.replay.devices import device_uses, least_saturations, unmeasured
-from dsd_plan.replay.energy import energy_parts
 from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.layout import FATES, MS_PER_S
 from dsd_plan.replay.listing import Columns, series_columns
@@ -44,8 +52,12 @@ class Replayed:
     """By replication that has ended: its requests first … end − 1 are measured."""
     series: tuple[Columns, ...] = ()
     """By replication, over time: see `listing.series_columns`."""
-    energy_parts: tuple[dict[str, Any], ...] = ()
-    """See `energy.energy_parts`; empty where there is no steady state."""
+    energy_parts: tuple[EnergyPart, ...] = ()
+    """Where the energy went; empty where there is no steady state, like the next."""
+    attribution: tuple[AttributedPart, ...] = ()
+    """Who pays for which part of which device."""
+    prices: tuple[WorkloadPrice, ...] = ()
+    """What each workload's service costs, by part."""
 
 
 def replay(
@@ -111,6 +123,9 @@ def replayed(
         notes = (*notes, f"nothing is left to chance: all {len(ran)} replications are alike, and are counted once")
     counted = samples if by_chance else samples[:1]
     pooled = _performance(deployed, counted, notes)
+    times = device_times(deployed, counted) if pooled.steady else ()
+    tokens = token_rates(deployed, counted)
+    shares = attribution(times, tokens)
     return Replayed(
         pooled,
         tuple(_performance(deployed, [sample], notes) for sample in samples),
@@ -119,7 +134,9 @@ def replayed(
             series_columns(one.number, one.tallies, first.at_ms, one.ran.marks[-1].at_ms)
             for first, one in zip(opened, ran, strict=True)
         ),
-        energy_parts(deployed, counted) if pooled.steady else (),
+        energy_parts(times, pooled.fleet.tokens_per_s or 0.0),
+        shares,
+        workload_prices(shares, tokens, {workload.name: workload.bytes_per_token for workload in pooled.workloads}),
     )
 
 

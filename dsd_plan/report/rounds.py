@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from dsd_plan.domain.performance import Performance
@@ -11,6 +12,7 @@ from dsd_plan.report.capacity import devices_table
 from dsd_plan.report.figures import ROUND_PARTS, axis, layout, note, straight, token
 from dsd_plan.report.markup import chart_text, isolated
 from dsd_plan.report.numbers import milliseconds, multiple, number, share
+from dsd_plan.report.prices import price_table
 from dsd_plan.report.reading import assignment_of, best_known, fullest_device, mode_name, option_numbers
 from dsd_plan.report.tables import Cell, Number, Table, named, records_table
 
@@ -42,9 +44,11 @@ def why_section(study: Study) -> Section:
         blocks.append(_device_chart(study))
     blocks.append(_energy(study))
     if study.energy_parts:
-        blocks.append(records_table("Where the energy goes", study.energy_parts, "energy"))
+        blocks.append(records_table("Where the energy goes", [asdict(row) for row in study.energy_parts], "energy"))
     if study.attribution:
-        blocks.append(records_table("What makes the difference", study.attribution, "attribution"))
+        blocks.append(records_table("Who pays", [asdict(row) for row in study.attribution], "attribution"))
+    if study.prices:
+        blocks.append(price_table(study))
     if study.timeline:
         blocks.append(records_table("Over time", study.timeline, "timeline"))
     return Section("why", "Why?", "Why?", _so_what(study), tuple(blocks))
