@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.ready
+# Files of tests over all cores; a file stays in one process, with what it prepared.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: demo test check verify agreement bench format help
@@ -11,7 +13,7 @@ demo: $(READY)  ## measure this machine, plan for it, and write the report
 	@$(RUN) -m dsd_plan demo
 
 test: $(READY)  ## the whole test suite (what needs torch or chromium is skipped without them)
-	@$(RUN) -m pytest -q
+	@$(RUN) -m pytest -q $(PARALLEL)
 
 check: $(READY)  ## lint, format, types
 	@$(RUN) -m ruff check .

@@ -14,6 +14,8 @@ MEDIAN_FACTOR = 1.2533
 MAD_TO_STD = 1.4826
 ROBUST_SAMPLES = 12
 """From so many samples on, the median absolute deviation is a steadier spread than the standard deviation."""
+MOST_LOG_ERROR = 10.0
+"""Standard error of a logarithm beyond which an interval would say nothing: a factor of 10⁸ each way."""
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t for 1 … 9 degrees of freedom."""
 
@@ -53,12 +55,17 @@ def log_error(point: ProfilePoint) -> float | None:
 
 
 def median_interval(point: ProfilePoint) -> tuple[float, float] | None:
-    """95 % confidence interval of a point's median, in ms."""
+    """95 % confidence interval of a point's median, in ms; None where the samples cannot tell it."""
     stats = point.latency_ms
     if stats.p50_low and stats.p50_high:
         return stats.p50_low, stats.p50_high
     error = log_error(point)
-    return None if error is None else (stats.p50 * exp(-Z95 * error), stats.p50 * exp(Z95 * error))
+    # Few samples that differ by orders of magnitude bound the median by nothing that can be printed.
+    return (
+        None
+        if error is None or error > MOST_LOG_ERROR
+        else (stats.p50 * exp(-Z95 * error), stats.p50 * exp(Z95 * error))
+    )
 
 
 def student_t95(freedom: int) -> float:
