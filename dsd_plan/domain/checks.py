@@ -13,6 +13,7 @@ import numpy as np
 
 from dsd_plan.domain.acceptance import DECLARED, AcceptanceCounts, AcceptanceLaw, TokenTrace, largest_window
 from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw
+from dsd_plan.domain.decision_checks import decision_problems
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec
 from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
@@ -41,6 +42,7 @@ def scenario_problems(scenario: Scenario) -> tuple[Problem, ...]:
         *_faults(scenario),
         *_fleet_budgets(scenario),
         *_search(scenario),
+        *decision_problems(scenario),
         *not_yet_problems(scenario, SCENARIO),
     )
 

@@ -139,3 +139,5 @@ class Workload:
     allowed_sites: tuple[Name, ...] | None = None
     """Where this workload's text may go; None: anywhere."""
     budgets: Budgets = Budgets()
+    degraded_budgets: Budgets | None = None
+    """What users accept while every draft away from its target is lost; None: the budgets hold then too."""

@@ -55,6 +55,11 @@ class Ratio:
         return sqrt(sum(error**2 for error in self.errors.values()))
 
 
+def scaled(ratio: Ratio, factor: float) -> Ratio:
+    """The ratio where the first of the two numbers is `factor` times as large."""
+    return replace(ratio, point=ratio.point * factor, low=ratio.low * factor, high=ratio.high * factor)
+
+
 Measure = Callable[[Performance], float | None]
 
 

@@ -79,7 +79,7 @@ class Confirmation:
         self.evaluator = evaluator
         self.observed: dict[Choice, Observation] = {}
         self._observe = observe
-        self._tell = tell
+        self.tell = tell
         self._readings: dict[Choice, Reading] = {}
         self._factors: dict[tuple[str, str, str], float] = {}
         self._unsteady: dict[str, float] = {}
@@ -119,7 +119,7 @@ class Confirmation:
                 return self._second_look(space, name, self._confirmed(found))
             if self._accepts(name, choice):
                 return self._second_look(space, name, self._confirmed(found))
-        self._tell(f"{name}: gave up after {MOST_REPLAYS} replays without a plan that keeps its budgets in the replay")
+        self.tell(f"{name}: gave up after {MOST_REPLAYS} replays without a plan that keeps its budgets in the replay")
         return None
 
     def _second_look(self, space: AnySpace, name: str, confirmed: Confirmed) -> Confirmed:
@@ -130,7 +130,7 @@ class Confirmation:
         near = search(Judge(self.evaluator, loosened), space, (confirmed.choice,)).best
         if near is None or near.key[:2] >= confirmed.judged.key[:2] or self._known_broken(near.choice):
             return confirmed
-        self._tell(f"{name}: {spelling(near.choice)} would be better and misses a budget narrowly under the model")
+        self.tell(f"{name}: {spelling(near.choice)} would be better and misses a budget narrowly under the model")
         self._accepts(name, near.choice)
         seen = self.judge(near.choice)
         if seen.kept and seen.key < confirmed.judged.key and confirmed.found is not None:
@@ -157,7 +157,7 @@ class Confirmation:
         elif judged.worst is None:
             what = "no budget to keep"
         verdict = "kept" if judged.kept else "broken"
-        self._tell(f"{name}: replayed {spelling(choice)}: {what}, {verdict}; model off by at most {worst:.1%}")
+        self.tell(f"{name}: replayed {spelling(choice)}: {what}, {verdict}; model off by at most {worst:.1%}")
         return judged.kept and worst <= GROSS_ERROR
 
     def _correct(self, choice: Choice) -> float:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice
-from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, cost_per_hour
+from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, spelling
@@ -35,25 +36,29 @@ class Decision:
     equivalents: tuple[tuple[Confirmed, Ratio], ...]
     """Plans that the data cannot tell from the chosen one, with TPOT over the chosen one's."""
     case: Case
+    survival: Survival
+    """Of the loss of every draft, by choice."""
 
 
 def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], None]) -> Decision:
     """Choose. Raises InfeasibleError where no plan keeps every budget. `stage` is told what begins."""
     evaluator = confirmation.evaluator
+    survival = Survival(confirmation)
     outcomes = []
     for mode in SIMPLEST_FIRST:
         if mode in evaluator.scenario.search.modes:
             stage(f"searching: {NAMES[mode]}")
-            outcomes.append(_outcome(confirmation, space, mode))
+            outcomes.append(_surviving(confirmation, survival, _outcome(confirmation, space, mode)))
     if len(space.by_workload) > 1:
         stage(f"searching: {MIXED}")
-        outcomes += _mixed(confirmation, space, outcomes)
+        outcomes += [_surviving(confirmation, survival, mixed) for mixed in _mixed(confirmation, space, outcomes)]
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
     if not kept:
-        raise why_infeasible(evaluator, space, confirmation.lens)
+        refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
+        raise refused or why_infeasible(evaluator, space, confirmation.lens)
     best = min(kept, key=lambda confirmed: confirmed.judged.key)
     stage("replaying the runners-up")
-    equals = _equals(confirmation, best)
+    equals = [other for other in _equals(confirmation, best) if survival.allows(other.choice)]
     chosen = min([best, *equals], key=_simplicity)
     outcomes = _standing_for(outcomes, chosen)
     equivalents = []
@@ -63,7 +68,8 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
             equivalents.append((other, ratio))
     stage("weighing the verdict")
     overall = search(Judge(evaluator, confirmation.lens), space, [confirmed.choice for confirmed in kept])
-    return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), _case(confirmation, space, outcomes, chosen))
+    case = _case(confirmation, space, outcomes, chosen, survival)
+    return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival)
 
 
 def _outcome(confirmation: Confirmation, space: AnySpace, mode: Mode) -> Outcome:
@@ -77,6 +83,23 @@ def _outcome(confirmation: Confirmation, space: AnySpace, mode: Mode) -> Outcome
         if confirmed is not None:
             return Outcome(name, within, confirmed)
     return Outcome(name, tried[0], None, nearest_miss(confirmation, tried[0]))
+
+
+def _surviving(confirmation: Confirmation, survival: Survival, outcome: Outcome) -> Outcome:
+    """Degraded budgets are budgets: where they are given, a plan has the targets to keep them without its drafts."""
+    if not survival.accepted or outcome.confirmed is None:
+        return outcome
+    lost = survival.of(outcome.confirmed.choice)
+    if lost is None or lost.survives:
+        return outcome
+    more = survival.needed(outcome.confirmed.choice)
+    if more is not None and confirmation.evaluator.trial(more).performance is not None:
+        raised = confirmation.confirmed(more)
+        if raised.judged.kept:
+            confirmation.tell(f"{outcome.name}: {lost.sentence}; that many are planned with")
+            return replace(outcome, confirmed=replace(raised, found=outcome.confirmed.found))
+    confirmation.tell(f"{outcome.name}: {lost.sentence}; not planned with")
+    return replace(outcome, confirmed=None, miss=outcome.confirmed.judged.trial, lost=lost.sentence)
 
 
 def _mixed(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome]) -> list[Outcome]:
@@ -155,7 +178,9 @@ def _simplicity(confirmed: Confirmed) -> tuple[int, int, int, str]:
     return devices, complexity, windows, words
 
 
-def _case(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome], chosen: Confirmed) -> Case:
+def _case(
+    confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome], chosen: Confirmed, survival: Survival
+) -> Case:
     """The best speculative plan against the best plain one, kept or not, each replayed."""
     plain_name = NAMES["target_only"]
     speculative = [outcome for outcome in outcomes if outcome.name != plain_name]
@@ -178,7 +203,24 @@ def _case(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome], 
         plain_trouble=_trouble(confirmation, plain),
         speculative_trouble=_speculative_trouble(confirmation, speculative, fastest),
         edge=_edge(outcomes),
+        lost=None if fastest is None else survival.of(fastest.choice),
+        steadfast=_steadfast(survival, speculative, slow),
     )
+
+
+def _steadfast(survival: Survival, speculative: list[Outcome], plain: Confirmed | None) -> tuple[str, float] | None:
+    """The cheapest way to speculate that keeps every budget without its drafts: its name, and what it saves an hour."""
+    if plain is None or not plain.judged.kept:
+        return None
+    scenario = survival.scenario
+    price = cost_per_hour(scenario, plain.choice.counts)
+    found = [
+        (price - cost_per_hour(scenario, outcome.confirmed.choice.counts), outcome.name)
+        for outcome in speculative
+        if outcome.confirmed is not None and ((lost := survival.of(outcome.confirmed.choice)) is None or lost.survives)
+    ]
+    saved, name = max(found, default=(0.0, ""))
+    return (name, saved) if saved > 0.0 else None
 
 
 def _edge(outcomes: list[Outcome]) -> Trial | None:
@@ -211,7 +253,10 @@ def _speculative_trouble(confirmation: Confirmation, outcomes: list[Outcome], fa
         return ""
     if fastest is not None:
         trial = fastest.judged.trial
-        return f"({spelling(trial.choice)}) {trouble(confirmation, trial)}"
+        lost = next((outcome.lost for outcome in outcomes if outcome.choice == trial.choice), "")
+        return (
+            f"({spelling(trial.choice)}) {f'cannot lose its drafts: {lost}' if lost else trouble(confirmation, trial)}"
+        )
     misses = [outcome for outcome in outcomes if outcome.miss is not None]
     if misses:
         return "; ".join(f"to {o.name} {trouble(confirmation, o.miss)}" for o in misses)
@@ -234,4 +279,9 @@ def _objective_ratio(
     within = space.purely(mode) if pure else space.speculating()
     errors = {} if tpot is None else tpot.errors
     sampled = (errors.get("replay", 0.0) ** 2 + errors.get("acceptance", 0.0) ** 2) ** 0.5
-    return price_ratio(confirmation, [within], space.purely("target_only"), max(0.01, sampled))
+    priced = price_ratio(confirmation, [within], space.purely("target_only"), max(0.01, sampled))
+    searched = fastest.found.best if fastest.found is not None else None
+    if priced is None or searched is None or searched.choice == fastest.choice or searched.objective <= 0.0:
+        return priced
+    # The targets that survive the loss of its drafts were added to what the search had found.
+    return scaled(priced, fastest.judged.objective / searched.objective)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from dsd_plan.domain.scenario import Mode, Scenario
@@ -11,7 +11,6 @@ from dsd_plan.domain.study import Option
 from dsd_plan.optimize.candidates import (
     SIMPLEST_FIRST,
     AnySpace,
-    Candidate,
     Choice,
     Counts,
     WideSpace,
@@ -20,6 +19,7 @@ from dsd_plan.optimize.candidates import (
     site_copies,
 )
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.objective import Judge, Judged
 from dsd_plan.optimize.words import number, percent
@@ -31,6 +31,7 @@ NAMES: Mapping[Mode, str] = {
 }
 MIXED = "each workload in its own way"
 ALL_DRAFTS_LOST = "all drafts lost at peak"
+NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
 NOT_ASSESSED = (
     (
         "head or n-gram on the target",
@@ -52,6 +53,8 @@ class Outcome:
     confirmed: Confirmed | None
     miss: Trial | None = None
     """Where no plan keeps every budget: the plan that comes nearest."""
+    lost: str = ""
+    """Why it cannot do where that is the loss of its drafts: a sentence."""
 
     @property
     def choice(self) -> Choice | None:
@@ -94,11 +97,18 @@ def trouble(confirmation: Confirmation, trial: Trial | None) -> str:
     return f"breaks {judged.worst}, {number(judged.value)} for {number(judged.worst.limit)} {how}"
 
 
-def option_rows(confirmation: Confirmation, outcomes: Sequence[Outcome], chosen: Confirmed) -> tuple[Option, ...]:
+def option_rows(
+    confirmation: Confirmation, outcomes: Sequence[Outcome], chosen: Confirmed, survival: Survival
+) -> tuple[Option, ...]:
     """One row an outcome, then what was not assessed; the chosen plan is marked once."""
-    rows = [option_of(confirmation, outcome, chosen) for outcome in outcomes]
-    lost = _all_drafts_lost(confirmation, chosen)
-    rows += [lost] if lost is not None else []
+    rows = [
+        replace(
+            option_of(confirmation, outcome, chosen),
+            drafts_lost=None if outcome.choice is None else survival.of(outcome.choice),
+        )
+        for outcome in outcomes
+    ]
+    rows.append(_all_drafts_lost(confirmation, chosen, survival))
     rows += [Option(name=name, chosen=False, plan=None, predicted=None, reason=reason) for name, reason in NOT_ASSESSED]
     return tuple(rows)
 
@@ -113,7 +123,7 @@ def option_of(confirmation: Confirmation, outcome: Outcome, chosen: Confirmed, n
         return _row(confirmation, name, outcome.confirmed.judged.trial, reason, chosen=is_chosen)
     if outcome.miss is None:
         return Option(name=name, chosen=False, plan=None, predicted=None, reason=_impossible(outcome))
-    return _row(confirmation, name, outcome.miss, trouble(confirmation, outcome.miss))
+    return _row(confirmation, name, outcome.miss, outcome.lost or trouble(confirmation, outcome.miss))
 
 
 def _row(confirmation: Confirmation, name: str, trial: Trial, reason: str, *, chosen: bool = False) -> Option:
@@ -180,22 +190,13 @@ def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed) -> str:
     return f"mean TPOT {percent(-change)} lower, which is within the error; the simpler plan is chosen"
 
 
-def _all_drafts_lost(confirmation: Confirmation, chosen: Confirmed) -> Option | None:
-    """The chosen plan's targets decoding plainly: what is left when every draft device is down at today's load."""
-    if not any(candidate.mode == "distributed" for candidate in chosen.choice.candidates):
-        return None
-    plain = tuple(
-        Candidate(c.workload, "target_only", c.target_model, c.target_device) if c.mode == "distributed" else c
-        for c in chosen.choice.candidates
-    )
-    used = {name for candidate in plain for name in candidate.devices}
-    choice = Choice(plain, tuple((name, count) for name, count in chosen.choice.counts if name in used))
-    trial = confirmation.evaluator.trial(choice)
-    judged: Judged = confirmation.judge(choice)
-    reason = f"mean TPOT {number(judged.tpot_ms)} ms while every draft device is down, and every budget is kept"
-    if trial.performance is None or not judged.kept:
-        reason = f"while every draft device is down, the rest {trouble(confirmation, trial)}"
-    return _row(confirmation, ALL_DRAFTS_LOST, trial, reason)
+def _all_drafts_lost(confirmation: Confirmation, chosen: Confirmed, survival: Survival) -> Option:
+    """The chosen plan's targets decoding plainly: what is left when every draft device is down at peak load."""
+    choice, lost = survival.without_drafts(chosen.choice), survival.of(chosen.choice)
+    if choice is None or lost is None:
+        return Option(name=ALL_DRAFTS_LOST, chosen=False, plan=None, predicted=None, reason=NOTHING_TO_LOSE)
+    row = _row(confirmation, ALL_DRAFTS_LOST, survival.trial(choice), lost.sentence)
+    return replace(row, drafts_lost=lost)
 
 
 def pareto_front(confirmation: Confirmation, chosen: Choice, most: int = 24) -> tuple[dict[str, object], ...]:

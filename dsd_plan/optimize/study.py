@@ -41,7 +41,7 @@ def study_of(
     """The study of a decision. `stage` is told what begins."""
     scenario = confirmation.evaluator.scenario
     chosen = decision.chosen
-    rows = option_rows(confirmation, decision.outcomes, chosen)
+    rows = option_rows(confirmation, decision.outcomes, chosen, decision.survival)
     stage("drawing load curves")
     explorer = Explorer(scenario, confirmation.evaluator.predict)
     bests = _bests(decision)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
+from dsd_plan.domain.study_decision import DraftsLost
 from dsd_plan.model import break_even_with
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.compare import NOTHING_KNOWN, Ratio
 from dsd_plan.optimize.confirm import Confirmed
+from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.evidence import acceptance_evidence
 from dsd_plan.optimize.objective import MOST_NAMED
@@ -42,11 +44,15 @@ class Case:
     speculative_trouble: str = ""
     edge: Trial | None = None
     """The best plan that drafts at the edge, whether it can do or not."""
+    lost: DraftsLost | None = None
+    """The speculative plan without its drafts; None where it can lose none."""
+    steadfast: tuple[str, float] | None = None
+    """Another way to speculate that keeps every budget without its drafts, and what it saves an hour."""
 
 
 def verdict(case: Case) -> Verdict:
     """The decision. Undecided where the gain is smaller than the error of the ratio."""
-    speculates = case.speculative is not None and case.speculative.judged.kept
+    speculates = case.speculative is not None and case.speculative.judged.kept and not case.speculative_trouble
     plain_does = case.plain is not None and case.plain.judged.kept
     if not speculates:
         return Verdict(answer="no", sentence=_no_speculation(case), saves=_saves(case), measure_next=_declared(case))
@@ -61,7 +67,8 @@ def verdict(case: Case) -> Verdict:
         )
     if not plain_does:
         sentence = (
-            f"{_how(case, case.speculative)}: {_numbers(case, case.speculative)}; plain decoding {case.plain_trouble}."
+            f"{_how(case, case.speculative)}: {_numbers(case, case.speculative)}; plain decoding {case.plain_trouble}"
+            f"{_lost_words(case)}."
         )
         return Verdict(answer="yes", sentence=sentence, saves=_saves(case), measure_next=_declared(case))
     answer = _answer(case)
@@ -69,16 +76,26 @@ def verdict(case: Case) -> Verdict:
         at_the_edge = any(candidate.mode == "distributed" for candidate in case.speculative.choice.candidates)
         edge = "" if at_the_edge else break_even_words(case)
         where = f"{_how(case, case.speculative)}{', not at the edge' if edge else ''}"
-        sentence = f"{where}: {_numbers(case, case.speculative)}, {_gain(case)}{edge}."
+        sentence = f"{where}: {_numbers(case, case.speculative)}, {_gain(case)}{_lost_words(case)}{edge}."
         return Verdict(answer="yes", sentence=sentence, saves=_saves(case), measure_next=_declared(case))
     if answer == "no":
         return Verdict(answer="no", sentence=_not_worth_it(case), saves=_saves(case), measure_next=_declared(case))
+    if _weigh(case.objective, case.tpot) == "yes":
+        return Verdict(answer="undecided", sentence=_only_with_drafts(case), saves=_saves(case), measure_next=ACCEPT)
     return Verdict(answer="undecided", sentence=_undecided(case), saves=_saves(case), measure_next=_measure_next(case))
 
 
 def _answer(case: Case) -> str:
+    """As the ratios say; capacity that is gone when the drafts are lost is not saved, unless its users accept that."""
+    found = _weigh(case.objective, case.tpot)
+    if found != "yes" or case.speculative is None:
+        return found
+    counted = counted_ratio(case.scenario, case.speculative.choice, case.lost, case.objective)
+    return found if _weigh(counted, case.tpot) == "yes" else "undecided"
+
+
+def _weigh(objective: Ratio | None, tpot: Ratio | None) -> str:
     """The objective decides; where it is sure not to differ, or never to get worse, mean TPOT does."""
-    objective, tpot = case.objective, case.tpot
     if objective is None:
         return "undecided"
     if objective.surely_below:
@@ -163,7 +180,7 @@ def _gain(case: Case) -> str:
     assert case.speculative is not None
     assert case.plain is not None
     parts = _device_changes(case)
-    cost = _cost(case, case.plain) - _cost(case, case.speculative)
+    cost = _saved_cost(case, case.plain, case.speculative)
     if abs(cost) > 1e-9:
         parts.append(f"{number(abs(cost))} an hour {'less' if cost > 0 else 'more'}")
     if case.scenario.search.minimize == "energy" and case.objective is not None:
@@ -178,7 +195,7 @@ def _gain(case: Case) -> str:
 def _device_changes(case: Case) -> list[str]:
     assert case.speculative is not None
     assert case.plain is not None
-    mine, plain = dict(case.speculative.choice.counts), dict(case.plain.choice.counts)
+    mine, plain = _counted(case, case.speculative), dict(case.plain.choice.counts)
     return [
         f"{_copies(case.scenario, device, mine[device.name])} {device.name} instead of "
         f"{_copies(case.scenario, device, plain[device.name])}"
@@ -191,8 +208,45 @@ def _copies(scenario: Scenario, device: Device, count: int) -> int:
     return count * site_copies(scenario, device)
 
 
-def _cost(case: Case, plan: Confirmed) -> float:
-    return cost_per_hour(case.scenario, plan.choice.counts)
+def _counted(case: Case, speculative: Confirmed) -> Mapping[str, int]:
+    """The speculative plan's replicas, with the targets that survive the loss of its drafts."""
+    return counted_counts(case.scenario, speculative.choice, case.lost)
+
+
+def _saved_cost(case: Case, plain: Confirmed, speculative: Confirmed) -> float:
+    """Cost an hour that counts as saved."""
+    mine = tuple(_counted(case, speculative).items())
+    return cost_per_hour(case.scenario, plain.choice.counts) - cost_per_hour(case.scenario, mine)
+
+
+def _lost_words(case: Case) -> str:
+    """What the loss of every draft leaves, and which count the saving is against."""
+    if case.lost is None:
+        return ""
+    against = ""
+    if not case.lost.survives and case.plain is not None and case.plain.judged.kept:
+        against = ", and what is saved is counted with these" if case.lost.targets_needed else ", and nothing is saved"
+    return f"; {case.lost.sentence}{against}"
+
+
+def _only_with_drafts(case: Case) -> str:
+    """Undecided: cheaper while the drafts are there, and not with the targets that survive their loss."""
+    assert case.speculative is not None
+    assert case.plain is not None
+    assert case.lost is not None
+    how = _how(case, case.speculative)
+    own = replace(case, lost=None)
+    end = ""
+    if case.lost.targets_needed is not None:
+        cost = _saved_cost(case, case.plain, case.speculative)
+        end = f", at which {number(abs(cost))} an hour is {'saved' if cost > 0 else 'lost'} against plain decoding"
+    if case.steadfast is not None:
+        name, saved = case.steadfast
+        end += f"; to {name} saves {number(saved)} an hour and needs no more without its drafts"
+    return (
+        f"Undecided whether to {how[0].lower()}{how[1:]}: while the drafts are there, "
+        f"{_numbers(case, case.speculative)}, {_gain(own)}; but {case.lost.sentence}{end}."
+    )
 
 
 def _no_speculation(case: Case) -> str:
@@ -328,8 +382,9 @@ def _saves(case: Case) -> dict[str, float]:
         return saves
     if case.tpot is not None:
         saves["tpot_share"] = 1.0 - case.tpot.point
-    saves["cost_per_hour"] = _cost(case, case.plain) - _cost(case, case.speculative)
-    devices = [device_total(case.scenario, plan.choice.counts) for plan in (case.plain, case.speculative)]
+    saves["cost_per_hour"] = _saved_cost(case, case.plain, case.speculative)
+    counted = tuple(_counted(case, case.speculative).items())
+    devices = [device_total(case.scenario, counts) for counts in (case.plain.choice.counts, counted)]
     saves["devices"] = float(devices[0] - devices[1])
     energies = [plan.observed.pooled.fleet.energy_j_per_token for plan in (case.plain, case.speculative)]
     if energies[0] is not None and energies[1] is not None:

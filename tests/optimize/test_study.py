@@ -106,7 +106,11 @@ def test_drafting_at_the_edge_says_what_is_left_without_it(both: tuple[Scenario,
     lost = next(row for row in found.options if row.name == "all drafts lost at peak")
     assert lost.plan is not None
     assert all(a.mode != "distributed" for a in lost.plan.assignments)
-    assert "while every draft device is down" in lost.reason
+    assert lost.reason.startswith("with every draft lost at peak ")
+    assert lost.drafts_lost is not None
+    assert not lost.drafts_lost.survives
+    chosen = next(row for row in found.options if row.chosen)
+    assert chosen.drafts_lost == lost.drafts_lost
 
 
 def test_a_page_has_all_it_draws(both: tuple[Scenario, Study]) -> None:

@@ -14,7 +14,7 @@ from dsd_plan.domain.acceptance import TokenTrace, TraceMetadata
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import Provenance, Study
-from dsd_plan.domain.workload import ClosedRequests
+from dsd_plan.domain.workload import Budgets, ClosedRequests
 from dsd_plan.errors import InfeasibleError
 from dsd_plan.optimize.candidates import Choice, full_counts, space_of
 from dsd_plan.optimize.compare import Ratio, mean_tpot, price_ratio, ratio_of
@@ -40,8 +40,9 @@ def says_something(sentence: str) -> bool:
 FAST_EDGE = scenario(
     rtt_ms=6.0,
     devices=(edge_box(count=12, step_ms=1.0), gpu(count=6, step_ms=25.0, draft_step_ms=12.0)),
-    workloads=(chat(rate_per_s=20.0, tpot_p95_ms=34.0),),
+    workloads=(replace(chat(rate_per_s=20.0, tpot_p95_ms=34.0), degraded_budgets=Budgets(tpot_p95_ms=80.0)),),
     windows=(1, 2, 3, 4, 6),
+    modes=("target_only", "distributed"),
 )
 SLOW_DRAFTS = scenario(
     rtt_ms=80.0,
