@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsd_plan.domain.capacity import Capacity
+    from dsd_plan.domain.excerpt import Excerpt
     from dsd_plan.domain.whole_run import WholeRun
     from dsd_plan.replay.collecting import Chunk
 
@@ -281,7 +282,18 @@ def optimize(
         on_progress=on_progress,
     )
     predicted = with_intervals(deploy(scenario, study.plan), study.predicted, predict_deployed)
-    return replace(study, predicted=predicted)
+    return replace(study, predicted=predicted, timeline=_excerpts(scenario, study, seed, requests))
+
+
+def _excerpts(scenario: Scenario, study: Study, seed: int, requests: int | None) -> tuple[Excerpt, ...]:
+    """Of the chosen plan's replay, where that settled."""
+    if not study.replayed.steady:
+        return ()
+    from dsd_plan.replay.excerpt import excerpts
+    from dsd_plan.replay.recordings import requests_for
+
+    deployed = deploy(scenario, study.plan)
+    return excerpts(deployed, seed=seed, requests=requests_for(deployed) if requests is None else requests)
 
 
 def _replayed(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
+from dsd_plan.domain.excerpt import Excerpt
 from dsd_plan.domain.performance import Interval, Performance, RoundParts
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
@@ -242,7 +243,8 @@ class Study:
     prices: tuple[WorkloadPrice, ...] = ()
     """What each workload's service costs, by part: the rows of `attribution` added up over devices."""
     tipping_points: tuple[TippingPoint, ...] = ()
-    timeline: tuple[dict[str, Any], ...] = ()
+    timeline: tuple[Excerpt, ...] = ()
+    """A stretch of the chosen plan's replay, of one replica each."""
     acceptance: tuple[AcceptanceEvidence, ...] = ()
     profiles: tuple[ProfileEvidence, ...] = ()
     story: tuple[str, ...] = ()

@@ -50,8 +50,17 @@ def why_section(study: Study) -> Section:
     if study.prices:
         blocks.append(price_table(study))
     if study.timeline:
-        blocks.append(records_table("Over time", study.timeline, "timeline"))
+        blocks.append(records_table("Requests of a stretch of the replay", _followed(study), "timeline"))
     return Section("why", "Why?", "Why?", _so_what(study), tuple(blocks))
+
+
+def _followed(study: Study) -> list[dict[str, Any]]:
+    columns = ("request", "workload", "mode", "prompt_tokens", "output_tokens", "came_ms", "ended_ms")
+    return [
+        {"device": excerpt.device, **{column: getattr(session, column) for column in columns}}
+        for excerpt in study.timeline
+        for session in excerpt.sessions
+    ]
 
 
 def _ordered(study: Study, workload: str) -> list[WorkloadParts]:
