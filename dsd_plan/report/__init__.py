@@ -5,5 +5,13 @@ from dsd_plan.report.comparison_text import render_comparison_text
 from dsd_plan.report.markdown import render_markdown
 from dsd_plan.report.page import render_html
 from dsd_plan.report.terminal import render_text
+from dsd_plan.report.tidy import tidy_tables
 
-__all__ = ["render_comparison", "render_comparison_text", "render_html", "render_markdown", "render_text"]
+__all__ = [
+    "render_comparison",
+    "render_comparison_text",
+    "render_html",
+    "render_markdown",
+    "render_text",
+    "tidy_tables",
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import unescape
 from typing import Any
 
 from dsd_plan.domain.profile import Origin
@@ -11,6 +13,9 @@ from dsd_plan.report.markup import Html, mark, name, printable, safe
 from dsd_plan.report.numbers import THIN, UNKNOWN, count, given, is_share, label, number, share, shown_unit
 
 FIGURE_SPACE, PUNCTUATION_SPACE = "\u2007", "\u2008"
+PADS_AND_GHOSTS = re.compile(r'<span (?:aria-hidden="true"|class="unit ghost")>[^<]*</span>')
+"""What fills a number's cell and is not read."""
+SPACED, ANY_TAG = re.compile(r'<span class="(?:unit|mark|kept)[^>]*>(?=[^<])'), re.compile("<[^>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +203,17 @@ def _anything(key: str, value: Any) -> Cell:
     if isinstance(value, float):
         return quantity_cell(key, value)
     return named(value)
+
+
+def table_texts(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells as plain text: the same units and digits as in HTML, signs included."""
+    columns = [_column(heading, [row[at] for row in table.rows]) for at, heading in enumerate(table.columns)]
+    rows = [[_plain_text(column.cells[at]) for column in columns] for at in range(len(table.rows))]
+    return [column.heading for column in columns], rows
+
+
+def _plain_text(html: Html) -> str:
+    seen = PADS_AND_GHOSTS.sub("", html)
+    return unescape(ANY_TAG.sub("", SPACED.sub(f"{THIN}\\g<0>", seen))).strip(
+        f" {FIGURE_SPACE}{PUNCTUATION_SPACE}{THIN}"
+    )
