@@ -182,9 +182,7 @@ def test_requests_of_one_instant_are_played_whole_alone(
 
 def test_the_table_has_what_each_request_costs(folder: Path) -> None:
     """The gpu steps 110 ms at 400 W, and costs 36 an hour: all of it, for somebody is always there."""
-    text = (
-        (folder / "scenario.toml").read_text().replace("per_token_ms = 0.0,", "per_token_ms = 0.0, active_w = 400.0,")
-    )
+    text = (folder / "scenario.toml").read_text().replace("law = {", "law = { active_w = 400.0,")
     (folder / "scenario.toml").write_text(text.replace("memory_gib = 24.0", "memory_gib = 24.0\ncost_per_hour = 36.0"))
     out = folder / "seen.csv"
     assert main(command(folder, "--requests-out", str(out))) == 0
