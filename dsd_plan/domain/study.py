@@ -12,6 +12,8 @@ from dsd_plan.domain.performance import Interval, Performance, RoundParts
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
 from dsd_plan.domain.study_decision import Backcast, DraftsLost, EngineSupport, HourOfDay, Reprompting
+from dsd_plan.domain.study_outlook import DraftWorth
+from dsd_plan.domain.study_outlook import TippingPoint as TippingPoint
 
 VerdictKind = Literal["agrees", "disagrees", "undecided"]
 
@@ -134,19 +136,6 @@ class ModeMap:
 
 
 @record
-class TippingPoint:
-    """How far one input may move before the decision changes."""
-
-    workload: str
-    input: str
-    now: float
-    tips_at: float | None
-    """None: not within the range searched."""
-    searched: tuple[float, float]
-    becomes: str | None
-
-
-@record
 class WorkloadParts:
     """Where a round's time goes."""
 
@@ -245,6 +234,8 @@ class Study:
     tipping_points: tuple[TippingPoint, ...] = ()
     timeline: tuple[Excerpt, ...] = ()
     """A stretch of the chosen plan's replay, of one replica each."""
+    draft_worth: tuple[DraftWorth, ...] = ()
+    """What a better-aligned draft would save, by pair."""
     acceptance: tuple[AcceptanceEvidence, ...] = ()
     profiles: tuple[ProfileEvidence, ...] = ()
     story: tuple[str, ...] = ()

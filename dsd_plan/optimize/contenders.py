@@ -92,7 +92,7 @@ class Explorer:
 
     def __init__(self, scenario: Scenario, predict: Predict) -> None:
         self.scenario = scenario
-        self._predict = predict
+        self.predict = predict
         self._deployed: dict[Choice, Deployed] = {}
 
     def deployed(self, choice: Choice) -> Deployed:
@@ -104,6 +104,6 @@ class Explorer:
     def performance(self, deployed: Deployed) -> Performance | UnstableError:
         """What the model says, or its error where there is no steady state."""
         try:
-            return self._predict(deployed)
+            return self.predict(deployed)
         except UnstableError as error:
             return error

@@ -93,10 +93,10 @@ def _settled(judge: Judge, bounds: Bounds, chosen: Chosen, here: Judged | None =
     if not judged.latency_kept or low is None or (judge.minimize == "tpot" and judged.kept):
         return judged
     fitted = judge.judge(Choice(chosen, fitted_counts(judge, chosen, low, high)))
-    return _raised(judge, fitted) if judge.minimize == "tpot" and fitted.kept else fitted
+    return raised(judge, fitted) if judge.minimize == "tpot" and fitted.kept else fitted
 
 
-def _raised(judge: Judge, fitted: Judged) -> Judged:
+def raised(judge: Judge, fitted: Judged) -> Judged:
     """As many replicas as the fleet's budgets allow: of the dearest type first, and of the cheapest type first."""
     prices = {name: judge.scenario.device(name).cost_per_hour for name, _ in fitted.choice.counts}
     best = fitted

@@ -8,19 +8,20 @@ from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Agreement, Option, Provenance, Study, WorkloadParts
 from dsd_plan.domain.summary import summary
 from dsd_plan.optimize.budgets import budget_checks
-from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace
+from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.contenders import Explorer, contenders
 from dsd_plan.optimize.curves import load_curves
 from dsd_plan.optimize.decision import Decision
+from dsd_plan.optimize.draft_worth import draft_worth
 from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
 from dsd_plan.optimize.ground import Ground
 from dsd_plan.optimize.maps import mode_maps
 from dsd_plan.optimize.options import option_of, option_rows, pareto_front, whole_devices
-from dsd_plan.optimize.tipping import tipping_points
+from dsd_plan.optimize.tipping import outlook_of, tipping_points
 from dsd_plan.optimize.verdict import verdict
-from dsd_plan.optimize.words import percent
+from dsd_plan.optimize.words import percent, plan_words
 
 MOST_DRAWN = 8
 """Workloads of a large fleet whose latency is drawn against load."""
@@ -49,15 +50,15 @@ def study_of(
         curves = load_curves(explorer, [chosen.choice], _tightest(scenario, chosen), FEW_SHARES)
     else:
         curves = load_curves(explorer, dict.fromkeys([chosen.choice, *bests.values()]))
-    grounds = [
-        Ground(explorer, chosen.choice, workload, group)
-        for workload, group in contenders(space, scenario, chosen.choice, bests).items()
-        if group
-    ]
+    groups = contenders(space, scenario, chosen.choice, bests)
+    grounds = [Ground(explorer, chosen.choice, workload, group) for workload, group in groups.items() if group]
     stage("mapping which mode wins where")
     maps = mode_maps(grounds)
     stage("looking for tipping points")
-    tips = tipping_points(grounds)
+    outlook = None
+    if isinstance(space, Space):
+        others = [outcome.choice for outcome in decision.outcomes if outcome.choice is not None]
+        outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
     return Study(
         name=scenario.name,
         scenario=summary(scenario),
@@ -80,7 +81,8 @@ def study_of(
         energy_parts=chosen.observed.energy_parts,
         attribution=chosen.observed.attribution,
         prices=chosen.observed.prices,
-        tipping_points=tips,
+        tipping_points=() if outlook is None else tipping_points(outlook),
+        draft_worth=() if outlook is None else draft_worth(outlook),
         acceptance=acceptance_evidence(scenario),
         profiles=profile_evidence(scenario),
         story=(*story, f"{confirmation.evaluator.calls:,} plans predicted, {len(confirmation.observed)} replayed"),
@@ -114,16 +116,6 @@ def _alternatives(confirmation: Confirmation, decision: Decision) -> tuple[Optio
         for outcome in decision.outcomes
         if outcome.choice is not None
     )
-
-
-def plan_words(choice: Choice) -> str:
-    """Modes and windows in a few words: "distributed, window 4"."""
-    ways = [
-        c.mode.replace("_", " ") + (f", window {c.window}" if c.window is not None else "") for c in choice.candidates
-    ]
-    if len(set(ways)) == 1:
-        return ways[0]
-    return "; ".join(f"{c.workload} {way}" for c, way in zip(choice.candidates, ways, strict=True))
 
 
 def _equivalent(confirmation: Confirmation, other: Confirmed, ratio: Ratio) -> Option:

@@ -1,121 +1,242 @@
-"""How far one input may move, all others held, before another mode is faster."""
+"""How far one input may move, all others held, before another mode's best plan becomes the better one.
+
+Better is what the scenario minimizes, of plans that keep every budget. At each value tried every plan is chosen anew:
+its windows and its replicas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import exp, log
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, inf, log
 
-from dsd_plan.domain.scenario import Mode
-from dsd_plan.domain.study import TippingPoint
-from dsd_plan.optimize.ground import ACCEPTANCE_RANGE, RTT_RANGE_MS, Condition, Ground
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.study_outlook import TippingPoint
+from dsd_plan.optimize.budgets import FLEET
+from dsd_plan.optimize.candidates import Choice, Space
+from dsd_plan.optimize.contenders import Contender, Explorer
+from dsd_plan.optimize.evaluate import Evaluator, Lens, Predict
+from dsd_plan.optimize.inputs import Input, Moved, inputs_of
+from dsd_plan.optimize.objective import Judge, Judged
+from dsd_plan.optimize.rivals import Lead, Rival, best_near, lead, rivals_of
+from dsd_plan.optimize.words import number
 
-SCAN_STEPS = 6
-"""Steps from today's value to either end of the range; a mode that wins only between two of them goes unseen."""
 BISECTIONS = 8
+MIDDLES = (0.5,)
+"""Places on the way to an end that are looked at too; a mode that wins only between two of them goes unseen."""
+A_BUDGET_BREAKS = "a budget breaks"
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
-    name: str
-    now: float
-    searched: tuple[float, float]
-    at: Callable[[float], Condition]
-    by_ratio: bool
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """The decision at one value of an input."""
+
+    rival: Rival | None
+    """None: no plan keeps every budget."""
+    judged: Judged
+    """Its best plan; without one, the chosen way's nearest miss."""
+    by: str
+    """What the winner is ahead by."""
 
 
-def tipping_points(grounds: Sequence[Ground]) -> tuple[TippingPoint, ...]:
-    """For every workload with more than one mode: the nearest change of the fastest mode along each input."""
-    return tuple(
-        _tipping(ground, given) for ground in grounds if len(ground.contenders) > 1 for given in _inputs(ground)
-    )
+class Outlook:
+    """The chosen plan among its rivals, and what becomes of them where an input moves."""
+
+    def __init__(self, explorer: Explorer, rivals: Sequence[Rival], lens: Lens) -> None:
+        self.explorer = explorer
+        self.rivals = tuple(rivals)
+        plain = replace(lens, observed={})
+        judge = Judge(Evaluator(explorer.scenario, explorer.predict), plain)
+        here = judge.judge(self.chosen.start)
+        # The chosen plan keeps its budgets in the replay: by as much as the model denies that, it is mistrusted.
+        self._lens = replace(plain, slack=here.excess if 0.0 < here.excess < inf else 0.0)
+        today = self.judge_at(Moved(explorer.scenario, _as_it_is))
+        self.today = {rival: best_near(today, rival, rival.start) for rival in self.rivals}
+        mine = self.today[self.chosen]
+        self._head_start = {rival: lead(judged, mine) for rival, judged in self.today.items()}
+
+    @property
+    def chosen(self) -> Rival:
+        """The rival that was chosen: it comes first."""
+        return self.rivals[0]
+
+    def judge_at(self, moved: Moved) -> Judge:
+        """A judge of plans where an input has moved."""
+        predict: Predict = self.explorer.predict
+        return Judge(Evaluator(moved.scenario, lambda deployed: predict(moved.change(deployed))), self._lens)
+
+    def decided(self, moved: Moved, near: dict[Rival, Choice], rivals: Sequence[Rival] | None = None) -> Standing:
+        """The better plan there; `near` are plans to start from, and becomes what was found.
+
+        Whoever is ahead of the chosen plan today already, within what replays can tell, has to be further ahead.
+        """
+        judge = self.judge_at(moved)
+        found: dict[Rival, Judged] = {}
+        for rival in rivals or self.rivals:
+            found[rival] = best_near(judge, rival, near.get(rival, rival.start))
+            if found[rival].kept:
+                near[rival] = found[rival].choice
+        here = found[self.chosen]
+        winners = [
+            (judged.key, rival, ahead)
+            for rival, judged in found.items()
+            if rival is not self.chosen and self._wins(rival, ahead := lead(judged, here))
+        ]
+        if winners:
+            _, rival, ahead = min(winners, key=lambda winner: winner[0])
+            return Standing(rival, found[rival], ahead.by)
+        return Standing(self.chosen if here.kept else None, here, "")
+
+    def _wins(self, rival: Rival, ahead: Lead) -> bool:
+        before = self._head_start[rival]
+        hurdle = before.ratio * (1.0 + 1e-3) if before.by == ahead.by and before.ratio > 1.0 else 1.0
+        return ahead.ratio > hurdle
 
 
-def _inputs(ground: Ground) -> list[_Input]:
-    found = []
-    if ground.rtt_ms is not None:
-        low, high = RTT_RANGE_MS
-        searched = (min(low, ground.rtt_ms), max(high, 2.0 * ground.rtt_ms))
-        found.append(_Input("rtt_ms", ground.rtt_ms, searched, _at_rtt, by_ratio=searched[0] > 0.0))
-    if ground.acceptance is not None:
-        low, high = ACCEPTANCE_RANGE
-        searched = (min(low, ground.acceptance), max(high, ground.acceptance))
-        found.append(_Input("acceptance", ground.acceptance, searched, _at_acceptance, by_ratio=False))
-    found.append(_Input("load", 1.0, ground.load_range, _at_load, by_ratio=True))
-    return found
+def outlook_of(
+    explorer: Explorer,
+    space: Space,
+    chosen: Choice,
+    others: Sequence[Choice],
+    groups: dict[str, tuple[Contender, ...]],
+    lens: Lens,
+) -> Outlook:
+    """The chosen plan, the other modes' best plans, and the chosen one with one workload in another mode."""
+    apart = [contender.choices[len(contender.choices) // 2] for group in groups.values() for contender in group]
+    return Outlook(explorer, rivals_of(space, [chosen, *others, *apart]), lens)
 
 
-def _at_rtt(value: float) -> Condition:
-    return Condition(rtt_ms=value)
+def tipping_points(outlook: Outlook) -> tuple[TippingPoint, ...]:
+    """The nearest change of the decision along each input, be it only that no plan keeps its budgets any more."""
+    inputs = inputs_of(outlook.explorer, outlook.rivals)
+    return tuple(_tipping(outlook, given) for given in inputs)
 
 
-def _at_acceptance(value: float) -> Condition:
-    return Condition(acceptance=value)
-
-
-def _at_load(value: float) -> Condition:
-    return Condition(load=value)
-
-
-def _tipping(ground: Ground, given: _Input) -> TippingPoint:
-    near: dict[Mode, int] = dict(ground.near)
-
-    def fastest(value: float) -> Mode | None:
-        if here is not None and ground.surely(here, given.at(value), near):
-            return here
-        found = ground.standings(given.at(value), near)
-        near.update({standing.mode: standing.window for standing in found})
-        return found[0].mode if found[0].tpot_ms is not None else None
-
-    here: Mode | None = None
-    here = fastest(given.now)
-    nearest: tuple[float, float, Mode] | None = None
+def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
+    nearest: tuple[float, float, Standing] | None = None
+    rivals = _concerned(outlook, given)
     for end in given.searched:
-        tip = _first_change(given, here, end, fastest)
+        tip = _first_change(outlook, given, rivals, end)
         if tip is not None and (nearest is None or _distance(given, tip[0]) < nearest[0]):
             nearest = (_distance(given, tip[0]), *tip)
-    return TippingPoint(
-        workload=ground.workload,
+    point = TippingPoint(
+        workload=given.scope,
         input=given.name,
         now=given.now,
-        tips_at=None if nearest is None else nearest[1],
+        tips_at=None,
         searched=given.searched,
-        becomes=None if nearest is None else nearest[2],
+        becomes=None,
+        of=given.of,
+    )
+    if nearest is None:
+        return point
+    _, tips_at, there = nearest
+    return replace(
+        point,
+        tips_at=tips_at,
+        becomes=_becomes(outlook, given, there),
+        window=_window(outlook, given, there),
+        why=_why(outlook, there),
     )
 
 
-def _first_change(
-    given: _Input, here: Mode | None, end: float, fastest: Callable[[float], Mode | None]
-) -> tuple[float, Mode] | None:
-    """Where the fastest mode first differs on the way from now to `end`, and what it is there."""
+def _concerned(outlook: Outlook, given: Input) -> tuple[Rival, ...]:
+    """Of one workload's own inputs: the rivals that serve it in another mode than the chosen plan does.
+
+    Of the fleet's: those that change more than one workload, where there are more than two.
+    """
+    if given.scope == FLEET or len(outlook.chosen.modes) == 1:
+        few = len(outlook.chosen.modes) <= 2
+        return tuple(r for r in outlook.rivals if few or r is outlook.chosen or _differing(outlook, r) > 1)
+    position = [c.workload for c in outlook.chosen.start.candidates].index(given.scope)
+    mine = outlook.chosen.modes[position]
+    return tuple(r for r in outlook.rivals if r is outlook.chosen or r.modes[position] != mine)
+
+
+def _differing(outlook: Outlook, rival: Rival) -> int:
+    return sum(one != other for one, other in zip(rival.modes, outlook.chosen.modes, strict=True))
+
+
+def _first_change(outlook: Outlook, given: Input, rivals: Sequence[Rival], end: float) -> tuple[float, Standing] | None:
+    """Where the decision first differs on the way from now to `end`, and what it is there."""
     if end == given.now:
         return None
+    near = {rival: judged.choice for rival, judged in outlook.today.items()}
     same = given.now
-    for step in range(1, SCAN_STEPS + 1):
-        other = _between(given, given.now, end, step / SCAN_STEPS)
-        mode = fastest(other)
-        if mode is None or mode == here:
-            # Where nothing has a steady state there is no faster mode to change to.
+    for share in (*MIDDLES, 1.0):
+        other = _between(given, given.now, end, share)
+        there = outlook.decided(given.at(other), near, rivals)
+        if there.rival is outlook.chosen:
             same = other
             continue
         for _ in range(BISECTIONS):
             middle = _between(given, same, other, 0.5)
-            found = fastest(middle)
-            if found is None or found == here:
+            found = outlook.decided(given.at(middle), near, rivals)
+            if found.rival is outlook.chosen:
                 same = middle
             else:
-                other, mode = middle, found
-        return float(f"{other:.4g}"), mode
+                other, there = middle, found
+        return float(f"{other:.4g}"), there
     return None
 
 
-def _between(given: _Input, start: float, end: float, share: float) -> float:
+def _becomes(outlook: Outlook, given: Input, there: Standing) -> str:
+    """A mode, where one takes over; else what each workload that changes is served by."""
+    if there.rival is None:
+        return A_BUDGET_BREAKS
+    before = outlook.chosen.start.candidates
+    changed = [c for c, old in zip(there.judged.choice.candidates, before, strict=True) if c.mode != old.mode]
+    mine = [c for c in changed if c.workload == given.scope]
+    modes = {c.mode for c in mine or changed}
+    if len(modes) == 1 and (mine or len(changed) == len(before)):
+        return str(modes.pop())
+    return ", ".join(f"{c.workload} {c.mode.replace('_', ' ')}" for c in changed)
+
+
+def _window(outlook: Outlook, given: Input, there: Standing) -> int | None:
+    if there.rival is None:
+        return None
+    before = outlook.chosen.start.candidates
+    changed = [c for c, old in zip(there.judged.choice.candidates, before, strict=True) if c.mode != old.mode]
+    mine = [c for c in changed if c.workload == given.scope] or changed
+    windows = {c.window for c in mine}
+    return windows.pop() if len(windows) == 1 else None
+
+
+def _why(outlook: Outlook, there: Standing) -> str:
+    judged = there.judged
+    if there.rival is None:
+        if judged.trial.saturated is not None:
+            return f"no plan carries it: {judged.trial.saturated[0]} is saturated with all that there are"
+        if judged.worst is None or judged.value is None:
+            return "no plan keeps every budget"
+        return f"no plan keeps {judged.worst}: {number(judged.value)} for {number(judged.worst.limit)}"
+    words = {
+        "budgets": "it keeps every budget, the chosen way breaks one",
+        "objective": {
+            "cost": "it becomes the cheaper one",
+            "energy": "it becomes the one of less energy a token",
+            "tpot": "it becomes the one of lower TPOT",
+            "devices": "it becomes the one of fewer devices",
+        }[outlook.explorer.scenario.search.minimize],
+        "devices": "it takes fewer devices at the same objective",
+        "tpot": "its TPOT is lower at the same price",
+    }
+    return words[there.by]
+
+
+def _between(given: Input, start: float, end: float, share: float) -> float:
     if given.by_ratio and start > 0.0 and end > 0.0:
         return start * exp(log(end / start) * share)
     return start + (end - start) * share
 
 
-def _distance(given: _Input, value: float) -> float:
+def _distance(given: Input, value: float) -> float:
+    """On one scale for values below and above: by ratio, or as a share of the range."""
     if given.by_ratio and given.now > 0.0 and value > 0.0:
         return abs(log(value / given.now))
     return abs(value - given.now)
+
+
+def _as_it_is(deployed: Deployed) -> Deployed:
+    return deployed

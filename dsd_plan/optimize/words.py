@@ -1,6 +1,8 @@
-"""Numbers in sentences: three significant digits."""
+"""Numbers in sentences: three significant digits; plans in a few words."""
 
 from __future__ import annotations
+
+from dsd_plan.optimize.candidates import Choice
 
 
 def number(value: float | None) -> str:
@@ -15,3 +17,13 @@ def number(value: float | None) -> str:
 def percent(share: float) -> str:
     """A share in per cent, to two significant digits and no finer than a tenth."""
     return f"{100.0 * share:.1f} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
+
+
+def plan_words(choice: Choice) -> str:
+    """Modes and windows in a few words: "distributed, window 4"."""
+    ways = [
+        c.mode.replace("_", " ") + (f", window {c.window}" if c.window is not None else "") for c in choice.candidates
+    ]
+    if len(set(ways)) == 1:
+        return ways[0]
+    return "; ".join(f"{c.workload} {way}" for c, way in zip(choice.candidates, ways, strict=True))

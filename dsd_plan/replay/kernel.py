@@ -127,9 +127,8 @@ def _made(version: int) -> Callable[[Rows], int]:
 
 
 PLAIN: frozenset[str] = frozenset()
-BILLS = frozenset({"BILLED"})
 WHOLE = frozenset(NAMES)
-KERNELS = (PLAIN, BILLS, WHOLE)
+KERNELS = (PLAIN, WHOLE)
 """What kernels can do: few, for each is compiled when the first plan needs it."""
 _ONE_AT_A_TIME = Lock()
 

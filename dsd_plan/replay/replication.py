@@ -42,7 +42,6 @@ class Task:
     seed: int
     requests: int
     keep_rounds: bool = False
-    keep_bills: bool = False
     on_chunk: OnChunk | None = None
     watch: Watch | None = None
 
@@ -55,7 +54,7 @@ class Replicate:
 
     def load(self) -> None:
         """Have the kernel ready, which may have to be compiled."""
-        load_kernel(features_of(self.task.fixed, self.task.keep_bills))
+        load_kernel(features_of(self.task.fixed))
 
     def __call__(self, replication: int) -> Replication:
         """The replication of this number."""
@@ -78,8 +77,7 @@ def replicate(task: Task, replication: int) -> Replication:
 
     keys = keys_of(task.deployed, task.seed, replication)
     most = most_sessions(horizon, task.users)
-    rounds, bills = task.keep_rounds, task.keep_bills
-    run = Run(task.fixed, keys, task.users, most, slots=SLOTS, keep_rounds=rounds, keep_bills=bills)
+    run = Run(task.fixed, keys, task.users, most, slots=SLOTS, keep_rounds=task.keep_rounds)
     watch(run)
     ran = play(run, horizon, take, lambda mark: tallies.mark(mark.started, mark.at_ms), watch)
     return Replication(replication, ran, tallies)

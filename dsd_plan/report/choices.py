@@ -10,7 +10,8 @@ from dsd_plan.report.decision import options_table
 from dsd_plan.report.maps import input_value, short_name
 from dsd_plan.report.markup import Html, isolated, printable, safe
 from dsd_plan.report.numbers import multiple, share
-from dsd_plan.report.reading import key_metric, mode_name
+from dsd_plan.report.outlook import A_BUDGET_BREAKS, input_words, outcome_words
+from dsd_plan.report.reading import key_metric
 from dsd_plan.report.tables import Cell, Number, Table, Words, named, records_table
 from dsd_plan.units import unit_of
 
@@ -57,14 +58,13 @@ def _tipping_table(study: Study) -> Table:
 
 def _tipping(point: TippingPoint) -> tuple[Cell, ...]:
     low, high = (input_value(point.input, value) for value in point.searched)
-    becomes = mode_name(point.becomes) if point.becomes else "–"
     unit = "ms" if unit_of(point.input) == "ms" else ""
     return (
         named(point.workload),
-        named(short_name(point.input)),
+        named(short_name(point.input) + (f" of {isolated(point.of)}" if point.of else "")),
         Number(point.now, unit, given=point.input != "acceptance"),  # what was recorded was not written down
         Number(point.tips_at, unit, unknown="nowhere in the range"),
-        named(becomes),
+        named(outcome_words(point)),
         Words(safe(f"{low} to {high}"), f"{low} to {high}"),
         Words(_slider(point), ""),
     )
@@ -112,8 +112,10 @@ def _so_what(study: Study) -> str:
         return abs((point.tips_at or 0.0) - point.now)
 
     near = min(tips, key=distance)
-    becomes = f", where {mode_name(near.becomes)} takes over" if near.becomes else ""
+    becomes = f", where {outcome_words(near)} takes over" if near.becomes else ""
+    if near.becomes == A_BUDGET_BREAKS:
+        becomes = ", where no plan keeps every budget"
     return (
-        f"Watch {short_name(near.input)} of {isolated(near.workload)}: the decision changes at "
+        f"Watch {input_words(near)}: the decision changes at "
         f"{input_value(near.input, near.tips_at)} (now {input_value(near.input, near.now)}){becomes}."
     )

@@ -73,7 +73,7 @@ def input_value(name: str, value: float | None) -> str:
     """A value of an input with its unit: 40 ms, 1.5 ×, 0.72."""
     if unit_of(name) == "ms" or "(ms)" in axis_name(name):
         return f"{multiple(value)}{THIN}ms"
-    return f"{multiple(value)}{THIN}×" if short_name(name) == "load" else multiple(value)
+    return f"{multiple(value)}{THIN}×" if name in ("load", "step_time") else multiple(value)
 
 
 def _question(found: ModeMap) -> str:

@@ -31,6 +31,7 @@ LABELS = {
     "rtt": "RTT (ms)",
     "acceptance": "acceptance of the first proposal",
     "load": "load (× today's)",
+    "step_time": "step time (× today's)",
 }
 SHARES = {"goodput_share", "slo_attainment", "acceptance_rate"}
 

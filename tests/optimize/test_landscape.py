@@ -16,7 +16,6 @@ from dsd_plan.optimize.contenders import Contender, Explorer, contenders
 from dsd_plan.optimize.curves import knee, load_curves
 from dsd_plan.optimize.ground import Condition, Ground
 from dsd_plan.optimize.maps import mode_maps, through
-from dsd_plan.optimize.tipping import tipping_points
 from dsd_plan.optimize.variation import with_load
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
@@ -150,43 +149,10 @@ def test_cells_that_nothing_can_serve_are_left_out() -> None:
     assert all(cell.tpot_ms[cell.mode] is not None for cell in found.cells)
 
 
-def test_a_round_trip_tips_where_the_two_modes_are_level() -> None:
-    _, ground, _ = explored(GIVEN)
-    tip = next(t for t in tipping_points([ground]) if t.input == "rtt_ms")
-    assert tip.now == pytest.approx(12.0)
-    assert tip.tips_at is not None
-
-    def fastest(rtt_ms: float) -> str:
-        return ground.standings(Condition(rtt_ms=rtt_ms), {})[0].mode
-
-    here = fastest(12.0)
-    before, after = (0.99, 1.01) if tip.tips_at > 12.0 else (1.01, 0.99)
-    assert fastest(before * tip.tips_at) == here
-    assert fastest(after * tip.tips_at) == tip.becomes != here
-
-
-def test_where_one_mode_wins_everywhere_nothing_tips() -> None:
-    sure = scenario(
-        rtt_ms=12.0,
-        devices=(edge_box(step_ms=200.0), gpu(draft_step_ms=60.0)),
-        workloads=(chat(rate_per_s=0.5),),
-        windows=(1, 2),
-    )
-    _, ground, _ = explored(sure)
-    tips = tipping_points([ground])
-    assert [(tip.input, tip.tips_at, tip.becomes) for tip in tips] == [
-        ("rtt_ms", None, None),
-        ("acceptance", None, None),
-        ("load", None, None),
-    ]
-    assert all(low <= tip.now <= high for tip in tips for low, high in [tip.searched])
-
-
-def test_a_workload_with_one_mode_has_no_map_and_no_tipping_point() -> None:
+def test_a_workload_with_one_mode_has_no_map() -> None:
     explorer, ground, chosen = explored(GIVEN)
     alone = Ground(explorer, chosen, "chat", ground.contenders[:1])
     assert mode_maps([alone]) == ()
-    assert tipping_points([alone]) == ()
 
 
 def test_loads_are_all_distinct() -> None:

@@ -119,9 +119,12 @@ def test_a_page_has_all_it_draws(both: tuple[Scenario, Study]) -> None:
     assert {curve.workload for curve in found.curves} == names
     assert {found_map.workload for found_map in found.maps} == names
     assert {(m.x_name, m.y_name) for m in found.maps} == {("rtt_ms", "acceptance"), ("rtt_ms", "load")}
-    assert {(t.workload, t.input) for t in found.tipping_points} == {
-        (name, given_input) for name in names for given_input in ("rtt_ms", "acceptance", "load")
-    }
+    tips = {(t.workload, t.input, t.of) for t in found.tipping_points}
+    whole = "fleet" if len(names) > 1 else "chat"
+    assert {(name, "rtt_ms", None) for name in names} | {(whole, "load", None)} <= tips
+    assert {(name, "acceptance", "small") for name in names} <= tips
+    assert {("fleet", "step_time", name) for name in ("edge-box", "gpu")} <= tips
+    assert {(worth.draft, worth.target) for worth in found.draft_worth} == {("small", "large")}
     assert {parts.workload for parts in found.round_parts} == names
     first = {parts.workload: parts.mode for parts in reversed(found.round_parts)}
     assert first == {a.workload: a.mode for a in found.plan.assignments}

@@ -32,6 +32,7 @@ from dsd_plan.domain.study import (
     Verdict,
     WorkloadParts,
 )
+from dsd_plan.domain.study_outlook import DraftWorth
 
 SURVIVAL = (0.78, 0.635, 0.53, 0.447, 0.381, 0.326, 0.28, 0.241)
 
@@ -428,6 +429,20 @@ def full_study() -> Study:
             ),
             TippingPoint(workload="chat", input="load", now=1.0, tips_at=None, searched=(0.1, 4.0), becomes=None),
         ),
+        draft_worth=(
+            DraftWorth(
+                draft="llama-1b",
+                target="llama-70b",
+                acceptance_now=0.72,
+                acceptance_then=0.77,
+                plan_now="distributed, window 4 (8 × edge-box, 2 × h200)",
+                plan_then="distributed, window 5 (8 × edge-box, 2 × h200)",
+                saves_cost_per_hour=0.0,
+                saves_tpot_ms=2.1,
+                saves_energy_j_per_token=0.07,
+                saves_devices=0,
+            ),
+        ),
         acceptance=acceptance(),
         profiles=profiles(),
         story=(
@@ -501,6 +516,7 @@ def tiny_study() -> Study:
         maps=(),
         round_parts=(),
         tipping_points=(),
+        draft_worth=(),
         acceptance=(),
         profiles=(),
         story=(),

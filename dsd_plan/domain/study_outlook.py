@@ -1,0 +1,55 @@
+"""What a study says of inputs other than today's: where the decision changes, and what would be worth having."""
+
+from __future__ import annotations
+
+from dsd_plan.domain.records import record
+
+
+@record
+class TippingPoint:
+    """How far one input may move, all others held, before the decision changes.
+
+    The decision is the best plan of another mode (windows and replicas chosen anew) being the better one: by what the
+    scenario minimizes, among plans that keep every budget.
+    """
+
+    workload: str
+    """Whose input it is; "fleet" where it is no workload's own."""
+    input: str
+    """"rtt_ms", "acceptance", "load", "step_time" (times today's) or "cost_per_hour" (of one device)."""
+    now: float
+    tips_at: float | None
+    """None: not within the range searched."""
+    searched: tuple[float, float]
+    becomes: str | None
+    """A mode; workloads with their modes, where several change in their own ways; or "a budget breaks"."""
+    of: str | None = None
+    """The draft whose acceptance it is, or the device type whose step time or price."""
+    window: int | None = None
+    """Of the plan that takes over, where it has one."""
+    why: str = ""
+    """What the plan that takes over is ahead by, or which budget no plan keeps."""
+
+
+@record
+class DraftWorth:
+    """What a better-aligned draft would be worth: the best plan at a higher acceptance against today's.
+
+    Negative savings are what the better plan takes more of, for the sake of what the scenario minimizes.
+    """
+
+    draft: str
+    target: str
+    acceptance_now: float
+    """Of the first proposal of a round."""
+    acceptance_then: float
+    """Later proposals rise in proportion."""
+    plan_now: str
+    """Modes and windows in words."""
+    plan_then: str
+    saves_cost_per_hour: float
+    saves_tpot_ms: float
+    """Mean TPOT, weighted by the tokens that workloads ask for."""
+    saves_energy_j_per_token: float | None
+    """None: no power is known."""
+    saves_devices: int

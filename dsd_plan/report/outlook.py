@@ -1,0 +1,66 @@
+"""Where the decision changes, and what a better-aligned draft would be worth, in sentences."""
+
+from __future__ import annotations
+
+from math import log
+
+from dsd_plan.domain.study import Study, TippingPoint
+from dsd_plan.domain.study_outlook import DraftWorth
+from dsd_plan.report.maps import input_value, short_name
+from dsd_plan.report.markup import isolated
+from dsd_plan.report.numbers import number
+from dsd_plan.report.reading import mode_name
+
+A_BUDGET_BREAKS = "a budget breaks"
+MOST_TIPS = 3
+"""Nearest tipping points that a summary names."""
+
+
+def input_words(point: TippingPoint) -> str:
+    """Whose input: "RTT of chat", "step time of h200"."""
+    name = short_name(point.input)
+    if point.of is not None and point.input != "acceptance":
+        return f"{name} of {isolated(point.of)}"
+    return name if point.workload == "fleet" else f"{name} of {isolated(point.workload)}"
+
+
+def outcome_words(point: TippingPoint) -> str:
+    """What the decision becomes: "draft beside the target, window 4", or that a budget breaks."""
+    if point.becomes is None:
+        return "–"
+    window = f", window {point.window}" if point.window is not None else ""
+    return f"{mode_name(point.becomes)}{window}"
+
+
+def tip_words(point: TippingPoint) -> str:
+    """One tipping point in a line."""
+    now, there = input_value(point.input, point.now), input_value(point.input, point.tips_at)
+    return f"{input_words(point)} {there} (now {now}): {outcome_words(point)}"
+
+
+def nearest_tips(study: Study) -> tuple[TippingPoint, ...]:
+    """Those that tip at all, the nearest by ratio first."""
+    return tuple(sorted((p for p in study.tipping_points if p.tips_at is not None), key=_distance))
+
+
+def _distance(point: TippingPoint) -> float:
+    if point.now > 0 and point.tips_at:
+        return abs(log(point.tips_at / point.now))
+    return abs((point.tips_at or 0.0) - point.now)
+
+
+def worth_words(worth: DraftWorth) -> str:
+    """What a better-aligned draft saves, in a sentence."""
+    better = f"{isolated(worth.draft)} accepted {number(worth.acceptance_then)} instead of "
+    better += number(worth.acceptance_now)
+    parts = []
+    if abs(worth.saves_cost_per_hour) > 1e-9:
+        parts.append(f"{number(worth.saves_cost_per_hour)} an hour")
+    if abs(worth.saves_tpot_ms) > 5e-3:
+        parts.append(f"{number(worth.saves_tpot_ms)} ms of mean TPOT")
+    if worth.saves_energy_j_per_token is not None and abs(worth.saves_energy_j_per_token) > 5e-4:
+        parts.append(f"{number(worth.saves_energy_j_per_token)} J a token")
+    if not parts:
+        return f"{better} saves nothing: the decision stays {worth.plan_then}"
+    changed = "" if worth.plan_now == worth.plan_then else f", with {worth.plan_then}"
+    return f"{better} saves {', '.join(parts)}{changed}"

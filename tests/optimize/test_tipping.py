@@ -1,0 +1,158 @@
+"""Tipping points are where brute force changes its mind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study_outlook import TippingPoint
+from dsd_plan.errors import PlanError, UnstableError
+from dsd_plan.optimize.candidates import Choice, Space, space_of
+from dsd_plan.optimize.contenders import Explorer
+from dsd_plan.optimize.draft_worth import draft_worth
+from dsd_plan.optimize.evaluate import PLAIN, Evaluator
+from dsd_plan.optimize.inputs import with_step_time
+from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.search import search
+from dsd_plan.optimize.tipping import Outlook, outlook_of, tipping_points
+from tests.optimize import stub_model
+from tests.optimize.brute_force import best_plan, every_plan, keeps_budgets, objective
+from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
+
+
+def outlook(given: Scenario) -> Outlook:
+    """The best plan of each mode, the best of all chosen."""
+    space = space_of(given)
+    assert isinstance(space, Space)
+    judge = Judge(Evaluator(given, stub_model.predict))
+    bests: list[Choice] = []
+    for mode in given.search.modes:
+        best = search(judge, space.purely(mode)).best
+        if best is not None:
+            bests.append(best.choice)
+    chosen = search(judge, space).best
+    assert chosen is not None
+    return outlook_of(Explorer(given, stub_model.predict), space, chosen.choice, bests, {}, PLAIN)
+
+
+def truth(given: Scenario, predict: Callable[[Deployed], Performance] = stub_model.predict) -> str:
+    """Mode of the best of all plans; at the same objective, of that with fewer devices, then with the lower TPOT."""
+    best, mode = None, "a budget breaks"
+    for plan in every_plan(given):
+        try:
+            deployed = deploy(given, plan)
+            performance = predict(deployed)
+        except (PlanError, UnstableError):
+            continue
+        if keeps_budgets(given, performance):
+            value = objective(given, deployed, performance)
+            devices, tpot_ms = sum(deployed.replicas_used().values()), performance.workload("chat").tpot_ms.mean
+            key = (float(f"{value:.4g}"), devices, tpot_ms or 0.0)
+            if best is None or key < best:
+                best, mode = key, plan.assignments[0].mode
+    return mode
+
+
+def with_rtt(given: Scenario, rtt_ms: float) -> Scenario:
+    return replace(given, links=(replace(given.links[0], rtt_ms=rtt_ms),))
+
+
+def with_rate(given: Scenario, factor: float) -> Scenario:
+    (workload,) = given.workloads
+    asked = replace(workload.requests, rate_per_s=workload.requests.rate_per_s * factor)  # type: ignore[union-attr]
+    return replace(given, workloads=(replace(workload, requests=asked),))
+
+
+def with_first(given: Scenario, first: float) -> Scenario:
+    return replace(given, pairs=(replace(given.pairs[0], acceptance=AcceptanceLaw(per_token=first)),))
+
+
+def with_price(given: Scenario, name: str, price: float) -> Scenario:
+    devices = tuple(replace(d, cost_per_hour=price) if d.name == name else d for d in given.devices)
+    return replace(given, devices=devices)
+
+
+# Boxes at the edge spare GPUs: cost is what decides, and the tight budget what needs them.
+GIVEN = scenario(
+    rtt_ms=6.0,
+    devices=(edge_box(count=6, step_ms=1.5), gpu(count=4, step_ms=25.0, draft_step_ms=12.0)),
+    workloads=(chat(rate_per_s=20.0, tpot_p95_ms=45.0),),
+    windows=(1, 2, 4),
+)
+
+
+@pytest.mark.parametrize("minimize", ["cost", "tpot", "energy", "devices"])
+def test_every_tip_is_where_brute_force_changes_its_mind(minimize: str) -> None:
+    given = replace(GIVEN, search=replace(GIVEN.search, minimize=minimize))
+    here = truth(given)
+    tips = tipping_points(outlook(given))
+    moves = {
+        ("rtt_ms", None): with_rtt,
+        ("load", None): with_rate,
+        ("acceptance", "small"): with_first,
+        ("cost_per_hour", "edge-box"): lambda g, v: with_price(g, "edge-box", v),
+        ("cost_per_hour", "gpu"): lambda g, v: with_price(g, "gpu", v),
+    }
+    checked = 0
+    for tip in tips:
+        move = moves.get((tip.input, tip.of))
+        if move is None:
+            continue
+        if tip.tips_at is None:
+            # Inputs are looked at half-way and at their ends.
+            assert all(truth(move(given, end)) == here for end in tip.searched if end > 0.0), tip
+            continue
+        checked += 1
+        sign = 1.0 if tip.tips_at > tip.now else -1.0
+        assert truth(move(given, tip.tips_at * (1.0 - 0.03 * sign))) == here, tip
+        assert truth(move(given, tip.tips_at * (1.0 + 1e-3 * sign))) == tip.becomes != here, tip
+    assert checked
+
+
+def test_a_step_time_tips_where_the_decision_with_slower_devices_differs() -> None:
+    found = [tip for tip in tipping_points(outlook(GIVEN)) if tip.input == "step_time" and tip.tips_at is not None]
+    assert found
+    for tip in found:
+
+        def slowed(deployed: Deployed, tip: TippingPoint = tip) -> Performance:
+            assert tip.of is not None
+            assert tip.tips_at is not None
+            return stub_model.predict(with_step_time(deployed, tip.of, tip.tips_at))
+
+        assert truth(GIVEN, slowed) == tip.becomes != truth(GIVEN)
+
+
+def test_where_one_mode_wins_everywhere_nothing_tips() -> None:
+    sure = scenario(
+        rtt_ms=12.0,
+        devices=(edge_box(step_ms=900.0), gpu(count=20, draft_step_ms=260.0)),
+        workloads=(chat(rate_per_s=0.2),),
+        windows=(1, 2),
+    )
+    tips = tipping_points(outlook(sure))
+    assert {(tip.tips_at, tip.becomes) for tip in tips} == {(None, None)}
+    assert all(low <= tip.now <= high for tip in tips for low, high in [tip.searched])
+
+
+def test_a_better_draft_is_worth_what_brute_force_saves_with_it() -> None:
+    given = replace(GIVEN, search=replace(GIVEN.search, minimize="tpot"))
+    (worth,) = draft_worth(outlook(given))
+    today, better = (best_plan(with_first(given, first), stub_model.predict) for first in (0.75, 0.80))
+    assert today is not None
+    assert better is not None
+    assert worth.acceptance_now == pytest.approx(0.75)
+    assert worth.acceptance_then == pytest.approx(0.80)
+    assert worth.saves_tpot_ms == pytest.approx(today.objective - better.objective)
+    assert worth.saves_tpot_ms > 0.0
+    energies = [best.performance.fleet.energy_j_per_token for best in (today, better)]
+    assert worth.saves_energy_j_per_token == pytest.approx((energies[0] or 0.0) - (energies[1] or 0.0))
+
+
+def test_a_draft_that_is_always_accepted_cannot_be_better_aligned() -> None:
+    assert draft_worth(outlook(with_first(GIVEN, 0.995))) == ()
