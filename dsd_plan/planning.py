@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
-from dsd_plan.domain.checks import scenario_problems
+from dsd_plan.domain.checks import scenario_problems, without_rate
 from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.not_yet import PLAN, batched_draft_problems, not_predicted_problems, not_predicted_scenario
 from dsd_plan.domain.performance import Performance
@@ -90,7 +90,7 @@ def replay(
     from dsd_plan.replay.run import replayed
     from dsd_plan.replay.threads import Threads
 
-    deployed = _deployed(scenario, plan)
+    deployed = _lasting(scenario, plan)
     many = requests_for(deployed) if requests is None else requests
     threads = Threads(many, on_progress)
     if series_out is not None:
@@ -114,6 +114,7 @@ def replay(
             watch=threads.watch,
             on_chunk=None if of_requests is None and of_rounds is None else keep,
             keep_rounds=of_rounds is not None,
+            keep_bills=of_requests is not None,
         )
         if found.measured:
             if of_requests is not None:
@@ -150,19 +151,20 @@ def timeline(
     from dsd_plan.replay.recordings import requests_for
     from dsd_plan.replay.timeline import timeline as drawn
 
-    deployed = _deployed(scenario, plan)
+    deployed = _lasting(scenario, plan)
     many = requests_for(deployed) if requests is None else requests
     return drawn(deployed, seed=seed, requests=many, sessions=sessions, seconds=seconds)
 
 
-def whole_run(scenario: Scenario, plan: Plan, *, seed: int = 0) -> WholeRun:
+def whole_run(scenario: Scenario, plan: Plan, *, seed: int = 0, charged: bool = False) -> WholeRun:
     """Every request of recorded workloads, from the first arrival to the last token, also where they overload a device.
 
-    Raises ScenarioError, and PlanError where a workload is no recording.
+    `charged`: with each request's share of energy and cost. Raises ScenarioError, and PlanError where a workload is no
+    recording.
     """
     from dsd_plan.replay.whole_run import whole_run as played
 
-    return played(_deployed(scenario, plan), seed=seed)
+    return played(_deployed(scenario, plan), seed=seed, charged=charged)
 
 
 def crosscheck(
@@ -333,7 +335,7 @@ def _check(scenario: Scenario) -> None:
 
 def _check_predictable(scenario: Scenario, plan: Plan | None = None) -> None:
     """What can only be replayed is not predicted as if it were not there."""
-    problems = not_predicted_scenario(scenario)
+    problems = (*not_predicted_scenario(scenario), *without_rate(scenario))
     if problems:
         raise ScenarioError(f"scenario {scenario.name}", problems)
     problems = () if plan is None else (*not_predicted_problems(plan, PLAN), *batched_draft_problems(scenario, plan))
@@ -348,3 +350,11 @@ def _deployed(scenario: Scenario, plan: Plan) -> Deployed:
     if problems:
         raise PlanError(f"plan for {plan.scenario}", problems)
     return deploy(scenario, plan)
+
+
+def _lasting(scenario: Scenario, plan: Plan) -> Deployed:
+    """As `_deployed`, of requests that go on for a time."""
+    problems = tuple(without_rate(scenario))
+    if problems:
+        raise ScenarioError(f"scenario {scenario.name}", problems)
+    return _deployed(scenario, plan)

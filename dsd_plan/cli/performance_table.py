@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
@@ -50,19 +51,11 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets, source: str) 
     """One workload's latencies against its budgets, and its rates."""
     count = "" if workload.requests is None else f" ({workload.requests:,} requests)"
     say(f"{workload.name}{count}")
-    limits = {(metric, statistic): limit for metric, statistic, limit in budgets.limits()}
-    rows = []
-    for label, metric in METRICS:
-        values = getattr(workload, f"{metric}_ms")
-        kept = [
-            f"{statistic} {'–' if value is None else '✓' if value <= limits[metric, statistic] else '✗'} "
-            f"{milliseconds(limits[metric, statistic])}"
-            for statistic in STATISTICS
-            if (metric, statistic) in limits
-            for value in (getattr(values, statistic),)
-        ]
-        rows.append((label, *(milliseconds(getattr(values, statistic)) for statistic in STATISTICS), ", ".join(kept)))
-    show_table(("", *STATISTICS, "budget"), rows)
+    latency = {metric: getattr(workload, f"{metric}_ms") for _, metric in METRICS}
+    show_latency(
+        {m: {s: getattr(values, s) for s in STATISTICS} for m, values in latency.items()},
+        budgets,
+    )
     known = [(label, (workload.ci or {}).get(f"{metric}_ms.mean")) for label, metric in METRICS]
     means = [f"{label} {_ends(*ends)}" for label, ends in known if ends is not None]
     if means:
@@ -78,6 +71,22 @@ def show_workload(workload: WorkloadPerformance, budgets: Budgets, source: str) 
             f"{number(workload.acceptance_rate)}, {number(workload.bytes_per_token)} bytes a token, "
             f"{with_unit(workload.energy_j_per_token, 'J')} a token"
         )
+
+
+def show_latency(latency: Mapping[str, Mapping[str, float | None]], budgets: Budgets) -> None:
+    """Latencies by metric and statistic, each against its budget."""
+    limits = {(metric, statistic): limit for metric, statistic, limit in budgets.limits()}
+    rows = []
+    for label, metric in METRICS:
+        values = latency[metric]
+        kept = [
+            f"{statistic} {'–' if value is None else '✓' if value <= limits[metric, statistic] else '✗'} "
+            f"{milliseconds(limits[metric, statistic])}"
+            for statistic, value in values.items()
+            if (metric, statistic) in limits
+        ]
+        rows.append((label, *(milliseconds(values[statistic]) for statistic in STATISTICS), ", ".join(kept)))
+    show_table(("", *STATISTICS, "budget"), rows)
 
 
 def _ends(low: float, high: float) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dsd_plan.cli.terminal import say, say_json, show_table, warn
-from dsd_plan.report.numbers import milliseconds, number
+from dsd_plan.cli.performance_table import METRICS, show_latency
+from dsd_plan.cli.terminal import say, say_json, warn
+from dsd_plan.report.numbers import number, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from dsd_plan.domain.scenario import Scenario
     from dsd_plan.domain.whole_run import WholeRun
 
-METRICS = ("ttft_ms", "tpot_ms", "e2e_ms")
 STATISTICS = ("mean", "p50", "p95", "p99")
 
 
@@ -34,21 +34,20 @@ def replay_whole(scenario: Scenario, plan: Plan, seed: int, requests_out: Path |
     from dsd_plan import planning
     from dsd_plan.files import write_table
 
-    run = planning.whole_run(scenario, plan, seed=seed)
+    run = planning.whole_run(scenario, plan, seed=seed, charged=requests_out is not None)
     names = [assignment.workload for assignment in plan.assignments]
+    budgets = {workload.name: workload.budgets for workload in scenario.workloads}
     if requests_out is not None:
-        write_table(requests_out, [_columns(run, names)])
+        write_table(requests_out, [{name: run.columns[name] for name in run.columns if name != "replication"}])
     if as_json:
         say_json({"whole_run": summary_of(run, names)})
         return
     for name in dict.fromkeys(names):
         mine = _of(run, names, name)
         say(f"{name} ({int(mine.sum()):,} requests, all of the recording)")
-        rows = []
-        for metric in METRICS:
-            values = statistics_of(getattr(run, metric)[mine])
-            rows.append((metric.removesuffix("_ms").upper(), *(milliseconds(values[key]) for key in STATISTICS)))
-        show_table(("", *STATISTICS), rows)
+        show_latency({metric: statistics_of(values) for metric, values in _latency(run, mine).items()}, budgets[name])
+        good = int(run.met_budgets[mine].sum())
+        say(f"{share(good / mine.sum())} within budget, {number(_rate_per_s(good, run))} good requests/s")
         say()
     known = [f"makespan {number(run.makespan_s)} s"]
     if run.running_mean is not None:
@@ -67,8 +66,10 @@ def summary_of(run: WholeRun, names: list[str]) -> dict[str, Any]:
     workloads = []
     for name in dict.fromkeys(names):
         mine = _of(run, names, name)
-        latencies = {metric: statistics_of(getattr(run, metric)[mine]) for metric in METRICS}
-        workloads.append({"name": name, "requests": int(mine.sum()), **latencies})
+        latency = {f"{metric}_ms": statistics_of(values) for metric, values in _latency(run, mine).items()}
+        good, count = int(run.met_budgets[mine].sum()), int(mine.sum())
+        kept = {"slo_attainment": good / count, "goodput_per_s": _rate_per_s(good, run)}
+        workloads.append({"name": name, "requests": count, **latency, **kept})
     return {
         "workloads": workloads,
         "makespan_s": run.makespan_s,
@@ -90,22 +91,21 @@ def statistics_of(values: NDArray[np.float64]) -> dict[str, float | None]:
     return {"mean": float(known.mean()), "p50": p50, "p95": p95, "p99": p99}
 
 
+def _rate_per_s(count: int, run: WholeRun) -> float | None:
+    return count / run.makespan_s if run.makespan_s > 0.0 else None
+
+
+def _latency(run: WholeRun, mine: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+    """By metric: of these requests, and of their gaps."""
+    import numpy as np
+
+    of_requests = {metric: getattr(run, f"{metric}_ms")[mine] for _, metric in METRICS if metric != "itl"}
+    whose = np.unique(run.stream[mine])
+    return {**of_requests, "itl": run.gap_ms[np.isin(run.gap_stream, whose)]}
+
+
 def _of(run: WholeRun, names: list[str], name: str) -> NDArray[np.bool_]:
     import numpy as np
 
     mine: NDArray[np.bool_] = np.isin(run.stream, [i for i, other in enumerate(names) if other == name])
     return mine
-
-
-def _columns(run: WholeRun, names: list[str]) -> dict[str, Any]:
-    import numpy as np
-
-    return {
-        "workload": np.array(names)[run.stream],
-        "arrival_s": run.arrival_ms / 1000.0,
-        "prompt_tokens": run.prompt_tokens,
-        "output_tokens": run.output_tokens,
-        "ttft_ms": run.ttft_ms,
-        "tpot_ms": run.tpot_ms,
-        "e2e_ms": run.e2e_ms,
-    }

@@ -283,6 +283,21 @@ def _islands(scenario: Scenario) -> dict[str, int]:
     return island
 
 
+def _is_instant(requests: RequestTrace) -> bool:
+    return bool(requests.arrival_s[-1] <= requests.arrival_s[0])
+
+
+def without_rate(scenario: Scenario) -> Iterator[Problem]:
+    """Recordings that have no rate: what is asked of a load over time cannot be asked of them."""
+    for index, workload in enumerate(scenario.workloads):
+        if isinstance(workload.requests, RequestTrace) and _is_instant(workload.requests):
+            yield Problem(
+                f"workloads[{index}].requests",
+                "the trace needs requests at two different times to have a rate; as it is, `dsd-plan replay --whole` "
+                "plays it",
+            )
+
+
 def _requests(scenario: Scenario, place: str, workload: Workload) -> Iterator[Problem]:
     requests = workload.requests
     if not isinstance(requests, RequestTrace):
@@ -291,8 +306,10 @@ def _requests(scenario: Scenario, place: str, workload: Workload) -> Iterator[Pr
                 f"{place}.rate_per_s", "rescales a recorded trace, and `requests` is not one; leave it out here"
             )
         return
-    if requests.arrival_s.size < 2 or requests.arrival_s[-1] <= requests.arrival_s[0]:
-        yield Problem(f"{place}.requests", "the trace needs requests at two different times to have a rate")
+    if requests.arrival_s.size == 0:
+        yield Problem(f"{place}.requests", "the trace has no requests; record some")
+    elif workload.rate_per_s is not None and _is_instant(requests):
+        yield Problem(f"{place}.rate_per_s", "rescales a rate, and the trace has none: its requests come all at once")
     if any(site.name == workload.site and site.count > 1 for site in scenario.sites):
         yield Problem(
             f"{place}.requests",

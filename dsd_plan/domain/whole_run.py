@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,13 @@ class WholeRun:
     """Mean of sessions in a step of engine-like targets, over the time that they were stepping; None without any."""
     mean_batch: float | None
     """Mean of jobs in an iteration of plain targets; None where there is no such target."""
+    met_budgets: NDArray[np.bool_]
+    """By request, whether it kept every latency budget of its workload."""
+    gap_ms: Reals
+    """Gaps between distinct arrivals of tokens, of all requests; `gap_stream` says whose."""
+    gap_stream: NDArray[np.int64]
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """The requests as a table."""
     notes: tuple[str, ...] = ()
     """What to know about the run: what its faults did, what waited for memory, what was extrapolated."""
 

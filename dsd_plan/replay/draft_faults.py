@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
+from dsd_plan.replay.bills import drafted
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import BILLED
 from dsd_plan.replay.layout import (
     ALONE,
     DETOUR,
@@ -51,11 +53,11 @@ def prefill_while_it_stands(world: World, r: int, session: Row, job_ms: float) -
     travel.seen_ms = -1.0
     if not away(world, int(session.device)):
         travel.seen_ms = world.now_ms
-        work_until(world, session, job_ms)
+        work_until(world, r, session, job_ms)
 
 
 @compiled
-def work_until(world: World, session: Row, job_ms: float) -> tuple[bool, float]:
+def work_until(world: World, r: int, session: Row, job_ms: float) -> tuple[bool, float]:
     """A job at the end of the session's device's queue: (whether it is done, when that is known)."""
     device = row(world.devices, DEVICE, session.device)
     begins_ms = max(device.free_ms, world.now_ms)
@@ -69,6 +71,8 @@ def work_until(world: World, session: Row, job_ms: float) -> tuple[bool, float]:
     device.free_ms = ends_ms
     device.busy_ms += job_ms
     row(world.work, WORK, session.stream).draft_ms += job_ms
+    if BILLED and world.keep_bills == 1:
+        drafted(world, r, int(session.device), job_ms)
     return done, ends_ms
 
 
@@ -104,7 +108,7 @@ def draft_while_it_stands(world: World, r: int, session: Row, stream: Row, job_m
             job_ms += again_ms * freshness(world, surface, device.busy_ms)
             break
     travel.seen_ms = world.now_ms
-    done, at_ms = work_until(world, session, job_ms)
+    done, at_ms = work_until(world, r, session, job_ms)
     if not done:
         ask_target(world, r, session, at_ms)
         return

@@ -6,7 +6,9 @@ A device whose jobs are never dropped and never share a batch needs none of this
 from __future__ import annotations
 
 from dsd_plan.domain.step_time import StepSurface, decode_ms, mixed_kv_ms, prefill_ms
+from dsd_plan.replay.bills import drafted
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import BILLED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     BATCH_ENDS,
@@ -180,6 +182,8 @@ def settle_batch(world: World, d: int) -> None:
         work.draft_ms += job.spent_ms
         work.draft_jobs += 1
         work.draft_batches += 1.0 / device.batch
+        if BILLED and world.keep_bills == 1:
+            drafted(world, int(job.session), d, job.spent_ms)
         if job.state == DROPPED:
             work.wasted_ms += job.spent_ms
         j = job.next

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsd_plan.domain.step_time import prefill_ms
+from dsd_plan.replay.bills import comes_to_device, drafted, goes_from_device
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_faults import (
     draft_while_it_stands,
@@ -11,7 +12,7 @@ from dsd_plan.replay.draft_faults import (
     standing_device,
 )
 from dsd_plan.replay.draft_queue import drop_job, ended_batch, leave_job, queue_job, settle_batch, tied
-from dsd_plan.replay.features import DRAFTS_QUEUE, FAULTY, ROUTED
+from dsd_plan.replay.features import BILLED, DRAFTS_QUEUE, FAULTY, ROUTED
 from dsd_plan.replay.foresight import shared, window_ms
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
@@ -51,6 +52,8 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
         session.device = standing_device(world, draft, int(session.device))
     device = row(world.devices, DEVICE, session.device)
     shared(world, device)
+    if BILLED and world.keep_bills == 1:
+        comes_to_device(world, r, 0, int(session.device))
     device.live += 1
     if ROUTED and draft.learns == 1:
         tied(world, r, 0).device = session.device
@@ -62,7 +65,7 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
         if FAULTY and world.faulty == 1:
             prefill_while_it_stands(world, r, session, job_ms)
         else:
-            occupy(world, int(session.device), int(session.stream), job_ms)
+            occupy(world, r, session, job_ms)
         return
     speculation = row(world.speculations, SPECULATION, r)
     speculation.ahead = NONE
@@ -73,6 +76,8 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
         its.device = session.device
         if part > 0:
             its.device = another_device(world, stream, draft, session.key, r, part)
+            if BILLED and world.keep_bills == 1:
+                comes_to_device(world, r, part, int(its.device))
             row(world.devices, DEVICE, its.device).live += 1
         its.prefill = queue_job(world, part, int(session.stream), r, PREFILL, 0, 0, int(session.prefill))
 
@@ -113,7 +118,7 @@ def verdict_arrives(world: World, r: int) -> None:
     if FAULTY and world.faulty == 1:
         draft_while_it_stands(world, r, session, stream, job_ms)
     else:
-        drafted_ms = occupy(world, int(session.device), int(session.stream), job_ms)
+        drafted_ms = occupy(world, r, session, job_ms)
         if ROUTED:
             tied(world, r, 0).took_ms = drafted_ms - world.now_ms
         send(world, r, session, stream, drafted_ms)
@@ -129,13 +134,15 @@ def devices_learn(world: World, r: int, stream: Row) -> None:
 
 
 @compiled
-def occupy(world: World, d: int, s: int, job_ms: float) -> float:
-    """Put a job at the end of a draft device's queue; returns when it ends."""
-    device = row(world.devices, DEVICE, d)
+def occupy(world: World, r: int, session: Row, job_ms: float) -> float:
+    """Put a job at the end of the queue of a session's draft device; returns when it ends."""
+    device = row(world.devices, DEVICE, session.device)
     ends_ms = max(device.free_ms, world.now_ms) + job_ms
     device.free_ms = ends_ms
     device.busy_ms += job_ms
-    row(world.work, WORK, s).draft_ms += job_ms
+    row(world.work, WORK, session.stream).draft_ms += job_ms
+    if BILLED and world.keep_bills == 1:
+        drafted(world, r, int(session.device), job_ms)
     return ends_ms  # type: ignore[no-any-return]
 
 
@@ -229,10 +236,18 @@ def untie(world: World, r: int, session: Row) -> None:
     """The target is done with the session: it counts no more on its draft devices."""
     stream = row(world.streams, STREAM, session.stream)
     if not DRAFTS_QUEUE or row(world.drafts, DRAFT, stream.draft).queued == 0:
-        row(world.devices, DEVICE, session.device).live -= 1
+        leave_device(world, r, 0, int(session.device))
         return
     for part in range(stream.tied):
-        row(world.devices, DEVICE, tied(world, r, part).device).live -= 1
+        leave_device(world, r, part, int(tied(world, r, part).device))
+
+
+@compiled
+def leave_device(world: World, r: int, part: int, d: int) -> None:
+    """The session counts no more on its `part`-th draft device."""
+    if BILLED and world.keep_bills == 1:
+        goes_from_device(world, r, part, d)
+    row(world.devices, DEVICE, d).live -= 1
 
 
 @compiled

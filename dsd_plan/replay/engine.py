@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import ceil, inf
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
@@ -22,7 +23,7 @@ from dsd_plan.replay.kernel import (
     SLOTS_FULL,
     kernel_for,
 )
-from dsd_plan.replay.layout import MS_PER_S, NONE, RANDOM, TABLES, WORLD, Rows
+from dsd_plan.replay.layout import BILL, MS_PER_S, NONE, RANDOM, SESSION, TABLES, WORLD, Rows
 from dsd_plan.replay.load import unloaded_ms
 from dsd_plan.replay.memory import address_of
 from dsd_plan.replay.random_numbers import stream_key
@@ -41,6 +42,7 @@ FIRST_FLIGHTS = 1 << 10
 FIXED = ("streams", "targets", "replicas", "hops", "spells", "detours", "happenings", "sustained")
 """Tables that every world has, be they empty."""
 FIRST_JOBS = 1 << 10
+BILLED_SESSION = np.dtype([*SESSION.descr, *BILL.descr])
 ENGINE_CHAINS = ("running_head", "running_tail", "waiting_head", "waiting_tail", "step_head", "plan_head", "plan_tail")
 
 
@@ -86,7 +88,7 @@ def keys_of(deployed: Deployed, seed: int, replication: int) -> Rows:
     return np.array(keys, dtype=TABLES["keys"])
 
 
-def features_of(fixed: Tables) -> frozenset[str]:
+def features_of(fixed: Tables, keep_bills: bool = False) -> frozenset[str]:
     """The kernel's `features` that these tables need."""
     streams = fixed["streams"]
     needed = {
@@ -98,6 +100,7 @@ def features_of(fixed: Tables) -> frozenset[str]:
         "ORDERED": (fixed["targets"]["ranked"] | fixed["targets"]["like_sizes"]).any(),
         "TIRING": fixed["sustained"].size > 0,
         "ROUTED": (np.maximum(streams["routing"], streams["draft_routing"]) > RANDOM).any(),
+        "BILLED": keep_bills,
     }
     return frozenset(name for name, is_needed in needed.items() if is_needed)
 
@@ -122,6 +125,7 @@ class Run:
         slots: int | None = None,
         groups: int = FIRST_GROUPS,
         keep_rounds: bool = False,
+        keep_bills: bool = False,
     ) -> None:
         """`slots`: rows of sessions to begin with; fewer than `most_sessions` where `make_room` reads what ended."""
         slots = most_sessions if slots is None else min(slots, most_sessions)
@@ -153,6 +157,9 @@ class Run:
             "seats": slots if (targets["engine"] | targets["capped"]).any() else 0,
             "groups": groups,
             "rounds": groups if keep_rounds else 1,
+            "bills": slots if keep_bills else 0,
+            "replica_clocks": replicas.size if keep_bills else 0,
+            "device_clocks": devices if keep_bills else 0,
             "ended": slots,
             "vacant": slots,
             **_ways(fixed, slots),
@@ -170,14 +177,14 @@ class Run:
         self.worlds["stream_count"], self.worlds["user_count"] = streams.size, users.size
         self.worlds["device_count"] = devices
         self.worlds["most_sessions"], self.worlds["most_groups"] = most_sessions, groups
-        self.worlds["slots"], self.worlds["keep_rounds"] = slots, keep_rounds
+        self.worlds["slots"], self.worlds["keep_rounds"], self.worlds["keep_bills"] = slots, keep_rounds, keep_bills
         self.worlds["stages"], self.worlds["most_flights"] = made["reached"].size // slots, made["flights"].size
         self.worlds["faulty"], self.worlds["happening_count"] = fixed["spells"].size > 0, fixed["happenings"].size
         self.worlds["unfinished"] = self.worlds["free_flight"] = NONE
         self.worlds["left_job"], self.worlds["most_tied"] = NONE, tied
         self.worlds["spare_jobs"], self.worlds["jobs_an_event"], self.worlds["most_events"] = room, an_event, events
         self.tables["devices"]["pool"] = np.repeat(np.arange(drafts.size), drafts["count"])
-        self._needed = features_of(fixed)
+        self._needed = features_of(fixed, keep_bills)
         self.mark_at(inf, NONE)
 
     def mark_at(self, at_ms: float, started: int) -> None:
@@ -192,9 +199,19 @@ class Run:
 
     def live(self) -> Rows:
         """A copy of the sessions that have not ended."""
-        used = self.tables["sessions"][: int(self.worlds["fresh"][0])]
-        live: Rows = used[used["done"] == 0]
-        return live
+        used = self.tables["sessions"]["done"][: int(self.worlds["fresh"][0])]
+        return self.rows(np.flatnonzero(used == 0))
+
+    def rows(self, slots: NDArray[np.int64]) -> Rows:
+        """Copies of these sessions; where bills are kept, with the fields of theirs."""
+        sessions = self.tables["sessions"][slots]
+        if not self.worlds["keep_bills"][0]:
+            return sessions
+        billed = np.empty(slots.size, dtype=BILLED_SESSION)
+        for table, names in ((sessions, SESSION.names), (self.tables["bills"][slots], BILL.names)):
+            for name in names or ():
+                billed[name] = table[name]
+        return billed
 
     def advance(self, make_room: Callable[[Run, int], None] | None = None) -> int:
         """FINISHED or AT_MARK. Where a table is full `make_room(run, status)` empties it; else it grows."""
@@ -223,7 +240,8 @@ class Run:
             names = ["flights", "flight_rounds", "heap"]
             world["most_flights"] *= 2
         elif status == SLOTS_FULL:
-            names = ["sessions", "speculations", "tied", "seats", "ended", "vacant", "heap", "travels", "reached"]
+            names = ["sessions", "speculations", "tied", "seats", "bills", "ended", "vacant", "heap"]
+            names += ["travels", "reached"]
             world["slots"] *= 2
         else:
             names = ["heap"]
@@ -244,10 +262,12 @@ class Run:
         world = self.worlds
         count, logged = int(world["endings"][0]), int(world["logged"][0])
         slots = self.tables["ended"]["slot"][:count]
-        ended = self.tables["sessions"][slots]
+        ended = self.rows(slots)
         # A row begins with zeros, and one that nobody has is not live.
         self.tables["sessions"][slots] = 0
         self.tables["sessions"]["done"][slots] = 1
+        if world["keep_bills"][0]:
+            self.tables["bills"][slots] = 0
         left = int(world["vacancies"][0])
         self.tables["vacant"]["slot"][left : left + count] = slots
         world["vacancies"], world["endings"], world["logged"] = left + count, 0, 0

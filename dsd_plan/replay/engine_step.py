@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsd_plan.domain.step_time import engine_step_ms
+from dsd_plan.replay.bills import share_out
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.engine_like import (
@@ -16,6 +17,7 @@ from dsd_plan.replay.engine_like import (
     still_cached,
     wanted,
 )
+from dsd_plan.replay.features import BILLED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
@@ -188,4 +190,6 @@ def begin_step(world: World, i: int, replica: Row) -> None:
     replica.jobs += replica.batch
     replica.running_ms += (draft_ms + step_ms) * replica.batch
     replica.ends_ms = world.now_ms + (draft_ms + step_ms)
+    if BILLED and world.keep_bills == 1:
+        share_out(world, replica, int(longest), draft_ms, step_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)

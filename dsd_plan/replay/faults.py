@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dsd_plan.replay.bills import comes_to_replica, goes_from_replica
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_faults import away
+from dsd_plan.replay.features import BILLED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DETOUR,
@@ -170,6 +172,9 @@ def replica_fails(world: World, i: int) -> None:
         session = row(world.sessions, SESSION, r)
         to = fewest(world, row(world.targets, TARGET, replica.target), i)
         if to != i:
+            if BILLED and world.keep_bills == 1:
+                goes_from_replica(world, r, i)
+                comes_to_replica(world, r, to)
             replica.live -= 1
             row(world.replicas, REPLICA, to).live += 1
             session.replica = to

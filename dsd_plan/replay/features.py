@@ -22,5 +22,7 @@ ORDERED: bool = True
 """Plain targets whose queues are ordered by priority, or where jobs of like size go together."""
 ROUTED: bool = True
 """Routing that asks how long servers took, or how fast they are, or takes the better one of two."""
+BILLED: bool = True
+"""What each request costs its servers is added up."""
 
-NAMES = ("ENGINE", "DRAFTS_QUEUE", "TIMED", "FAULTY", "CHUNKED", "TIRING", "ORDERED", "ROUTED")
+NAMES = ("ENGINE", "DRAFTS_QUEUE", "TIMED", "FAULTY", "CHUNKED", "TIRING", "ORDERED", "ROUTED", "BILLED")

@@ -8,7 +8,9 @@ and the round goes on event by event. What the device and the session have done 
 
 from __future__ import annotations
 
+from dsd_plan.replay.bills import drafted
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import BILLED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DEVICE,
@@ -68,6 +70,8 @@ def settle(world: World, device: Row) -> None:
     device.free_ms = device.ends_ms
     device.busy_ms += device.job_ms
     row(world.work, WORK, session.stream).draft_ms += device.job_ms
+    if BILLED and world.keep_bills == 1:
+        drafted(world, int(device.foreseen - 1), int(session.device), device.job_ms)
     session.sum_draft_ms += device.ends_ms - session.last_ms
     came_up(session, JOB_ARRIVES, device.up_ms)
     session.ahead = 0

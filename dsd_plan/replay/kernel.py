@@ -127,8 +127,9 @@ def _made(version: int) -> Callable[[Rows], int]:
 
 
 PLAIN: frozenset[str] = frozenset()
+BILLS = frozenset({"BILLED"})
 WHOLE = frozenset(NAMES)
-KERNELS = (PLAIN, WHOLE)
+KERNELS = (PLAIN, BILLS, WHOLE)
 """What kernels can do: few, for each is compiled when the first plan needs it."""
 _ONE_AT_A_TIME = Lock()
 

@@ -250,11 +250,20 @@ drafts ahead, NONE without one, for a window of `ahead_window`; `next_window`: w
 """
 POLICY = _row("smallest largest", "grow_above shrink_below smoothing")
 """A stream's parameters of its policy; no window is larger than `largest`."""
-TIED = _row("device prefill", "took_ms")
+TIED = _row("device prefill", "took_ms since_ms")
 """Draft devices of a session: `most_tied` rows a slot. Where jobs are queued `prefill` is its job, NONE when done.
 
-`took_ms`: from when its part of the window in flight was asked for to its end; 0 without one.
+`took_ms`: from when its part of the window in flight was asked for to its end; 0 without one; `since_ms`: as of a BILL.
 """
+BILL = _row("", "edge_ms edge_idle_ms draft_ms step_ms idle_ms since_ms adds_ms draft_adds_ms")
+"""A session's shares of its servers' time, where they are kept: of draft devices working, and idle; of its replica
+drafting (fused), stepping, and idle.
+
+`since_ms`: the replica's clock when the session came; `adds_ms`, `draft_adds_ms`: of its job, to the iteration.
+"""
+CLOCK = _row("", "idle_ms per_live_ms nobody_ms left_ms")
+"""How long a server has stood idle: in all, for each session that was live there all the time, and with none there; how
+long it worked for sessions that had ended."""
 OUT, WAITS, RUNS, AWAY = range(4)
 SEAT = _row(
     "state computed held job proposals takes plan_takes emits previous next member planned left left_full left_at talk",
@@ -301,6 +310,9 @@ TABLES: dict[str, np.dtype[np.void]] = {
     "replicas": REPLICA,
     "devices": DEVICE,
     "draft_jobs": JOB,
+    "bills": BILL,
+    "replica_clocks": CLOCK,
+    "device_clocks": CLOCK,
     "woken": WAKE,
     "woken_devices": WAKE,
     "work": WORK,
@@ -326,7 +338,7 @@ TABLES: dict[str, np.dtype[np.void]] = {
 
 WORLD = _row(
     " ".join(TABLES)  # where each table begins
-    + " stream_count user_count device_count most_sessions most_groups keep_rounds"
+    + " stream_count user_count device_count most_sessions most_groups keep_rounds keep_bills"
     # slots never used begin at `fresh`; `vacancies` were used and left, `endings` have ended and are not yet read
     " slots fresh vacancies endings"
     " begun events scheduled started refused logged waking"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed
+from dsd_plan.replay.charges import are_kept, charges
 from dsd_plan.replay.layout import FATE_BITS, FATES, MS_PER_S, NONE, Rows
 from dsd_plan.replay.series import ENDS, FIRSTS, TOKENS, TPOT_MS, TPOTS, TTFT_MS
 from dsd_plan.replay.tallies import Tallies, bytes_up_and_down, kept_budgets, tpot_ms
@@ -24,7 +25,8 @@ Columns = Mapping[str, NDArray[Any]]
 def request_columns(deployed: Deployed, replication: int, chunk: Chunk) -> Columns:
     """A row a request that has ended, in the order of arrival. NaN and masked: not there (one token has no TPOT).
 
-    `draft_ms` … `downlink_ms` are sums over its rounds (iterations, where there is no draft).
+    `draft_ms` … `downlink_ms` are sums over its rounds (iterations, where there is no draft). Energy and cost
+    where shares of servers were kept.
     """
     ended = chunk.sessions["done"] == 1
     sessions = chunk.sessions[ended]
@@ -65,6 +67,7 @@ def request_columns(deployed: Deployed, replication: int, chunk: Chunk) -> Colum
         "downlink_ms": sessions["sum_down_ms"],
         "uplink_bytes": np.rint(up).astype(np.int64),
         "downlink_bytes": np.rint(down).astype(np.int64),
+        **(charges(deployed, sessions) if are_kept(sessions) else {}),
         "faults": _fates(sessions),
         "met_budgets": kept_budgets(deployed, chunk)[ended],
     }

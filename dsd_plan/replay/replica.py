@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dsd_plan.domain.step_time import chunks_over_context_ms, iteration_ms
+from dsd_plan.replay.bills import goes_from_replica, share_out
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_queue import drafting_ms
 from dsd_plan.replay.engine_like import arrives, has_job, leaves
 from dsd_plan.replay.engine_step import start_step
-from dsd_plan.replay.features import CHUNKED, ENGINE, FAULTY, ORDERED
+from dsd_plan.replay.features import BILLED, CHUNKED, ENGINE, FAULTY, ORDERED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
@@ -86,6 +87,8 @@ def admitted(world: World, replica: Row, r: int, session: Row) -> bool:
 def release(world: World, r: int, session: Row) -> None:
     """The target is done with a session: its memory goes to the prompts that wait for it."""
     replica = row(world.replicas, REPLICA, session.replica)
+    if BILLED and world.keep_bills == 1:
+        goes_from_replica(world, r, int(session.replica))
     replica.live -= 1
     if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
         leaves(world, r)
@@ -248,6 +251,8 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     replica.ends_ms = world.now_ms + (draft_ms + step_ms)
     if FAULTY and replica.lost == 1:  # to the bit, whatever its parts add up to
         replica.ends_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
+    if BILLED and world.keep_bills == 1:
+        share_out(world, replica, longest, draft_ms, step_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)
 
 

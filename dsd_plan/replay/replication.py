@@ -42,6 +42,7 @@ class Task:
     seed: int
     requests: int
     keep_rounds: bool = False
+    keep_bills: bool = False
     on_chunk: OnChunk | None = None
     watch: Watch | None = None
 
@@ -54,7 +55,7 @@ class Replicate:
 
     def load(self) -> None:
         """Have the kernel ready, which may have to be compiled."""
-        load_kernel(features_of(self.task.fixed))
+        load_kernel(features_of(self.task.fixed, self.task.keep_bills))
 
     def __call__(self, replication: int) -> Replication:
         """The replication of this number."""
@@ -77,7 +78,8 @@ def replicate(task: Task, replication: int) -> Replication:
 
     keys = keys_of(task.deployed, task.seed, replication)
     most = most_sessions(horizon, task.users)
-    run = Run(task.fixed, keys, task.users, most, slots=SLOTS, keep_rounds=task.keep_rounds)
+    rounds, bills = task.keep_rounds, task.keep_bills
+    run = Run(task.fixed, keys, task.users, most, slots=SLOTS, keep_rounds=rounds, keep_bills=bills)
     watch(run)
     ran = play(run, horizon, take, lambda mark: tallies.mark(mark.started, mark.at_ms), watch)
     return Replication(replication, ran, tallies)

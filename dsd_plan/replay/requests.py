@@ -6,10 +6,11 @@ from math import log
 
 from dsd_plan.domain.wire import TOKEN_ID_BYTES
 from dsd_plan.replay.acceptance import begin_acceptance
+from dsd_plan.replay.bills import comes_to_replica
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.drafting import tie
 from dsd_plan.replay.faults import standing_replica
-from dsd_plan.replay.features import FAULTY, TIMED
+from dsd_plan.replay.features import BILLED, FAULTY, TIMED
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     CLOSED,
@@ -145,6 +146,8 @@ def start_session(
     if FAULTY and world.faulty == 1:
         row(world.travels, TRAVEL, r).again = 0
         session.replica = standing_replica(world, pool, int(session.replica))
+    if BILLED and world.keep_bills == 1:
+        comes_to_replica(world, r, int(session.replica))
     row(world.replicas, REPLICA, session.replica).live += 1
     if stream.mode >= DISTRIBUTED:
         tie(world, r, session, stream)

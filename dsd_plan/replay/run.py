@@ -77,14 +77,16 @@ def replayed(
     watch: Watch | None = None,
     on_chunk: OnChunk | None = None,
     keep_rounds: bool = False,
+    keep_bills: bool = False,
 ) -> Replayed:
     """Replay a plan event by event.
 
     `requests` start in each replication before measuring ends (a recorded stream may end sooner); the first
     share of them is warm-up. The same seed gives the same result, whatever order replications run in.
     An open stream that offers more than a device can do, or a run that has not settled, gives
-    `steady = False` and nulls. `run_all` may give fewer replications than it was asked for. Raises ScenarioError or
-    PlanError for what cannot be replayed yet, ValueError for fewer than 2 requests or no replication.
+    `steady = False` and nulls. `on_chunk` is given what ended, with every round, and with each session's shares of its
+    servers' time (`bills`), where these are kept. `run_all` may give fewer replications than it was asked for. Raises
+    ScenarioError or PlanError for what cannot be replayed yet, ValueError for fewer than 2 requests or no replication.
     """
     if requests < 2 or replications < 1:
         raise ValueError(f"{requests} requests in {replications} replications; at least 2 in 1 are needed")
@@ -103,7 +105,8 @@ def replayed(
     from dsd_plan.replay.engine import users_of
     from dsd_plan.replay.replication import Replicate, Task
 
-    task = Task(deployed, tables_of(deployed), users_of(deployed), seed, requests, keep_rounds, on_chunk, watch)
+    fixed, users = tables_of(deployed), users_of(deployed)
+    task = Task(deployed, fixed, users, seed, requests, keep_rounds, keep_bills, on_chunk, watch)
     ran = list(run_all(Replicate(task), range(replications)))
     # What faults leave behind is no warm-up.
     cut = Cut(0) if deployed.scenario.faults else common_cut(ran)

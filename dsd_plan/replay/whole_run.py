@@ -21,20 +21,22 @@ from dsd_plan.errors import PlanError, Problem
 from dsd_plan.replay.assumptions import assumptions
 from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.layout import FATES, MS_PER_S
+from dsd_plan.replay.listing import request_columns
 from dsd_plan.replay.notes import extrapolation_notes, fault_notes, memory_notes, repetition_notes
 from dsd_plan.replay.origin import origins
 from dsd_plan.replay.refusals import refuse_unsupported
+from dsd_plan.replay.tallies import kept_budgets
 from dsd_plan.replay.tiring import slowed_notes
 
 if TYPE_CHECKING:
     from dsd_plan.replay.engine import Run
 
 
-def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
+def whole_run(deployed: Deployed, *, seed: int = 0, charged: bool = False) -> WholeRun:
     """Replay recorded requests to the end of the last one. Raises PlanError where requests are not a recording.
 
     Raises ScenarioError or PlanError for what cannot be replayed. `seed` matters only where chance does: acceptance,
-    jitter, routing.
+    jitter, routing. `charged`: requests have their shares of energy and cost in their table.
     """
     refuse_unsupported(deployed)
     problems = [
@@ -49,11 +51,14 @@ def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
         raise PlanError(f"plan for {deployed.scenario.name}", problems)
     count = sum(s.requests.arrival_s.size for s in deployed.streams if isinstance(s.requests, RequestTrace))
     # The compiled kernel is loaded here, so that importing this room costs nothing.
+    from dsd_plan.replay.collecting import Chunk
     from dsd_plan.replay.engine import Run, keys_of, users_of
 
-    run = Run(tables_of(deployed), keys_of(deployed, seed, 0), users_of(deployed), count)
+    run = Run(tables_of(deployed), keys_of(deployed, seed, 0), users_of(deployed), count, keep_bills=charged)
     run.advance()
-    sessions, groups = run.tables["sessions"][:count], run.tables["groups"][: int(run.worlds["logged"][0])]
+    sessions, groups = run.rows(np.arange(count)), run.tables["groups"][: int(run.worlds["logged"][0])]
+    chunk = Chunk(0, sessions, groups, groups[:0])
+    gaps = groups[groups["gap_ms"] > 0.0]
     replicas = run.tables["replicas"]
     engines = run.tables["targets"]["engine"][replicas["target"]] == 1
     alike, plain = replicas[engines], replicas[~engines]
@@ -70,6 +75,10 @@ def whole_run(deployed: Deployed, *, seed: int = 0) -> WholeRun:
         preemptions=int(alike["preempted"].sum()) if alike.size else None,
         running_mean=_ratio(alike["running_ms"].sum(), (alike["draft_ms"] + alike["step_ms"]).sum()),
         mean_batch=_ratio(plain["jobs"].sum(), plain["iterations"].sum()),
+        met_budgets=kept_budgets(deployed, chunk),
+        gap_ms=gaps["gap_ms"].copy(),
+        gap_stream=sessions["stream"][gaps["session"]].astype(np.int64),
+        columns=request_columns(deployed, 0, chunk),
     )
     return replace(whole, notes=tuple(_notes(deployed, run, whole)))
 

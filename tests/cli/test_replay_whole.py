@@ -145,3 +145,49 @@ def test_a_whole_run_has_its_notes(folder: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["whole_run"]["notes"] == expected
     assert main(command(folder)) == 0
     assert "gpu: 75% of requests waited for KV memory" in " ".join(capsys.readouterr().err.split())
+
+
+def test_budgets_are_judged_and_gaps_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """First tokens after 10, 20, 60, 70 ms: two of four keep 30 ms; the gaps are steps of 10 ms."""
+    text = (folder / "scenario.toml").read_text() + "budgets = { ttft_p95_ms = 30.0 }\n"
+    (folder / "scenario.toml").write_text(text)
+    capsys.readouterr()
+    assert main(command(folder, "--json")) == 0
+    (chat,) = json.loads(capsys.readouterr().out)["whole_run"]["workloads"]
+    assert (chat["slo_attainment"], chat["itl_ms"]["p99"]) == (0.5, pytest.approx(10.0))
+    assert chat["goodput_per_s"] == pytest.approx(2 / 0.11, rel=1e-3)
+    assert main(command(folder)) == 0
+    shown = capsys.readouterr().out
+    assert "p95 ✗ 30" in shown
+    assert "50.0 % within budget" in shown
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_requests_of_one_instant_are_played_whole_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    """They have no rate, which all that asks for a load over time says."""
+    lines = ["arrival_s,prompt_tokens,output_tokens", *["7.0,16,5"] * count]
+    (folder / "run.csv").write_text("\n".join(lines) + "\n")
+    (folder / "scenario.toml").write_text(SCENARIO.replace("run.parquet", "run.csv"))
+    capsys.readouterr()
+    assert main(command(folder, "--json")) == 0
+    (chat,) = json.loads(capsys.readouterr().out)["whole_run"]["workloads"]
+    assert (chat["requests"], chat["ttft_ms"]["p50"]) == (count, pytest.approx(10.0))
+    for verb in ("replay", "predict"):
+        assert main([verb, str(folder / "scenario.toml"), "--plan", str(folder / "plan.json")]) == 1
+        assert "`dsd-plan replay --whole` plays it" in " ".join(capsys.readouterr().err.split())
+    assert main(["check", str(folder / "scenario.toml")]) == 0
+
+
+def test_the_table_has_what_each_request_costs(folder: Path) -> None:
+    """The gpu steps 110 ms at 400 W, and costs 36 an hour: all of it, for somebody is always there."""
+    text = (folder / "scenario.toml").read_text().replace("law = {", "law = { active_w = 400.0,")
+    (folder / "scenario.toml").write_text(text.replace("memory_gib = 24.0", "memory_gib = 24.0\ncost_per_hour = 36.0"))
+    out = folder / "seen.csv"
+    assert main(command(folder, "--requests-out", str(out))) == 0
+    header, *rows = (line.split(",") for line in out.read_text().splitlines())
+    table = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    assert sum(map(float, table["verify_energy_j"])) == pytest.approx(44.0, abs=0.01)
+    assert sum(map(float, table["cost"])) == pytest.approx(0.0011, abs=1e-6)
+    assert {float(value) for value in table["draft_energy_j"]} == {0.0}

@@ -118,8 +118,13 @@ SPOILT: list[tuple[str, Scenario, str]] = [
     ("workloads[0].rate_per_s", with_workload(rate_per_s=3.0), "rescales a recorded trace"),
     (
         "workloads[0].requests",
-        with_workload(requests=RequestTrace(np.zeros(3), np.ones(3, int), np.ones(3, int))),
-        "two different times",
+        with_workload(requests=RequestTrace(np.zeros(0), np.ones(0, int), np.ones(0, int))),
+        "has no requests",
+    ),
+    (
+        "workloads[0].rate_per_s",
+        with_workload(requests=RequestTrace(np.zeros(3), np.ones(3, int), np.ones(3, int)), rate_per_s=2.0),
+        "the trace has none",
     ),
     (
         "workloads[0].requests",

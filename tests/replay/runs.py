@@ -16,9 +16,12 @@ from dsd_plan.replay.recording import Mark
 from dsd_plan.replay.replication import most_sessions, play
 
 
-def kernel_run(deployed: Deployed, seed: int = 0, replication: int = 0, most: int = 100) -> Run:
+def kernel_run(
+    deployed: Deployed, seed: int = 0, replication: int = 0, most: int = 100, keep_bills: bool = False
+) -> Run:
     """Replay until `most` sessions have started and all of them have ended."""
-    run = Run(tables_of(deployed), keys_of(deployed, seed, replication), users_of(deployed), most)
+    fixed, keys = tables_of(deployed), keys_of(deployed, seed, replication)
+    run = Run(fixed, keys, users_of(deployed), most, keep_bills=keep_bills)
     assert run.advance() == FINISHED
     return run
 

@@ -36,6 +36,7 @@ class Drafting:
             session.devices.append(self.another(session))
         for device in session.devices:
             device.live += 1
+            self.world.ledger.comes(device, session, self.world.now)
             if self.queued[stream.draft]:
                 job = Job("prefill", session, session.prefill)
                 session.prefills.append(job)
@@ -45,7 +46,7 @@ class Drafting:
                 if not is_away(device.away, self.world.now):
                     session.seen_ms = self.world.now
                     fresh = freshness(pool.profile, device.busy_ms)
-                    self.at_once(device, prefill_ms(pool.surface, 1.0, float(session.prefill)) * fresh)
+                    self.at_once(session, device, prefill_ms(pool.surface, 1.0, float(session.prefill)) * fresh)
 
     def another(self, session: Session) -> Draft:
         pool, part = session.stream.draft, len(session.devices)
@@ -57,7 +58,7 @@ class Drafting:
         routing = session.stream.assignment.draft_routing or "random"
         return self.world.draft_routers[pool].choose(left, routing, session.key, part, self.world.now)
 
-    def at_once(self, device: Draft, job_ms: float) -> tuple[bool, float]:
+    def at_once(self, session: Session, device: Draft, job_ms: float) -> tuple[bool, float]:
         """(whether it is done, when it is, or when the device fails)."""
         begins_ms = max(device.free_ms, self.world.now)
         job_ms *= slowness(device.slow, begins_ms)
@@ -68,6 +69,7 @@ class Drafting:
         device.free_ms = begins_ms + job_ms if done else fails_ms
         device.jobs.append((begins_ms, device.free_ms))
         device.busy_ms += job_ms
+        self.world.ledger.drafts(device, begins_ms, device.free_ms, [(session, job_ms)])
         return done, device.free_ms
 
     def verdict_arrives(self, session: Session) -> None:
@@ -109,7 +111,7 @@ class Drafting:
         if faults.forgot(session):
             job += prefill_ms(pool.surface, 1.0, float(session.context)) * fresh
         session.seen_ms = self.world.now
-        done, at_ms = self.at_once(session.devices[0], job)
+        done, at_ms = self.at_once(session, session.devices[0], job)
         if done:
             session.took_ms = {session.devices[0]: at_ms - self.world.now}
             self.goes_up(session, at_ms)
@@ -185,6 +187,8 @@ class Drafting:
         batch, device.batch = device.batch, []
         took = self.world.now - device.began_ms
         device.busy_ms += took
+        charged = [(None if job.session.read else job.session, took / len(batch)) for job in batch]
+        self.world.ledger.drafts(device, device.began_ms, self.world.now, charged)
         device.jobs.append((device.began_ms, self.world.now))
         for job in batch:
             job.spent_ms = took / len(batch)
@@ -223,6 +227,7 @@ class Drafting:
         session.ended = True
         for device in session.devices:
             device.live -= 1
+            self.world.ledger.comes(device, session, self.world.now, -1)
 
     def drop_ahead(self, session: Session) -> None:
         guess = session.ahead

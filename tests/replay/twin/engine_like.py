@@ -8,6 +8,7 @@ from typing import Any
 
 from dsd_plan.domain.deployed import TargetPool
 from dsd_plan.domain.step_time import decode_ms, engine_step_ms, prefill_ms
+from tests.replay.twin.ledger import Member
 from tests.replay.twin.parts import Replica, Session, insert
 from tests.replay.twin.tiring import freshness
 
@@ -185,7 +186,16 @@ class EngineLike:
             drafted *= freshness(self.pool.fused_profile, worked_ms)
         self.replica.stepping = True
         self.replica.iterates(world.now, float(drafted), float(step), len(members))
+        who = [self.member(seat, takes, any(seat is other for other, _ in chunks)) for seat, takes in members]
+        world.ledger.iterates(self.replica, self.pool, world.now, float(drafted), float(step), who)
         world.at(float(world.now + (drafted + step)), lambda: self.step_ends([seat for seat, _ in members]))
+
+    @staticmethod
+    def member(seat: Seat, takes: int, is_chunk: bool) -> Member:
+        session = seat.session
+        drafts = session.stream.mode == "fused" and session.emitted > 0 and not is_chunk
+        rows = session.stream.assignment.candidates if drafts else 0
+        return Member(session, takes, session.context, seat.computed if is_chunk else None, rows)
 
     def drafted(self, decodes: list[Session], chunks: list[tuple[Session, int]]) -> float:
         fused = [s for s in decodes if s.stream.mode == "fused"]

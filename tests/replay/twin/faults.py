@@ -165,7 +165,9 @@ class Faults:
         for session in mine:
             standing = [r for r in self.twin.replicas[replica.pool] if not r.down]
             if standing:
+                self.twin.ledger.comes(replica, session, self.twin.now, -1)
                 session.replica = min(standing, key=lambda r: r.live)
+                self.twin.ledger.comes(session.replica, session, self.twin.now)
                 session.fate |= MOVED
                 replica.live -= 1
                 session.replica.live += 1

@@ -32,6 +32,8 @@ class Session:
     ahead_window: int = 0
     confirmed: bool = False
     ended: bool = False
+    read: bool = False
+    """When its last token arrives is known."""
     joined_ms: float = 0.0
     """When its job came to the target's queue."""
     took_ms: dict[Draft, float] = field(default_factory=dict)

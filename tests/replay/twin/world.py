@@ -16,6 +16,7 @@ from tests.replay.twin.batches import taken
 from tests.replay.twin.drafting import Drafting
 from tests.replay.twin.engine_like import EngineLike
 from tests.replay.twin.faults import REFILLED, Faults, fails_next_ms, is_away, slowness
+from tests.replay.twin.ledger import Ledger, Member
 from tests.replay.twin.messages import delay_ms, hop_ms, time_matters
 from tests.replay.twin.parts import Draft, Lane, Replica, Session, insert
 from tests.replay.twin.random_numbers import (
@@ -49,6 +50,7 @@ class Twin:
         }
         self.drafts = [[Draft() for _ in range(pool.count)] for pool in deployed.drafts]
         self.lanes: dict[tuple[int, bool, int], Lane] = {}
+        self.ledger = Ledger()
         self.drafting = Drafting(self)
         self.target_routers = [Router() for _ in self.replicas]
         self.draft_routers = [Router() for _ in self.drafts]
@@ -138,6 +140,7 @@ class Twin:
         self.sessions.append(session)
         acceptance.begin(session)
         chosen.live += 1
+        self.ledger.comes(chosen, session, self.now)
         if devices:
             self.drafting.begin(session)
         copies = self.deployed.scenario.site(stream.workload.site).count
@@ -273,6 +276,16 @@ class Twin:
             drafted = min(drafted, fails_ms - self.now)
             step = fails_ms - self.now - drafted
         replica.iterates(self.now, drafted, step, len(batch))
+        self.ledger.iterates(replica, pool, self.now, drafted, step, [self.member(s, chunks[s]) for s in batch])
+
+    @staticmethod
+    def member(session: Session, tokens: int) -> Member:
+        paths = session.stream.assignment.candidates
+        rows = paths if session.mode == "fused" and session.window > 0 else 0
+        computed = None
+        if session.is_fresh:
+            computed, rows = session.computed, 0
+        return Member(session, tokens, session.context, computed, rows)
 
     def iteration_ends(self, replica: Replica, chunks: dict[Session, int]) -> None:
         replica.stepping, replica.batch = False, []
@@ -332,6 +345,7 @@ class Twin:
 
     def end(self, session: Session) -> None:
         session.replica.live -= 1
+        self.ledger.comes(session.replica, session, self.now, -1)
         if session.replica in self.engines:
             self.engines[session.replica].ends(session)
             self.drafting.end(session)
@@ -341,6 +355,7 @@ class Twin:
         self.admit(session.replica)
 
     def is_read(self, session: Session) -> None:
+        session.read = True
         self.drafting.drop_ahead(session)
         if session.user is not None:
             think = -log(uniform(session.key, 0, THINK)) * (session.stream.requests.think_s * 1000.0)
