@@ -114,15 +114,19 @@ def emit(world: World, r: int, replica: Row) -> None:
         keep_times(session, replica)
         if ROUTED and replica.learns == 1:
             learn(replica, world.now_ms - session.joined_ms)
+    drafted = session.mode >= DISTRIBUTED
+    window = int(session.window)
     if FAULTY and faulty:
         draft_again(world, session, stream, last)
     if not TIMED or stream.timed == 0:
         if world.keep_rounds == 1:
-            keep_round(row(world.rounds, ROUND, world.logged), world.now_ms, session, replica, prefilled)
+            keep_round(
+                row(world.rounds, ROUND, world.logged), world.now_ms, session, replica, prefilled, drafted, window
+            )
         down_ms = delay_ms(world, stream.down, stream.down_end, session.key, turn, DOWN_JITTER)
         deliver(world, r, tokens, turn, last, session.mode >= DISTRIBUTED, world.now_ms + down_ms, down_ms)
     else:
-        send_down(world, r, replica, payload, turn, tokens, last)
+        send_down(world, r, replica, payload, turn, tokens, last, drafted, window)
     if last:
         end_service(world, r, session)
     else:
@@ -135,8 +139,10 @@ def emit(world: World, r: int, replica: Row) -> None:
 
 
 @compiled
-def send_down(world: World, r: int, replica: Row, payload: float, turn: int, tokens: int, last: bool) -> None:
-    """Tokens leave the target on a way on which time matters."""
+def send_down(
+    world: World, r: int, replica: Row, payload: float, turn: int, tokens: int, last: bool, drafted: bool, window: int
+) -> None:
+    """Tokens leave the target on a way on which time matters; the draft may have proposed a window of them."""
     session = row(world.sessions, SESSION, r)
     stream = row(world.streams, STREAM, session.stream)
     first, end = chosen_way(world, session, stream, world.now_ms, False)
@@ -158,7 +164,9 @@ def send_down(world: World, r: int, replica: Row, payload: float, turn: int, tok
         kept = row(world.flight_rounds, ROUND, f)
         await_hop(world, f, hop, at_ms)
     if world.keep_rounds == 1:
-        keep_round(kept, world.now_ms, session, replica, turn == 0)
+        keep_round(kept, world.now_ms, session, replica, turn == 0, drafted, window)
+        if turn > 0 and drafted:  # since it came it may have waited for its replica, and for its KV
+            kept.sent_ms = row(world.travels, TRAVEL, r).sent_ms
     if hop == end:
         deliver(world, r, tokens, turn, last, crosses, at_ms, at_ms - world.now_ms)
 
@@ -223,7 +231,9 @@ def keep_times(session: Row, replica: Row) -> None:
 
 
 @compiled
-def keep_round(kept: Row, now_ms: float, session: Row, replica: Row, prefilled: bool) -> None:
+def keep_round(
+    kept: Row, now_ms: float, session: Row, replica: Row, prefilled: bool, drafted: bool, window: int
+) -> None:
     """Note how the tokens came about, before the session forgets when it heard last."""
     kept.session = session.number
     kept.round = session.rounds
@@ -239,10 +249,10 @@ def keep_round(kept: Row, now_ms: float, session: Row, replica: Row, prefilled: 
     kept.asked_ms = session.started_ms
     kept.sent_ms = session.started_ms
     if not prefilled:
-        kept.window = session.window
+        kept.window = window
         kept.accepted = session.last_accepted
-        kept.asked_ms = session.last_ms if session.mode >= DISTRIBUTED else session.joined_ms
-        kept.sent_ms = session.joined_ms - (session.network_ms if session.mode >= DISTRIBUTED else 0.0)
+        kept.asked_ms = session.last_ms if drafted else session.joined_ms
+        kept.sent_ms = session.joined_ms - (session.network_ms if drafted else 0.0)
 
 
 @compiled

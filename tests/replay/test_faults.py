@@ -11,6 +11,7 @@ from dsd_plan.domain.plan import Policy
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.errors import PlanError
 from dsd_plan.model import predict
+from dsd_plan.replay.engine import Run, keys_of, users_of
 from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.layout import ALONE, DETOURED, FATE_BITS, MOVED, REFILLED, STALLED
 from dsd_plan.replay.run import replay
@@ -226,3 +227,39 @@ def test_slow_spells_leave_no_mark() -> None:
 def test_a_fault_that_never_comes_is_told() -> None:
     (note,) = fault_notes(FaultWindow(kind="device_down", device="gpu", at_s=1e8, for_s=1.0))
     assert note.startswith("faults[0]: device_down at 1e+08 s: measuring ended before, at the latest at ")
+
+
+def test_a_wait_for_a_dead_replica_is_not_booked_as_drafting() -> None:
+    """Drafted 20–40, there at 45; down from 42 to 100, then prefilled again (100–110) and verified (110–120)."""
+    down = FaultWindow(kind="device_down", device="gpu", at_s=0.042, for_s=0.058)
+    deployed = system(
+        recorded([0.0, 9.0], [100, 100], [6, 1]),
+        target=StepLaw(step_ms=10.0),
+        link=LINK,
+        faults=(down,),
+        acceptance=ALL_RIGHT,
+    )
+    run = Run(tables_of(deployed), keys_of(deployed, 0, 0), users_of(deployed), 2, keep_rounds=True)
+    run.advance()
+    found = run.tables["rounds"][1]
+    times_ms = [float(found[f"{at}_ms"]) for at in ("asked", "sent", "joined", "began", "ended")]
+    assert times_ms == [20.0, 40.0, 110.0, 110.0, 120.0]
+    assert run.tables["sessions"]["sum_draft_ms"][0] == 20.0
+
+
+def test_rounds_made_without_the_draft_have_no_window() -> None:
+    """Of the lost device above: one drafted round is the last; all others are the target's own."""
+    lost = FaultWindow(kind="device_down", device="box", index=0, at_s=0.03, for_s=0.07)
+    deployed = system(
+        recorded([0.0, 9.0], [100, 100], [13, 1]),
+        target=StepLaw(step_ms=10.0),
+        link=LINK,
+        faults=(lost,),
+        acceptance=ALL_RIGHT,
+    )
+    run = Run(tables_of(deployed), keys_of(deployed, 0, 0), users_of(deployed), 2, keep_rounds=True)
+    run.advance()
+    rounds = run.tables["rounds"][:9]
+    assert rounds["window"].tolist() == [0, *[0] * 7, 4]
+    assert (rounds["asked_ms"] <= rounds["sent_ms"]).all()
+    assert (rounds["sent_ms"] <= rounds["joined_ms"]).all()
