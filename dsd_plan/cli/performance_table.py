@@ -18,7 +18,11 @@ STATISTICS = ("mean", "p50", "p95", "p99")
 
 def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> None:
     """Print it; `budgets` are the workloads' own, by name."""
-    for workload in performance.workloads:
+    if not performance.steady:
+        why = performance.notes[0] if performance.notes else "offer less load, or deploy more"
+        say_wrapped(f"No steady state, so no latencies: {why}.")
+        say()
+    for workload in performance.workloads if performance.steady else ():
         show_workload(workload, budgets[workload.name], performance.source)
         say()
     show_table(
@@ -36,14 +40,15 @@ def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> N
     )
     fleet = performance.fleet
     say()
-    say(
-        f"fleet: {number(fleet.tokens_per_s)} tokens/s, {number(fleet.cost_per_hour)} an hour, "
-        f"{number(fleet.cost_per_million_tokens)} a million tokens, "
-        f"{with_unit(fleet.energy_j_per_token, 'J')} a token"
-    )
-    if not performance.steady:
-        warn("no steady state: numbers that would drift are left out; offer less load or more devices")
-    for note in performance.notes:
+    if performance.steady:
+        say(
+            f"fleet: {number(fleet.tokens_per_s)} tokens/s, {number(fleet.cost_per_hour)} an hour, "
+            f"{number(fleet.cost_per_million_tokens)} a million tokens, "
+            f"{with_unit(fleet.energy_j_per_token, 'J')} a token"
+        )
+    else:
+        say(f"fleet: {number(fleet.cost_per_hour)} an hour")
+    for note in performance.notes if performance.steady else performance.notes[1:]:
         warn(note)
 
 

@@ -117,7 +117,7 @@ def run(
         show_performance(performance, {workload.name: workload.budgets for workload in given.workloads})
     if interrupted:
         if as_json:
-            warn(performance.notes[0])
+            warn(next(note for note in performance.notes if note.startswith("interrupted")))
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 

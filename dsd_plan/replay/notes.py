@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import floor
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.fleet import FaultWindow
+from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.profile import Origin
 from dsd_plan.replay.layout import FATES
 from dsd_plan.replay.load import link_name
 
 SLOW = ("slow_link", "slow_device")
 NO_FATE = "stalled, sent another way, left without its draft, moved or prefilled again"
+
+
+def overfull_devices(offered: Mapping[str, float], counts: Mapping[str, int]) -> Iterator[str]:
+    """What is saturated before anything runs, and what to do, by device type; `counts` of them are deployed."""
+    for name, saturation in sorted(offered.items(), key=lambda item: -item[1]):
+        if saturation >= 1.0:
+            needed = floor(counts[name] * saturation) + 1
+            yield (
+                f"{name} is saturated: requests ask {saturation:.3g} times what it can do at full batches; offer less "
+                f"than {100.0 / saturation:.3g} % of this load, or deploy at least {needed} of it instead of "
+                f"{counts[name]}"
+            )
+
+
+def overfull_links(sent: Mapping[str, float]) -> Iterator[str]:
+    """As `overfull_devices`, of links of limited bandwidth."""
+    for name, saturation in sent.items():
+        if saturation >= 1.0:
+            yield (
+                f"{name} is saturated: requests send {saturation:.3g} times what it can carry; offer less than "
+                f"{100.0 / saturation:.3g} % of this load, raise its bandwidth, or send less (wire, window)"
+            )
+
+
+def fullest(devices: Sequence[DevicePerformance]) -> Iterator[str]:
+    """Where to look first when a run has not settled."""
+    known = [(device.saturation, device.name) for device in devices if device.saturation is not None]
+    if known:
+        saturation, name = max(known)
+        yield f"the fullest is {name}: asked for {saturation:.0%} of what it can do at full batches"
 
 
 def fault_notes(

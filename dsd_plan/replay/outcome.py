@@ -39,7 +39,8 @@ def unsettled(deployed: Deployed, samples: Sequence[Sample]) -> tuple[str, ...]:
     reasons = []
     if any(sample.refused > 0 for sample in samples):
         reasons.append(
-            "requests measured were still unfinished when as many again had started: more comes than can be served"
+            "requests measured were still unfinished when as many again had started: more comes than can be served; "
+            "offer less load, or deploy more of what they wait for"
         )
     if deployed.scenario.faults or any(isinstance(stream.requests, RequestTrace) for stream in deployed.streams):
         return tuple(reasons)

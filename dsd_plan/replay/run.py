@@ -25,7 +25,7 @@ from dsd_plan.replay.inputs import tables_of
 from dsd_plan.replay.layout import FATES, MS_PER_S
 from dsd_plan.replay.listing import Columns, series_columns
 from dsd_plan.replay.load import link_saturations, open_rate_per_s
-from dsd_plan.replay.notes import fault_notes
+from dsd_plan.replay.notes import fault_notes, fullest, memory_notes, overfull_devices, overfull_links
 from dsd_plan.replay.outcome import measured_performance, nothing_measured, unsettled
 from dsd_plan.replay.recording import Mark
 from dsd_plan.replay.recordings import played_part
@@ -93,7 +93,7 @@ def replayed(
     refuse_unsupported(deployed)
     rates = [open_rate_per_s(stream) or 0.0 for stream in deployed.streams]
     offered, sent = least_saturations(deployed, rates), link_saturations(deployed, rates)
-    notes = (*_overfull(offered, "can do at full batches"), *_overfull(sent, "can carry"))
+    notes = (*overfull_devices(offered, deployed.replicas_used()), *overfull_links(sent))
     if notes:
         if all(isinstance(stream.requests, RequestTrace) for stream in deployed.streams):
             notes = (
@@ -162,14 +162,6 @@ def _nothing_by_chance(deployed: Deployed, ran: Sequence[Replication]) -> bool:
     ) and all(one.ran.marks[-1].at_ms == ran[0].ran.marks[-1].at_ms for one in ran)
 
 
-def _overfull(offered: Mapping[str, float], most: str) -> tuple[str, ...]:
-    return tuple(
-        f"{name}: requests offer {saturation:.2f} of what it {most}; there is no steady state"
-        for name, saturation in offered.items()
-        if saturation >= 1.0
-    )
-
-
 def warm_up_note(cut: Cut, marks: Sequence[Mark], requests: int) -> str:
     """What was left out besides the usual, and why."""
     usual, now = (marks[index].started / requests for index in (0, cut.place))
@@ -183,5 +175,9 @@ def _performance(deployed: Deployed, samples: Sequence[Sample], notes: Sequence[
     reasons = unsettled(deployed, samples)
     uses = device_uses(deployed, samples)
     if reasons:
-        return nothing_measured(deployed, tuple(use.performance for use in uses), (*notes, *reasons))
+        devices = tuple(use.performance for use in uses)
+        waits, prompts = (sum(getattr(sample, of) for sample in samples).tolist() for of in ("memory_waits", "prompts"))
+        causes = (*memory_notes(deployed, waits, prompts), *fullest(devices))
+        first = f"{reasons[0]} ({'; '.join(causes)})" if causes else reasons[0]
+        return nothing_measured(deployed, devices, (first, *reasons[1:], *notes))
     return measured_performance(deployed, samples, uses, notes)

@@ -95,4 +95,4 @@ def test_an_overloaded_engine_is_said_so_up_front() -> None:
     found = replay(deployed, requests=100, replications=1)
     assert not found.steady
     assert found.workloads[0].requests is None or found.workloads[0].e2e_ms.mean is None
-    assert any("gpu: requests offer" in note for note in found.notes)
+    assert any("gpu is saturated: requests ask" in note for note in found.notes)

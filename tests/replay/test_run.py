@@ -93,13 +93,17 @@ def test_an_overloaded_open_stream_is_not_replayed() -> None:
     """Λ·T(B)/B: 2 requests/s of 39 jobs of 20 ms, one at a time, on one replica: 1.6 of what it can do."""
     deployed = system(poisson(2.0), mode="target_only", target=StepLaw(step_ms=20.0), cap=1)
     performance = replay(deployed, requests=200, replications=2)
-    assert_nothing_measured(performance, "gpu: requests offer 1.60 of what it can do")
+    assert_nothing_measured(
+        performance,
+        "gpu is saturated: requests ask 1.6 times what it can do at full batches; offer less than 62.5 % of this load, "
+        "or deploy at least 2 of it instead of 1",
+    )
     assert performance.devices[0].saturation == pytest.approx(1.6)
 
 
 def test_an_overloaded_draft_device_counts_too() -> None:
     deployed = system(poisson(4.0), draft=StepLaw(step_ms=10.0))
-    assert_nothing_measured(replay(deployed, requests=200, replications=2), "box: requests offer")
+    assert_nothing_measured(replay(deployed, requests=200, replications=2), "box is saturated: requests ask")
 
 
 @pytest.mark.parametrize("replications", [1, 4])
