@@ -29,6 +29,8 @@ def missing_part(markers: set[str]) -> str | None:
     """Why a test with these markers cannot run here, or None."""
     if "torch" in markers and importlib.util.find_spec("torch") is None:
         return "needs PyTorch: pip install 'dsd-plan[torch]'"
+    if "figures" in markers and importlib.util.find_spec("kaleido") is None:
+        return "needs kaleido: pip install 'dsd-plan[figures]'"
     if "browser" in markers and find_chromium() is None:
         return "needs Chromium on the PATH (Debian: apt install chromium)"
     return None
@@ -49,7 +51,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Iterator[None]:  # the wrapper yields once and returns the report
     report = yield
-    needs_extra = {marker.name for marker in item.iter_markers()} & {"torch", "browser"}
+    needs_extra = {marker.name for marker in item.iter_markers()} & {"torch", "browser", "figures"}
     if report.skipped and needs_extra and extras_required():
         report.outcome = "failed"
         report.longrepr = f"skipped although {REQUIRE_EXTRAS}=1: {call.excinfo.value if call.excinfo else ''}"

@@ -12,7 +12,17 @@ import typer
 
 from dsd_plan.errors import InputError, Problem
 
-FLAGS = {"-o", "--html", "--requests-out", "--rounds-out", "--series-out", "--timeline", "--trace-out", "--logs-out"}
+FLAGS = {
+    "-o",
+    "--html",
+    "--requests-out",
+    "--rounds-out",
+    "--series-out",
+    "--timeline",
+    "--trace-out",
+    "--logs-out",
+    "--figures",
+}
 """Options that name what is written; every other path is read."""
 
 
