@@ -69,7 +69,7 @@ def capacity_of(
     rows = []
     for limit in limits:
         stage(f"where {limit} breaks")
-        rows.append(_budget(limit, loads, alone[limit.scope], doubled, predict))
+        rows.append(_budget(limit, loads, alone.get(limit.scope, loads), doubled, predict))
     now = loads.answer(1.0)
     rows += [_fleet_budget(limit, now) for limit in every if limit.of_fleet]
     kept = frozenset(limit for limit in limits if excess_of(limit)(now) <= 0.0)
@@ -153,7 +153,7 @@ def _budget(limit: Limit, loads: Loads, own: Loads, doubled: Doubled, predict: P
 
 def _interval(limit: Limit, loads: Loads, edge: Edge, predict: Predict) -> Interval | None:
     """Loads at which the budget would break if the quantity were at the ends of the model's interval there."""
-    if not edge.kept or edge.broken is None or limit.at_least:
+    if not edge.kept or edge.broken is None or limit.at_least or limit.of_device:
         return None
     answer = loads.answer(edge.kept)
     assert isinstance(answer, Performance)

@@ -1,9 +1,10 @@
-"""What a scenario says for the decision alone: budgets that are accepted in need."""
+"""What a scenario says for the decision alone: budgets that are accepted in need, and limits on power."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.workload import Budgets, Workload
 from dsd_plan.errors import Problem
@@ -15,7 +16,19 @@ def decision_problems(scenario: Scenario) -> tuple[Problem, ...]:
     for index, workload in enumerate(scenario.workloads):
         if workload.degraded_budgets is not None:
             found += _degraded(f"workloads[{index}].degraded_budgets", workload, workload.degraded_budgets)
+    for device in scenario.devices:
+        lacking = _unknown_power(device) if device.name in (scenario.budgets.power_w or {}) else ()
+        if lacking:
+            text = f"no power of {device.name} is known: give {' and '.join(lacking)}, or leave the limit out"
+            found.append(Problem(f'budgets.power_w["{device.name}"]', text))
     return tuple(found)
+
+
+def _unknown_power(device: Device) -> tuple[str, ...]:
+    """What has to be given before the device's power is known, whatever it runs; empty: nothing is missing."""
+    idle = device.idle_w is not None or all(profile.idle_w is not None for profile in device.profiles.values())
+    models = [model for model, profile in device.profiles.items() if profile.active_w is None]
+    return (*(() if idle else ("its idle_w",)), *(f"active_w in its profile of {model}" for model in models))
 
 
 def _degraded(place: str, workload: Workload, degraded: Budgets) -> Iterator[Problem]:

@@ -84,12 +84,6 @@ SCENARIO: tuple[NotYet, ...] = (
         "budgets on the share of stalled reading",
         "give an itl budget instead",
     ),
-    NotYet(
-        "budgets.power_w",
-        only(None),
-        "limits on the power of a device type",
-        "leave it out, and read each device's power_w in the results",
-    ),
     SEARCH_MODES,
 )
 

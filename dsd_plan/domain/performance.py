@@ -84,6 +84,8 @@ class DevicePerformance:
     wasted: float | None = None
     """Share of an edge draft's busy time, and so of the energy above idle, that went into tokens drafted ahead and
     thrown away. None: not a draft device, or not told."""
+    deployed: int | None = None
+    """How many of them are deployed, over all copies of their site; `power_w` is of all of these together."""
 
 
 @record

@@ -57,7 +57,9 @@ def device_uses(deployed: Deployed, demands: tuple[Demand, ...], solution: Solut
         else:
             device = deployed.scenario.device(name)
             power_w = None if device.idle_w is None else device.idle_w * count
-            row = DevicePerformance(name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w)
+            row = DevicePerformance(
+                name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w, deployed=count
+            )
             uses.append(DeviceUse(row, {}))
     return tuple(uses)
 
@@ -182,6 +184,11 @@ def _use(
         shares = power_w * weights / total if total > 0.0 else np.zeros_like(weights)
         stream_w = dict(zip(streams, shares.tolist(), strict=True))
     row = DevicePerformance(
-        name=device.name, saturation=saturation, busy=busy / count, mean_batch=mean_batch, power_w=power_w
+        name=device.name,
+        saturation=saturation,
+        busy=busy / count,
+        mean_batch=mean_batch,
+        power_w=power_w,
+        deployed=count,
     )
     return DeviceUse(row, stream_w)

@@ -11,6 +11,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import BudgetCheck
 
 FLEET = "fleet"
+POWER = "power_w"
 MANY_WORKLOADS = 12
 """From which on candidates are no longer listed and tried one by one, and a replay judges budgets by intervals."""
 BETWEEN_TOKENS = ("tpot", "itl")
@@ -25,8 +26,14 @@ class Limit:
     """One budget: `quantity` of `scope` may not pass `limit`."""
 
     scope: str
+    """A workload's name, "fleet", or with `power_w` a device type's name."""
     quantity: str
     limit: float
+
+    @property
+    def of_device(self) -> bool:
+        """Whether it limits the mean power of one device of a type, which falls with every replica, as latency does."""
+        return self.quantity == POWER
 
     @property
     def at_least(self) -> bool:
@@ -37,6 +44,11 @@ class Limit:
     def of_fleet(self) -> bool:
         """Fleet budgets get worse with every replica; a workload's get better."""
         return self.scope == FLEET
+
+    @property
+    def of_workload(self) -> bool:
+        """Whether it was promised to a workload."""
+        return not self.of_fleet and not self.of_device
 
     def excess(self, value: float | None, slack: float = 0.0) -> float:
         """By what share `value` breaks the limit once that is loosened by `slack`; 0 or less: it is kept."""
@@ -61,6 +73,7 @@ def limits_of(scenario: Scenario) -> tuple[Limit, ...]:
             found.append(Limit(workload.name, f"{metric}_{statistic}_ms", limit))
         if workload.budgets.goodput_share is not None:
             found.append(Limit(workload.name, "goodput_share", workload.budgets.goodput_share))
+    found += [Limit(name, POWER, limit) for name, limit in (scenario.budgets.power_w or {}).items()]
     if scenario.budgets.energy_j_per_token is not None:
         found.append(Limit(FLEET, "energy_j_per_token", scenario.budgets.energy_j_per_token))
     if scenario.budgets.cost_per_hour is not None:
@@ -73,6 +86,8 @@ def quantity_of(performance: Performance, scope: str, quantity: str) -> float | 
     if scope == FLEET:
         value: float | None = getattr(performance.fleet, quantity)
         return value
+    if quantity == POWER:
+        return power_of_one(performance, scope)
     workload = performance.workload(scope)
     if quantity == "goodput_share":
         return workload.slo_attainment
@@ -82,6 +97,14 @@ def quantity_of(performance: Performance, scope: str, quantity: str) -> float | 
     if latency is None and metric in BETWEEN_TOKENS and ended:
         return 0.0  # requests of one token end without a gap that could be too long
     return latency
+
+
+def power_of_one(performance: Performance, device: str) -> float | None:
+    """Mean power of one deployed device of a type; 0 where none is deployed, None where it is not known."""
+    for row in performance.devices:
+        if row.name == device:
+            return row.power_w / row.deployed if row.power_w is not None and row.deployed else None
+    return 0.0
 
 
 def interval_of(workload: WorkloadPerformance, metric: str, point: float) -> Interval | None:
@@ -96,7 +119,7 @@ def observed_interval(performance: Performance, scope: str, quantity: str) -> In
     if value is None:
         return None
     found = None
-    if scope != FLEET:
+    if scope != FLEET and quantity != POWER:
         if quantity == "goodput_share":
             metric = "slo_attainment"
         else:

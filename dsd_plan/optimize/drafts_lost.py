@@ -102,7 +102,7 @@ class Survival:
         extra = None if enough is None else self._price(enough) - self._price(lost.counts)
         targets, needed = self._whole(lost.counts), None if enough is None else self._whole(enough)
         saturates, saturation = _busiest(found.trial)
-        worst = None if found.worst is None or found.worst.of_fleet else found.worst.scope
+        worst = None if found.worst is None or not found.worst.of_workload else found.worst.scope
         if worst is None and found.trial.performance is not None:
             worst = max(
                 found.trial.performance.workloads, key=lambda w: (w.tpot_ms.p95 or inf, w.ttft_ms.p95 or inf)
@@ -152,7 +152,7 @@ class Survival:
     ) -> str:
         kind = "degraded budget" if self.accepted else "budget"
         if found.latency_kept:
-            if found.worst is None or found.worst.of_fleet or found.value is None:
+            if found.worst is None or not found.worst.of_workload or found.value is None:
                 return (
                     f"with every draft lost at peak the targets stay stable ({number(saturation)} of what they can do)"
                 )

@@ -69,12 +69,13 @@ class Evaluator:
 
 
 def reading_of(performance: Performance, limits: tuple[Limit, ...]) -> Reading:
-    """The numbers that the search looks at; limits of workloads that are not in `performance` are passed over."""
+    """The numbers that the search looks at; limits of what is not in `performance` are passed over."""
     found: dict[tuple[str, str], float | None] = {}
+    deployed = {device.name for device in performance.devices}
     for workload in performance.workloads:
         found[workload.name, "tpot_mean_ms"] = workload.tpot_ms.mean
     for limit in limits:
-        if limit.of_fleet or (limit.scope, "tpot_mean_ms") in found:
+        if limit.of_fleet or (limit.scope, "tpot_mean_ms") in found or (limit.of_device and limit.scope in deployed):
             found[limit.scope, limit.quantity] = quantity_of(performance, limit.scope, limit.quantity)
     found[FLEET, "energy_j_per_token"] = performance.fleet.energy_j_per_token
     return found

@@ -87,8 +87,10 @@ def link_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[LinkPerfor
 def unmeasured(deployed: Deployed, saturation: dict[str, float]) -> tuple[DevicePerformance, ...]:
     """Rows of a plan without a steady state: what is offered is known, what would happen is not."""
     return tuple(
-        DevicePerformance(name=name, saturation=saturation.get(name, 0.0), busy=None, mean_batch=None, power_w=None)
-        for name in deployed.replicas_used()
+        DevicePerformance(
+            name=name, saturation=saturation.get(name, 0.0), busy=None, mean_batch=None, power_w=None, deployed=count
+        )
+        for name, count in deployed.replicas_used().items()
     )
 
 
@@ -108,7 +110,9 @@ def device_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[DeviceUs
         else:
             idle_w = deployed.scenario.device(name).idle_w
             power_w = None if idle_w is None else idle_w * deployed_count
-            row = DevicePerformance(name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w)
+            row = DevicePerformance(
+                name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w, deployed=deployed_count
+            )
             uses.append(DeviceUse(row, np.zeros(len(deployed.streams))))
     return tuple(uses)
 
@@ -180,6 +184,7 @@ def _use(
         busy=busy_ms / all_ms if all_ms > 0 else None,
         mean_batch=mean_batch,
         power_w=power_w,
+        deployed=deployed.replicas_used()[device.name],
     )
     return DeviceUse(row, energy_j)
 

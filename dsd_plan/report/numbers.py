@@ -30,6 +30,7 @@ LABELS = {
     "rtt_ms": "RTT (ms)",
     "rtt": "RTT (ms)",
     "acceptance": "acceptance of the first proposal",
+    "power_w": "power",
     "load": "load (× today's)",
     "step_time": "step time (× today's)",
 }

@@ -20,7 +20,7 @@ from dsd_plan.domain.not_yet import (
 from dsd_plan.domain.plan import Plan, Policy
 from dsd_plan.domain.plan_checks import plan_problems
 from dsd_plan.domain.profile import StepLaw, declared_profile
-from dsd_plan.domain.scenario import FleetBudgets, Scenario, Search
+from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.domain.workload import Budgets
 from tests.domain.clinic import PLAN, SCENARIO, part
 
@@ -44,7 +44,6 @@ SCENARIOS: dict[str, Scenario] = {
         S, workloads=part(S.workloads, budgets=Budgets(pace_tokens_per_s=5.0))
     ),
     "workloads[0].budgets.stall_share": replace(S, workloads=part(S.workloads, budgets=Budgets(stall_share=0.1))),
-    "budgets.power_w": replace(S, budgets=FleetBudgets(power_w={"box": 12.0})),
     "search.modes": replace(S, search=Search(modes=("fused", "edge_only"))),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dsd_plan.domain.acceptance import AcceptanceLaw
-from dsd_plan.domain.profile import LatencyProfile, LawFit, StepLaw
+from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.workload import Budgets, ClosedRequests, PoissonRequests
 from dsd_plan.errors import ScenarioError
 from dsd_plan.files import load_scenario, write_profile
@@ -102,7 +102,6 @@ minimize = "cost"
 
 TO_COME = (
     "available = 0.9\n",
-    "power_w = { edge-box = 12.0 }\n",
     ', "pipelined"',
 )
 
@@ -110,8 +109,7 @@ TO_COME = (
 @pytest.fixture
 def metro(tmp_path: Path) -> Path:
     for device in ("edge-box", "h200"):
-        law = LawFit(law=StepLaw(step_ms=7.0))
-        profile = LatencyProfile(device=device, model="llama-1b", origin="declared", fit=law)
+        profile = declared_profile(device, "llama-1b", StepLaw(step_ms=7.0, active_w=20.0))
         write_profile(tmp_path / "profiles" / device / "llama-1b.json", profile)
     path = tmp_path / "metro.toml"
     path.write_text(CONTRACT, encoding="utf-8")
@@ -123,7 +121,6 @@ def test_what_is_to_come_is_refused_by_name(metro: Path) -> None:
         load_scenario(metro)
     assert {problem.place for problem in caught.value.problems} == {
         "devices[0].available",
-        "budgets.power_w",
         "search.modes",
     }
     assert all(problem.text.startswith("not supported yet: ") for problem in caught.value.problems)

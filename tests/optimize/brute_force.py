@@ -92,6 +92,10 @@ def keeps_budgets(scenario: Scenario, performance: Performance) -> bool:
         share = workload.budgets.goodput_share
         if share is not None and (seen.slo_attainment is None or seen.slo_attainment < share):
             return False
+    for device in performance.devices:
+        most = (scenario.budgets.power_w or {}).get(device.name)
+        if most is not None and (device.power_w is None or device.power_w / (device.deployed or 0) > most):
+            return False
     energy, cost = scenario.budgets.energy_j_per_token, scenario.budgets.cost_per_hour
     used = performance.fleet.energy_j_per_token
     if energy is not None and (used is None or used > energy):

@@ -103,7 +103,12 @@ def _at(deployed: Deployed, rates: list[_Rates]) -> tuple[list[WorkloadPerforman
             power = target.replicas * (idle + busy * (target.profile.active_w - idle))
         devices.append(
             DevicePerformance(
-                name=target.device.name, saturation=saturation, busy=busy, mean_batch=jobs_per_ms * step, power_w=power
+                name=target.device.name,
+                saturation=saturation,
+                busy=busy,
+                mean_batch=jobs_per_ms * step,
+                power_w=power,
+                deployed=target.replicas,
             )
         )
     for index, draft in enumerate(deployed.drafts):
@@ -120,7 +125,14 @@ def _at(deployed: Deployed, rates: list[_Rates]) -> tuple[list[WorkloadPerforman
             idle = draft.device.idle_w or 0.0
             power = draft.count * (idle + min(busy, 1.0) * (draft.profile.active_w - idle))
         devices.append(
-            DevicePerformance(name=draft.device.name, saturation=busy, busy=busy, mean_batch=1.0, power_w=power)
+            DevicePerformance(
+                name=draft.device.name,
+                saturation=busy,
+                busy=busy,
+                mean_batch=1.0,
+                power_w=power,
+                deployed=draft.count,
+            )
         )
     return [
         _workload(deployed, stream, rate, rounds, iteration, draft_wait)

@@ -7,12 +7,19 @@ from math import inf
 
 import pytest
 
+from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.scenario import FleetBudgets
-from dsd_plan.optimize.budgets import Limit, budget_checks, limits_of, quantity_of
+from dsd_plan.errors import InfeasibleError
+from dsd_plan.optimize.budgets import Limit, budget_checks, limits_of, power_of_one, quantity_of
 from dsd_plan.optimize.candidates import Choice, full_counts, plan_of, space_of
+from dsd_plan.optimize.evaluate import PLAIN, Evaluator
+from dsd_plan.optimize.infeasible import why_infeasible
+from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.search import search
 from tests.optimize import stub_model
-from tests.optimize.small_scenarios import chat, scenario
+from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import scaled
 
 
@@ -74,3 +81,49 @@ def test_requests_of_one_token_keep_every_budget_between_tokens() -> None:
     assert all(check.kept for check in budget_checks(given, replace(predicted, workloads=(one_token,)), None))
     nothing = replace(one_token, ttft_ms=unknown, e2e_ms=unknown)
     assert not any(check.kept for check in budget_checks(given, replace(predicted, workloads=(nothing,)), None))
+
+
+def test_power_is_of_one_device_and_kept_by_devices_that_are_not_there() -> None:
+    """Two GPUs of 75 W idle and 600 W at work: the stub's busy share of each, and nothing of what is not deployed."""
+    given = scenario(budgets=FleetBudgets(power_w={"gpu": 400.0, "edge-box": 10.0}))
+    plain = space_of(given).by_workload[0][:1]
+    predicted = stub_model.predict(deploy(given, plan_of(given, Choice(plain, (("gpu", 2),)))))
+    busy = predicted.devices[0].busy or 0.0
+    gpu, box = budget_checks(given, predicted, None)
+    assert (gpu.scope, gpu.budget, gpu.limit) == ("gpu", "power_w", 400.0)
+    assert gpu.predicted == pytest.approx(75.0 + busy * 525.0)
+    assert gpu.kept == (75.0 + busy * 525.0 <= 400.0)
+    assert (box.predicted, box.kept) == (0.0, True)
+    unknown = replace(predicted, devices=tuple(replace(device, power_w=None) for device in predicted.devices))
+    assert not budget_checks(given, unknown, None)[0].kept
+
+
+def test_a_power_limit_buys_another_device() -> None:
+    """At one GPU it draws 75 + busy · 525 W; what is below that takes a second one, at the least cost."""
+    free = search(Judge(Evaluator(given := scenario(), stub_model.predict)), space_of(given)).best
+    assert free is not None
+    assert free.trial.performance is not None
+    draws = power_of_one(free.trial.performance, "gpu") or 0.0
+    limited = replace(given, budgets=FleetBudgets(power_w={"gpu": 0.95 * draws}))
+    judge = Judge(Evaluator(limited, stub_model.predict))
+    found = search(judge, space_of(limited)).best
+    assert found is not None
+    assert found.trial.performance is not None
+    assert (power_of_one(found.trial.performance, "gpu") or 0.0) <= 0.95 * draws
+    assert found.objective >= free.objective
+    impossible = replace(given, budgets=FleetBudgets(power_w={"gpu": 70.0}))
+    evaluator = Evaluator(impossible, stub_model.predict)
+    assert search(Judge(evaluator), space_of(impossible)).best is None
+    reason = why_infeasible(evaluator, space_of(impossible), PLAIN)
+    assert isinstance(reason, InfeasibleError)
+    assert (reason.budget, reason.limit) == ("gpu: power_w", 70.0)
+    assert reason.nearest > 75.0
+
+
+def test_a_power_limit_without_a_known_power_is_refused() -> None:
+    law = StepLaw(step_ms=4.0)
+    mute = replace(edge_box(), idle_w=None, profiles={"small": declared_profile("edge-box", "small", law)})
+    given = scenario(devices=(mute, gpu()), budgets=FleetBudgets(power_w={"edge-box": 20.0, "gpu": 500.0}))
+    (problem,) = scenario_problems(given)
+    assert problem.place == 'budgets.power_w["edge-box"]'
+    assert "give its idle_w and active_w in its profile of small" in problem.text

@@ -48,6 +48,7 @@ def scenarios(draw: st.DrawFn, minimize: str) -> Scenario:
     budgets = FleetBudgets(
         cost_per_hour=draw(st.sampled_from([None, 4.2, 9.0])),
         energy_j_per_token=draw(st.sampled_from([None, 1.0, 3.0])),
+        power_w=draw(st.sampled_from([None, None, {"gpu": 350.0}, {"edge-box": 15.0, "gpu": 480.0}])),
     )
     return scenario(
         rtt_ms=10.0,
