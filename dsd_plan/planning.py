@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from dsd_plan.domain.capacity import Capacity
     from dsd_plan.domain.excerpt import Excerpt
+    from dsd_plan.domain.study_decision import Backcast
     from dsd_plan.domain.whole_run import WholeRun
     from dsd_plan.replay.collecting import Chunk
 
@@ -44,16 +45,33 @@ REPLICATIONS = 8
 def predict(scenario: Scenario, plan: Plan) -> Performance:
     """What the analytic model says of a plan: latency in ms, rates a second, energy in J a token, cost an hour.
 
-    Each workload's `ci` holds about 95 %: the inputs' measured errors, and the model's own, known for its regime.
+    Each workload's `ci` holds about 95 %: the inputs' measured errors, and the model's own, known for its regime; with
+    `[present]` also the error with which the system of today is reproduced.
     Raises ScenarioError or PlanError listing everything that does not fit, UnstableError naming the device that the
     offered work saturates.
     """
     from dsd_plan.model import predict as predicted
     from dsd_plan.model import with_intervals
+    from dsd_plan.optimize.backcast import widened
 
     deployed = _deployed(scenario, plan)
     _check_predictable(scenario, plan)
-    return with_intervals(deployed, predicted(deployed), predicted)
+    return widened(with_intervals(deployed, predicted(deployed), predicted), backcast(scenario))
+
+
+def backcast(scenario: Scenario) -> Backcast | None:
+    """What the model says of the system as it is today, beside what was measured of it; None without `[present]`.
+
+    Raises ScenarioError, and PlanError where the model cannot predict that plan.
+    """
+    from dsd_plan.model import predict as predicted
+    from dsd_plan.optimize.backcast import backcast as laid_beside
+
+    if scenario.present is None:
+        return None
+    _check(scenario)
+    _check_predictable(scenario, scenario.present.plan)
+    return laid_beside(scenario, predicted)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -260,10 +278,11 @@ def optimize(
     """
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
+    from dsd_plan.optimize.backcast import widened
     from dsd_plan.optimize.run import optimize as optimized
 
     _check(scenario)
-    _check_predictable(scenario)
+    _check_predictable(scenario, None if scenario.present is None else scenario.present.plan)
 
     def observe(plan: Plan) -> Observation:
         return _replayed(deploy(scenario, plan), seed, requests, replications)
@@ -284,6 +303,7 @@ def optimize(
         on_progress=on_progress,
     )
     predicted = with_intervals(deploy(scenario, study.plan), study.predicted, predict_deployed)
+    predicted = widened(predicted, study.backcast)
     return replace(study, predicted=predicted, timeline=_excerpts(scenario, study, seed, requests))
 
 

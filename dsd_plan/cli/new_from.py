@@ -121,4 +121,4 @@ def write_and_show(path: Path, seen: PresentSystem, requests: pl.LazyFrame | Non
     if left:
         say(f"left to type in {path / 'scenario.toml'}: {', '.join(line.what for line in left)}")
     say(f"next: dsd-plan check {path / 'scenario.toml'}")
-    say(f"then: dsd-plan predict {path / 'scenario.toml'} --plan {path / 'plan.json'}, beside {path / 'present.json'}")
+    say(f"then: dsd-plan predict {path / 'scenario.toml'} --plan {path / 'plan.json'}, beside what was measured")

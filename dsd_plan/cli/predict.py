@@ -20,6 +20,7 @@ def run(scenario: ScenarioPath, plan: PlanPath, explain: Explain = False, as_jso
     beats plain decoding and a draft beside the target at this load.
     """
     from dsd_plan import explaining, planning
+    from dsd_plan.cli.backcast_text import show_backcast
     from dsd_plan.cli.explain_table import explanation_json, show_explanation
     from dsd_plan.cli.performance_table import show_performance
     from dsd_plan.files import load_scenario
@@ -32,6 +33,10 @@ def run(scenario: ScenarioPath, plan: PlanPath, explain: Explain = False, as_jso
         say_json(performance.to_dict() | extra)
         return
     show_performance(performance, {workload.name: workload.budgets for workload in given.workloads})
+    if given.present is not None and given.present.plan == chosen:
+        today = planning.backcast(given)
+        if today is not None:
+            show_backcast(today)
     if explanation is not None:
         say()
         show_explanation(explanation)

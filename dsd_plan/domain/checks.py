@@ -5,8 +5,7 @@ Pure functions from a scenario to all of its problems; an empty tuple means that
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,14 +15,13 @@ from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw
 from dsd_plan.domain.decision_checks import decision_problems
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec
 from dsd_plan.domain.link_profile import LinkProfile, link_values
+from dsd_plan.domain.names import unknown_name
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
 from dsd_plan.domain.profile_checks import law_problems
 from dsd_plan.domain.scenario import Pair, Scenario, Search
 from dsd_plan.domain.wire import vocabulary_of
 from dsd_plan.domain.workload import RequestTrace, Workload
 from dsd_plan.errors import Problem
-
-MOST_NAMES_LISTED = 8
 
 
 def scenario_problems(scenario: Scenario) -> tuple[Problem, ...]:
@@ -45,17 +43,6 @@ def scenario_problems(scenario: Scenario) -> tuple[Problem, ...]:
         *decision_problems(scenario),
         *not_yet_problems(scenario, SCENARIO),
     )
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Text for a name that nothing carries, with the nearest one that something does."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f'no {kind} is called "{name}"; did you mean "{near[0]}"?'
-    more = f" and {len(names) - MOST_NAMES_LISTED} more" if len(names) > MOST_NAMES_LISTED else ""
-    listed = ", ".join(f'"{known_name}"' for known_name in names[:MOST_NAMES_LISTED])
-    return f'no {kind} is called "{name}"; there is {listed or "none"}{more}'
 
 
 def _dangling(place: str, kind: str, name: str, known: Collection[str]) -> Iterator[Problem]:

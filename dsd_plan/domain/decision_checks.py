@@ -1,13 +1,17 @@
-"""What a scenario says for the decision alone: budgets that are accepted in need, and limits on power."""
+"""What a scenario says for the decision alone: budgets in need, limits on power, the system of today."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.names import unknown_name
+from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
+from dsd_plan.domain.present import Present
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.workload import Budgets, Workload
-from dsd_plan.errors import Problem
+from dsd_plan.errors import PlanError, Problem
 
 
 def decision_problems(scenario: Scenario) -> tuple[Problem, ...]:
@@ -21,6 +25,8 @@ def decision_problems(scenario: Scenario) -> tuple[Problem, ...]:
         if lacking:
             text = f"no power of {device.name} is known: give {' and '.join(lacking)}, or leave the limit out"
             found.append(Problem(f'budgets.power_w["{device.name}"]', text))
+    if scenario.present is not None:
+        found += _present(scenario, scenario.present)
     return tuple(found)
 
 
@@ -29,6 +35,33 @@ def _unknown_power(device: Device) -> tuple[str, ...]:
     idle = device.idle_w is not None or all(profile.idle_w is not None for profile in device.profiles.values())
     models = [model for model, profile in device.profiles.items() if profile.active_w is None]
     return (*(() if idle else ("its idle_w",)), *(f"active_w in its profile of {model}" for model in models))
+
+
+def _present(scenario: Scenario, present: Present) -> Iterator[Problem]:
+    """Today's plan has to fit, and what was measured has to be of somebody."""
+    misfits = (*plan_problems(present.plan), *plan_misfits(scenario, present.plan))
+    if not misfits:
+        try:
+            deploy(scenario, present.plan)
+        except PlanError as error:
+            misfits = tuple(error.problems)
+        except (KeyError, ValueError):
+            misfits = ()  # something of the scenario itself leads nowhere, which is said where it stands
+    for problem in misfits:
+        yield Problem("present.plan", f"{problem.place}: {problem.text}" if problem.place else problem.text)
+    names = [workload.name for workload in scenario.workloads]
+    seen: dict[str, int] = {}
+    for index, measured in enumerate(present.measured):
+        place = f"present.measured[{index}]"
+        if measured.workload not in names:
+            yield Problem(f"{place}.workload", unknown_name("workload", measured.workload, names))
+        first = seen.setdefault(measured.workload, index)
+        if first < index:
+            yield Problem(
+                f"{place}.workload", f'"{measured.workload}" is in present.measured[{first}] already; join them'
+            )
+        if not measured.values():
+            yield Problem(place, "found no number, expected at least one, such as tpot_mean_ms")
 
 
 def _degraded(place: str, workload: Workload, degraded: Budgets) -> Iterator[Problem]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from dsd_plan.domain.modes import Mode
 from dsd_plan.domain.records import Count, Name, Probability, record
-from dsd_plan.domain.scenario import Mode
 
 PolicyKind = Literal["static", "threshold", "model_based", "wc_dnn"]
 Routing = Literal["jsq", "round_robin", "random", "power_of_two", "least_expected_delay", "weighted"]

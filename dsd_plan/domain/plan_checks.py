@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from dsd_plan.domain.checks import unknown_name
+from dsd_plan.domain.names import unknown_name
 from dsd_plan.domain.not_yet import PLAN, not_yet_problems
 from dsd_plan.domain.plan import Assignment, Plan, Policy
 from dsd_plan.domain.scenario import Scenario

@@ -9,10 +9,11 @@ from typing import Any, Literal, Protocol, TypeVar
 from dsd_plan.domain.acceptance import Acceptance
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
 from dsd_plan.domain.identity import Same
+from dsd_plan.domain.modes import Mode as Mode
+from dsd_plan.domain.present import Present
 from dsd_plan.domain.records import Count, Name, NonNegative, Positive, record
 from dsd_plan.domain.workload import Workload
 
-Mode = Literal["target_only", "fused", "distributed", "pipelined", "edge_only"]
 Objective = Literal["cost", "energy", "tpot", "devices"]
 
 
@@ -70,6 +71,7 @@ class Scenario:
     faults: tuple[FaultWindow, ...] = ()
     budgets: FleetBudgets = FleetBudgets()
     search: Search = Search()
+    present: Present | None = None
     inputs: tuple[InputFile, ...] = ()
     """Filled by the loader: every file read for this scenario."""
 

@@ -122,13 +122,19 @@ class Backcast:
     """The system as it is today, reproduced: how far what is predicted after it can be believed."""
 
     plan: Plan
-    predicted: Performance
+    predicted: Performance | None
     replayed: Performance | None
     rows: tuple[BackcastRow, ...]
     error: float | None
     """Root mean square of ln(predicted / measured) over the rows that were measured, as a share; None: none was."""
+    errors: dict[str, float]
+    """The same by kind of metric: "ttft", "tpot", "itl", "e2e"."""
     bias: float | None
     """Geometric mean of predicted / measured over these rows."""
+    saturates: str | None
+    """The device type that saturates under the model, which today's system does not; None: none does."""
+    saves: dict[str, float]
+    """The chosen plan against it, as replayed: "cost_per_hour", "devices", "tpot_share"; positive is saved."""
     devices: dict[str, int]
     cost_per_hour: float
     sentence: str

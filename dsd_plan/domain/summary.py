@@ -24,6 +24,7 @@ from dsd_plan.domain.acceptance import (
     survival_by_position,
 )
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec, Site
+from dsd_plan.domain.present import Present
 from dsd_plan.domain.profile import LatencyProfile, LawFit
 from dsd_plan.domain.scenario import FleetBudgets, Scenario, Search
 from dsd_plan.domain.workload import Budgets, ClosedRequests, PoissonRequests, Requests, RequestTrace, Workload
@@ -59,6 +60,7 @@ def summary(scenario: Scenario) -> dict[str, Any]:
         "faults": _dump(tuple[FaultWindow, ...], scenario.faults),
         "budgets": _dump(FleetBudgets, scenario.budgets),
         "search": _dump(Search, scenario.search),
+        "present": _dump(Present | None, scenario.present),
         "inputs": [{"path": file.path, "sha256": file.sha256} for file in scenario.inputs],
     }
 
@@ -165,6 +167,7 @@ def _workload(workload: Workload) -> dict[str, Any]:
         "priority": workload.priority,
         "allowed_sites": None if workload.allowed_sites is None else list(workload.allowed_sites),
         "budgets": _dump(Budgets, workload.budgets),
+        "degraded_budgets": _dump(Budgets | None, workload.degraded_budgets),
     }
 
 

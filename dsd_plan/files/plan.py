@@ -8,7 +8,7 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.plan_checks import plan_problems
 from dsd_plan.errors import PlanError
 from dsd_plan.files.documents import document_of, save_document
-from dsd_plan.files.reading import read_file
+from dsd_plan.files.reading import FileText, read_file
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -16,7 +16,12 @@ def load_plan(path: str | Path) -> Plan:
 
     Whether it fits a scenario is another question: `domain.plan_checks.plan_misfits` and `domain.deployed.deploy`.
     """
-    return document_of(read_file(path, PlanError), Plan, "plan", PlanError, sense=plan_problems)
+    return plan_of(read_file(path, PlanError))
+
+
+def plan_of(file: FileText) -> Plan:
+    """The plan in a file that was read. Raises as `load_plan` does."""
+    return document_of(file, Plan, "plan", PlanError, sense=plan_problems)
 
 
 def write_plan(path: str | Path, plan: Plan) -> None:

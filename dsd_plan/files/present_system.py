@@ -18,6 +18,7 @@ from dsd_plan.domain.present_system import DRAFT_SHARE, FirstLaw, PresentSystem,
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.errors import InputError
 from dsd_plan.files.acceptance_counts import write_acceptance_counts
+from dsd_plan.files.present_table import present_table
 from dsd_plan.files.profile import write_profile
 from dsd_plan.files.requests import stream_requests
 from dsd_plan.files.scenario import load_scenario
@@ -205,7 +206,8 @@ class _Scenario:
 
     def text(self) -> str:
         """The whole file."""
-        parts = (self.head(), self.places(), self.models(), self.present(), self.edge(), self.pair(), self.workload())
+        parts = [self.head(), self.places(), self.models(), self.present(), self.edge(), self.pair(), self.workload()]
+        parts.append(present_table(self.seen, WORKLOAD, printable(self.seen.source)))
         return "\n\n".join(parts) + "\n"
 
     def head(self) -> str:

@@ -15,10 +15,11 @@ from dsd_plan.domain.link_profile import LINK_KEYS, link_values
 from dsd_plan.domain.profile import LatencyProfile, StepLaw, declared_profile
 from dsd_plan.domain.scenario import InputFile, Scenario
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, Requests, RequestTrace
-from dsd_plan.errors import InputError, Problem, ProfileError, TraceError
+from dsd_plan.errors import InputError, PlanError, Problem, ProfileError, TraceError
 from dsd_plan.files.acceptance import acceptance_of, sidecar_of
 from dsd_plan.files.acceptance_law import counts_or_law_of
 from dsd_plan.files.link import link_of
+from dsd_plan.files.plan import plan_of
 from dsd_plan.files.profile import profile_of
 from dsd_plan.files.reading import FileText, read_file, unprintable
 from dsd_plan.files.requests import requests_of, rtt_trace_of
@@ -70,6 +71,9 @@ class References:
         for index, pair in _tables(raw, "pairs"):
             if "acceptance" in pair:
                 pair["acceptance"] = self._acceptance(f"pairs[{index}].acceptance", pair["acceptance"])
+        present = raw.get("present")
+        if isinstance(present, dict) and "plan" in present:
+            self._present(raw, present)
         for index, workload in _tables(raw, "workloads"):
             if "requests" in workload:
                 place = f"workloads[{index}].requests"
@@ -129,6 +133,17 @@ class References:
         except KeyError as missing:
             self.problems.append(Problem(place, f"{value}: {missing.args[0]}; rename the workload or tag its rows"))
             return None
+
+    def _present(self, raw: dict[str, Any], present: dict[str, Any]) -> None:
+        """Put the plan in place of its file; without one nothing can be said of the rest."""
+        written = present["plan"]
+        if not isinstance(written, str):
+            self._wrong_kind("present.plan", written, "the path of a plan")
+            present["plan"] = None
+        else:
+            present["plan"] = self._file("present.plan", written, PlanError, plan_of)
+        if present["plan"] is None:
+            del raw["present"]
 
     def _link_trace(self, place: str, value: Any) -> RttTrace | None:
         if isinstance(value, str):

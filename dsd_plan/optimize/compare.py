@@ -13,6 +13,7 @@ from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import UnstableError
+from dsd_plan.optimize.backcast_error import error_of
 from dsd_plan.optimize.candidates import AnySpace, WideSpace, plan_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.evidence import survival_bounds
@@ -37,7 +38,7 @@ class Ratio:
     low: float
     high: float
     errors: Mapping[str, float]
-    """Half-widths as shares, by where they come from: "replay", "model", "acceptance", "rounding"."""
+    """Half-widths as shares, by where they come from: "replay", "model", "acceptance", "backcast", "rounding"."""
 
     @property
     def surely_below(self) -> bool:
@@ -90,7 +91,8 @@ def ratio_of(confirmation: Confirmation, measure: Measure, one: Confirmed, other
     """A quantity of one plan over another's, from replays on the same luck; None where either has none.
 
     Three errors are added in squares: what replications with common random numbers leave open, by how much model
-    and replay disagree about this very ratio, and what the sampling error of the acceptance traces does to it.
+    and replay disagree about this very ratio, and what the sampling error of the acceptance traces does to it; a fourth
+    where the present system was measured: the error with which it was reproduced.
     """
     seen_one, seen_other = measure(one.observed.pooled), measure(other.observed.pooled)
     if not seen_one or not seen_other:
@@ -101,6 +103,9 @@ def ratio_of(confirmation: Confirmation, measure: Measure, one: Confirmed, other
         "model": _model_error(one, other, measure, point),
         "acceptance": _acceptance_error(confirmation, one, other, measure),
     }
+    if confirmation.backcast is not None:
+        metric = "energy_j_per_token" if measure is fleet_energy else "tpot_ms.mean"
+        errors["backcast"] = error_of(confirmation.backcast, metric)
     errors["rounding"] = LEAST_ERROR
     half = sqrt(sum(error**2 for error in errors.values()))
     return Ratio(point, point * exp(-half), point * exp(half), errors)

@@ -10,6 +10,7 @@ from statistics import median
 from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.budgets import MANY_WORKLOADS, Limit, Reading, judged_value, observed_interval
 from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace
 from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
@@ -75,8 +76,11 @@ Factor = tuple[str, str, str]
 class Confirmation:
     """Remembers what was observed, so that every later search in the same scenario knows it."""
 
-    def __init__(self, evaluator: Evaluator, observe: Observe, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, evaluator: Evaluator, observe: Observe, tell: Callable[[str], None], backcast: Backcast | None = None
+    ) -> None:
         self.evaluator = evaluator
+        self.backcast = backcast
         self.observed: dict[Choice, Observation] = {}
         self._observe = observe
         self.tell = tell

@@ -278,7 +278,7 @@ def _objective_ratio(
     pure = not modes and "target_only" not in fastest.choice.modes
     within = space.purely(mode) if pure else space.speculating()
     errors = {} if tpot is None else tpot.errors
-    sampled = (errors.get("replay", 0.0) ** 2 + errors.get("acceptance", 0.0) ** 2) ** 0.5
+    sampled = sum(errors.get(name, 0.0) ** 2 for name in ("replay", "acceptance", "backcast")) ** 0.5
     priced = price_ratio(confirmation, [within], space.purely("target_only"), max(0.01, sampled))
     searched = fastest.found.best if fastest.found is not None else None
     if priced is None or searched is None or searched.choice == fastest.choice or searched.objective <= 0.0:

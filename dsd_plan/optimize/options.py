@@ -8,6 +8,8 @@ from math import inf
 
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Option
+from dsd_plan.domain.study_decision import Backcast
+from dsd_plan.optimize.budgets import budget_checks
 from dsd_plan.optimize.candidates import (
     SIMPLEST_FIRST,
     AnySpace,
@@ -30,6 +32,8 @@ NAMES: Mapping[Mode, str] = {
     "distributed": "draft at the edge",
 }
 MIXED = "each workload in its own way"
+TODAY = "do nothing: the system as it is today"
+PLAIN = "plain decoding on the target"
 ALL_DRAFTS_LOST = "all drafts lost at peak"
 NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
 NOT_ASSESSED = (
@@ -111,6 +115,31 @@ def option_rows(
     rows.append(_all_drafts_lost(confirmation, chosen, survival))
     rows += [Option(name=name, chosen=False, plan=None, predicted=None, reason=reason) for name, reason in NOT_ASSESSED]
     return tuple(rows)
+
+
+def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) -> tuple[Option, ...]:
+    """Where today's plan is given, doing nothing is that plan, and plain decoding is an option like others."""
+    checks = budget_checks(scenario, present.predicted, present.replayed)
+    broken = [check for check in checks if not check.kept]
+    reason = "what is there today; keeps every budget"
+    if present.saturates is not None:
+        reason = f"what is there today; {present.saturates} saturates under the model, so that it has no numbers"
+    elif broken:
+        first = max(broken, key=lambda check: (check.predicted or inf) / check.limit)
+        value = first.predicted if first.replayed is None else first.replayed.point
+        reason = f"what is there today; breaks {first.scope}: {first.budget}, {number(value)} for {number(first.limit)}"
+    today = Option(
+        name=TODAY,
+        chosen=any(row.chosen and row.plan == present.plan for row in rows),
+        plan=present.plan,
+        predicted=present.predicted,
+        replayed=present.replayed,
+        devices=present.devices,
+        cost_per_hour=present.cost_per_hour,
+        reason=reason,
+    )
+    named = [replace(row, name=PLAIN) if row.name == NAMES["target_only"] else row for row in rows]
+    return (today, *(replace(row, chosen=row.chosen and not today.chosen) for row in named))
 
 
 def option_of(confirmation: Confirmation, outcome: Outcome, chosen: Confirmed, name: str | None = None) -> Option:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Agreement, Provenance, Study
+from dsd_plan.optimize.backcast import backcast
 from dsd_plan.optimize.candidates import space_of
 from dsd_plan.optimize.confirm import Confirmation, Observe
 from dsd_plan.optimize.decision import decide
@@ -43,7 +44,10 @@ def optimize(
         story.append(line)
         progress.found(line)
 
-    confirmation = Confirmation(Evaluator(scenario, predict), observe, tell)
+    present = backcast(scenario, predict, observe)
+    if present is not None:
+        tell(present.sentence)
+    confirmation = Confirmation(Evaluator(scenario, predict), observe, tell, present)
     decision = decide(confirmation, space, progress.stage)
     chosen = decision.chosen
     study = study_of(

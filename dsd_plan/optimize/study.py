@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Agreement, Option, Provenance, Study, WorkloadParts
 from dsd_plan.domain.summary import summary
+from dsd_plan.optimize.backcast import against, today_words
 from dsd_plan.optimize.budgets import budget_checks
-from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace
+from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace, device_total
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.contenders import Explorer, contenders
@@ -18,7 +20,7 @@ from dsd_plan.optimize.draft_worth import draft_worth
 from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
 from dsd_plan.optimize.ground import Ground
 from dsd_plan.optimize.maps import mode_maps
-from dsd_plan.optimize.options import option_of, option_rows, pareto_front, whole_devices
+from dsd_plan.optimize.options import option_of, option_rows, pareto_front, whole_devices, with_present
 from dsd_plan.optimize.tipping import outlook_of, tipping_points
 from dsd_plan.optimize.verdict import verdict
 from dsd_plan.optimize.words import percent, plan_words
@@ -43,6 +45,10 @@ def study_of(
     scenario = confirmation.evaluator.scenario
     chosen = decision.chosen
     rows = option_rows(confirmation, decision.outcomes, chosen, decision.survival)
+    present, found = confirmation.backcast, verdict(decision.case)
+    if present is not None:
+        present = against(present, scenario, chosen.observed.pooled, device_total(scenario, chosen.choice.counts))
+        rows = with_present(rows, scenario, present)
     stage("drawing load curves")
     explorer = Explorer(scenario, confirmation.evaluator.predict)
     bests = _bests(decision)
@@ -67,7 +73,7 @@ def study_of(
         replayed=chosen.observed.pooled,
         measured=None,
         agreements=tuple(agreements),
-        verdict=verdict(decision.case),
+        verdict=replace(found, sentence=found.sentence + today_words(present)),
         budgets=budget_checks(scenario, chosen.predicted, chosen.observed.pooled),
         options=rows,
         alternatives=_alternatives(confirmation, decision),
@@ -86,6 +92,7 @@ def study_of(
         acceptance=acceptance_evidence(scenario),
         profiles=profile_evidence(scenario),
         story=(*story, f"{confirmation.evaluator.calls:,} plans predicted, {len(confirmation.observed)} replayed"),
+        backcast=present,
         provenance=provenance,
     )
 

@@ -11,6 +11,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
 from dsd_plan.domain.study_decision import DraftsLost
 from dsd_plan.model import break_even_with
+from dsd_plan.optimize.backcast import measure_next as measure_today
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.compare import NOTHING_KNOWN, Ratio
@@ -346,6 +347,8 @@ def _measure_next(case: Case) -> str | None:
             f"Run both plans on the real devices: model and replay differ by {percent(errors[largest])} about their "
             f"ratio, more than the difference of {percent(gain)} between them."
         )
+    if largest == "backcast":
+        return measure_today(errors[largest], gain)
     if errors[largest] >= NOTHING_KNOWN:
         return "Replay at least two replications: one leaves no interval to judge a difference by."
     return (

@@ -37,6 +37,8 @@ def render_text(study: Study) -> str:
         lines += labelled("Better draft", worth_words(worth))
     for at, line in enumerate(trust_lines(study)):
         lines += labelled("" if at else "Trust", line)
+    if study.backcast is not None:
+        lines += labelled("Today", study.backcast.sentence)
     if study.verdict.measure_next:
         lines += labelled("Measure next", study.verdict.measure_next)
     return "\n".join(line.rstrip() for line in lines) + "\n"

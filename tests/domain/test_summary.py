@@ -28,7 +28,7 @@ def test_summary_is_json_and_keeps_the_keys_of_the_file() -> None:
     told = json.loads(json.dumps(summary(scenario), allow_nan=False))
     assert list(told) == [
         *("name", "sites", "links", "models", "devices", "pairs", "workloads"),
-        *("faults", "budgets", "search", "inputs"),
+        *("faults", "budgets", "search", "present", "inputs"),
     ]
     assert told["links"][0]["trace"] == {"samples": 2, "mean_rtt_ms": 20.0}
     assert told["devices"][0]["batch_cap"] is None

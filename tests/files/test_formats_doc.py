@@ -24,6 +24,7 @@ from dsd_plan.domain.link_profile import (
     RttStats,
 )
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
+from dsd_plan.domain.present import Measured, Present
 from dsd_plan.domain.profile import HeldOut, LatencyProfile, LatencyStats, LawFit, LayerSlicing, ProfilePoint, StepLaw
 from dsd_plan.domain.scenario import FleetBudgets, Pair, Scenario, Search
 from dsd_plan.domain.workload import Budgets, ClosedRequests, PoissonRequests, Workload
@@ -50,6 +51,8 @@ RECORDS: dict[str, type[Any]] = {
     "[[faults]]": FaultWindow,
     "[budgets]": FleetBudgets,
     "[search]": Search,
+    "[present]": Present,
+    "[[present.measured]]": Measured,
     "Plan": Plan,
     "assignments": Assignment,
     "policy": Policy,
@@ -85,6 +88,7 @@ AS_WRITTEN: dict[tuple[type[Any], str], str] = {
     (Link, "trace"): "a path",
     (Link, "profile"): "a path",
     (Pair, "acceptance"): "a path or a table",
+    (Present, "plan"): "a path",
     (Workload, "requests"): "a path or a table",
 }
 """Keys whose value in a file is a path, or one of several tables."""
