@@ -11,7 +11,7 @@ from dsd_plan.cli.options import AsJson, Seed
 from dsd_plan.cli.profile_measure import Asked, device_profiles
 from dsd_plan.cli.provenance import command_line, this_machine
 from dsd_plan.cli.report import write_page
-from dsd_plan.cli.terminal import OnProgress, progress, say, say_json, warn
+from dsd_plan.cli.terminal import OnProgress, columns, progress, say, say_json, warn
 
 if TYPE_CHECKING:
     from dsd_plan.domain.study import Study
@@ -53,7 +53,7 @@ def run(output: Folder = Path("dsd-plan-demo"), quick: Quick = False, seed: Seed
         say_json({"report": str(page), "verdicts": {study.name: study.verdict.answer for study in studies}})
         return
     for study in studies:
-        say(render_text(study))
+        say(render_text(study, columns()))
     say(f"The report: {page.resolve()}")
 
 

@@ -9,7 +9,7 @@ import typer
 
 from dsd_plan.cli.options import AsJson, Replications, Requests, ScenarioPath, Seed
 from dsd_plan.cli.provenance import command_line, this_machine
-from dsd_plan.cli.terminal import progress, say, say_json, warn
+from dsd_plan.cli.terminal import columns, progress, say, say_json, warn
 
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Study file to write (JSON).")]
 
@@ -45,7 +45,7 @@ def run(
     if as_json:
         say_json(study.to_dict())
         return
-    say(render_text(study).rstrip())
+    say(render_text(study, columns()).rstrip())
     if output is None:
         warn("the study was not saved; name a file with -o to render a report from it")
     else:

@@ -8,10 +8,20 @@ from typing import Any
 
 import typer
 
-COLUMNS = 80
+COLUMNS, MOST_COLUMNS = 80, 120
 THIN_SPACE = "\u202f"
 UNSEEN = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 """Control characters (but the line's end) and marks of writing direction: no name may steer a terminal."""
+
+
+def columns() -> int:
+    """How wide the terminal is, from 80 to 120 columns; 80 where there is none, so that a file never depends on one."""
+    import shutil
+    import sys
+
+    if not sys.stdout.isatty():
+        return COLUMNS
+    return max(COLUMNS, min(shutil.get_terminal_size((COLUMNS, 24)).columns, MOST_COLUMNS))
 
 
 def visible(text: str) -> str:
@@ -25,12 +35,13 @@ def say(text: str = "") -> None:
 
 
 def say_wrapped(text: str) -> None:
-    """Prose of the result, in lines of 80 columns that begin as far in as the first."""
+    """Prose of the result, in lines as wide as the terminal that begin as far in as the first."""
+    width = columns()
     indent = text[: len(text) - len(text.lstrip(" "))]
     # A number stays with its unit: lines break at plain spaces alone.
     lines: list[str] = []
     for word in text.split(" "):
-        if word and lines and len(lines[-1]) + 1 + len(word) <= COLUMNS:
+        if word and lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += f" {word}"
         elif word:
             lines.append(indent + word)

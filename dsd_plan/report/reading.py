@@ -191,15 +191,15 @@ def errors_of(agreement: Agreement) -> tuple[float, float, float]:
 
 def tightest(budgets: tuple[BudgetCheck, ...]) -> BudgetCheck | None:
     """The budget broken, else the one kept with the least to spare."""
+    return min(budgets, key=lambda check: (check.kept, -used_up(check)), default=None)
 
-    def spare(check: BudgetCheck) -> float:
-        value = check.replayed.point if check.replayed else check.predicted
-        if value is None or not value or not check.limit:
-            return 0.0
-        used = check.limit / value if is_floor(check.budget) else value / check.limit
-        return -used
 
-    return min(budgets, key=lambda check: (check.kept, spare(check)), default=None)
+def used_up(check: BudgetCheck) -> float:
+    """How much of a budget is used: 1 is just kept; 0 where that is not known."""
+    value = check.replayed.point if check.replayed else check.predicted
+    if value is None or not value or not check.limit:
+        return 0.0
+    return check.limit / value if is_floor(check.budget) else value / check.limit
 
 
 def is_floor(budget: str) -> bool:

@@ -20,11 +20,14 @@ from dsd_plan.report.reading import (
     latency_interval,
     limit_of,
     option_numbers,
+    used_up,
     workload_of,
     worst_first,
 )
 
 HEADLINES = 3
+FEW = 9
+"""Budgets that are told in the scenario's order; of more the tightest come first."""
 WORST = 2
 
 
@@ -57,16 +60,19 @@ def reason_of(study: Study) -> str:
 
 
 def headlines(study: Study) -> list[Headline]:
-    """Every budget, broken ones first; filled up to three with the key workload's latencies and the cost."""
+    """Every budget, broken ones first, of many then the tightest; at least three rows, with latencies and the cost."""
     found = []
-    for check in sorted(study.budgets, key=lambda check: check.kept):
+    many = len(study.budgets) > FEW
+    for check in sorted(study.budgets, key=lambda check: (check.kept, -used_up(check) if many else 0.0)):
         scope = "" if check.scope == FLEET else f" of {check.scope}"
         bound = "at least" if is_floor(check.budget) else "at most"
         ends = interval(check.budget, check.replayed)
         value, limit = quantity(check.budget, budget_value(check)), given_quantity(check.budget, check.limit)
         found.append(Headline(f"{label(check.budget)}{scope}", value, ends, f"{bound} {limit}", check.kept))
     budgeted = {check.budget for check in study.budgets}
-    return found + [extra for name, extra in _unbudgeted(study) if name not in budgeted][: HEADLINES - len(found)]
+    return (
+        found + [extra for name, extra in _unbudgeted(study) if name not in budgeted][: max(0, HEADLINES - len(found))]
+    )
 
 
 def _unbudgeted(study: Study) -> list[tuple[str, Headline]]:

@@ -8,58 +8,83 @@ from rich.cells import cell_len, set_cell_size
 
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.report.capacity import what_breaks_first
+from dsd_plan.report.numbers import UNKNOWN
 from dsd_plan.report.outlook import MOST_TIPS, nearest_tips, tip_words, worth_words
 from dsd_plan.report.prices import price_lines
 from dsd_plan.report.reading import ANSWERS
 from dsd_plan.report.summary import headlines, option_columns, option_values, plain, reason_of, trust_lines
 
-WIDTH = 80
+WIDTH, WIDEST = 80, 120
+"""Columns: what suffices, and beyond which lines are hard to read."""
 NAME_WIDTH = 30
-REASON_LINES = 2
+REASON_LINES, NAME_LINES = 2, 2
+MOST_BUDGETS = 8
 
 
-def render_text(study: Study) -> str:
-    """Verdict, options, the numbers with their budgets, what breaks first, how far to trust it: plain text."""
+def render_text(study: Study, width: int = WIDTH) -> str:
+    """Verdict, options, the numbers with their budgets, what breaks first, how far to trust it: plain text.
+
+    In lines of `width` columns, at least 80 and at most 120.
+    """
+    width = max(WIDTH, min(width, WIDEST))
     made = study.provenance
     right = f"dsd-plan {cut(plain(made.version), 20)}, seed {made.seed}"
-    room = WIDTH - cell_len(right) - 2
+    room = width - cell_len(right) - 2
     lines = [f"{set_cell_size(cut(plain(study.name), room), room)}  {right}", ""]
-    lines += wrapped(f"{ANSWERS[study.verdict.answer].upper()}. {plain(reason_of(study))}")
+    lines += wrapped(f"{ANSWERS[study.verdict.answer].upper()}. {plain(reason_of(study))}", width=width)
     if study.options:
-        lines += ["", *_options(study)]
-    lines += ["", *_headlines(study), ""]
-    lines += labelled("Breaks first", what_breaks_first(study))
+        lines += ["", *_options(study, width)]
+    lines += ["", *_headlines(study, width), ""]
+    lines += labelled("Breaks first", what_breaks_first(study), width)
     for at, line in enumerate(price_lines(study)):
-        lines += labelled("" if at else "Who pays", line)
+        lines += labelled("" if at else "Who pays", line, width)
     for at, point in enumerate(nearest_tips(study)[:MOST_TIPS]):
-        lines += labelled("" if at else "Turns at", tip_words(point))
+        lines += labelled("" if at else "Turns at", tip_words(point), width)
     for worth in study.draft_worth:
-        lines += labelled("Better draft", worth_words(worth))
+        lines += labelled("Better draft", worth_words(worth), width)
     for at, line in enumerate(trust_lines(study)):
-        lines += labelled("" if at else "Trust", line)
+        lines += labelled("" if at else "Trust", line, width)
     if study.backcast is not None:
-        lines += labelled("Today", study.backcast.sentence)
+        lines += labelled("Today", study.backcast.sentence, width)
     if study.verdict.measure_next:
-        lines += labelled("Measure next", study.verdict.measure_next)
+        lines += labelled("Measure next", study.verdict.measure_next, width)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _options(study: Study) -> list[str]:
+def _options(study: Study, width: int) -> list[str]:
     rows = [(option, option_values(study, option)) for option in study.options]
     columns = option_columns(study)
     widths = [
         max(cell_len(text) for text in (heading, *(values[at] for _, values in rows)))
         for at, heading in enumerate(columns)
     ]
-    lines = ["  " + set_cell_size("Option", NAME_WIDTH) + _right(columns, widths)]
+    heading = _right(columns, widths)
+    longest = max((cell_len(plain(option.name)) for option, values in rows if _known(values)), default=0)
+    room = min(max(longest + 1, NAME_WIDTH), width - 2 - cell_len(heading))
+    lines = ["  " + set_cell_size("Option", room) + heading]
     for option, values in rows:
-        lines.append(f"{'>' if option.chosen else ' '} {_name(option)}{_right(values, widths)}")
-        lines += wrapped(plain(option.reason), indent=6, most=REASON_LINES) if option.reason else []
+        mark = ">" if option.chosen else " "
+        if _known(values):
+            name, *rest = wrapped(plain(option.name), most=NAME_LINES, width=room - 1)
+            lines.append(f"{mark} {set_cell_size(name, room)}{_right(values, widths)}")
+            lines += [f"    {line}" for line in rest]
+            lines += wrapped(_why(option), indent=6, most=REASON_LINES, width=width) if _why(option) else []
+        else:
+            text = f"{cut(plain(option.name), width - 40)}: {_why(option)}".removesuffix(": ")
+            first, *rest = wrapped(text, indent=6, most=REASON_LINES, width=width)
+            lines += [f"{mark} {first.strip()}", *rest]
     return [plain_spaces(line) for line in lines]
 
 
-def _name(option: Option) -> str:
-    return set_cell_size(cut(plain(option.name), NAME_WIDTH - 1), NAME_WIDTH)
+def _known(values: Sequence[str]) -> bool:
+    """Whether an option has any number."""
+    return any(value != UNKNOWN for value in values)
+
+
+def _why(option: Option) -> str:
+    """Its whole devices, and why it was chosen or lost."""
+    devices = ", ".join(f"{count} × {plain(name)}" for name, count in (option.devices or {}).items() if count)
+    return ": ".join(part for part in (devices, plain(option.reason)) if part)
 
 
 def _right(values: Sequence[str], widths: Sequence[int]) -> str:
@@ -71,22 +96,29 @@ def _right(values: Sequence[str], widths: Sequence[int]) -> str:
     return " ".join(cells)
 
 
-def _headlines(study: Study) -> list[str]:
+def _headlines(study: Study, width: int) -> list[str]:
+    """Every budget; of many the broken ones and the tightest."""
+    rows = headlines(study)
+    most = MOST_BUDGETS if len(rows) > MOST_BUDGETS + 1 else len(rows)
+    room = max(NAME_WIDTH, min(width - 50, max((cell_len(plain(row.what)) for row in rows), default=0) + 1))
     lines = []
-    for row in headlines(study):
+    for row in rows[:most]:
         sign = {True: "✓", False: "✗", None: " "}[row.kept]
-        ends = f" ({plain(row.ends)})" if row.ends != "–" else ""
+        ends = f" ({plain(row.ends)})" if row.ends != UNKNOWN else ""
         value = f"{plain(row.value)}{ends}"
         lines.append(
-            f"{sign} {set_cell_size(cut(plain(row.what), NAME_WIDTH - 1), NAME_WIDTH)}"
-            f"{set_cell_size(value, 26)} {plain(row.limit)}"
+            f"{sign} {set_cell_size(cut(plain(row.what), room - 1), room)}{set_cell_size(value, 26)} {plain(row.limit)}"
         )
-    return lines
+    left = rows[most:]
+    broken = sum(row.kept is False for row in left)
+    if left:
+        lines.append(f"  and {len(left):,} more budgets, {f'{broken:,} of them broken' if broken else 'all kept'}")
+    return [plain_spaces(line) for line in lines]
 
 
-def labelled(label: str, text: str) -> list[str]:
+def labelled(label: str, text: str, width: int = WIDTH) -> list[str]:
     """A line with a label in front, wrapped under itself."""
-    lines = wrapped(plain(text), indent=14)
+    lines = wrapped(plain(text), indent=14, width=width)
     return [set_cell_size(label, 14) + lines[0][14:], *lines[1:]]
 
 
@@ -100,9 +132,9 @@ def cut(text: str, room: int) -> str:
     return text if cell_len(text) <= room else set_cell_size(text, room - 1).rstrip() + "…"
 
 
-def wrapped(text: str, *, indent: int = 0, most: int | None = None) -> list[str]:
-    """Lines of at most `WIDTH` cells, broken at spaces; what would need more than `most` lines ends in an ellipsis."""
-    room = WIDTH - indent
+def wrapped(text: str, *, indent: int = 0, most: int | None = None, width: int = WIDTH) -> list[str]:
+    """Lines of at most `width` cells, broken at spaces; what would need more than `most` lines ends in an ellipsis."""
+    room = width - indent
     lines = [""]
     for word in text.split():
         rest = word

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from dsd_plan.domain.performance import Interval
+from dsd_plan.domain.study import Study
 from dsd_plan.report import render_text
 from dsd_plan.report.terminal import WIDTH, cut, wrapped
 from tests.report.studies import full_study, hostile, measured_study, tiny_study
@@ -29,6 +31,55 @@ def test_the_text_is_as_it_was(name: str, study: object) -> None:
 @pytest.mark.parametrize("study", [full_study(), measured_study(), tiny_study(), hostile(full_study())])
 def test_it_fits_80_columns(study: object) -> None:
     assert max(cell_len(line) for line in render_text(study).splitlines()) <= WIDTH  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [80, 96, 120])
+@pytest.mark.parametrize("study", [full_study(), measured_study(), tiny_study(), hostile(full_study())])
+def test_it_uses_the_width_that_there_is(study: Study, width: int) -> None:
+    assert max(cell_len(line) for line in render_text(study, width).splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_name_of_an_option_is_cut(width: int) -> None:
+    words = " ".join(render_text(full_study(), width).split())
+    assert "do nothing: plain decoding" in words
+    assert "on the target 4 × gpu-server" in words if width == 80 else "decoding on the target 55.4 ms ✗" in words
+    for option in full_study().options[1:]:
+        assert option.name in words
+
+
+def test_an_option_without_numbers_takes_no_row_of_dashes() -> None:
+    lines = render_text(full_study()).splitlines()
+    assert "  edge alone: not assessed: the draft's own text is another answer than the" in lines
+    assert "      2 × gpu-server: while every draft device is down, the rest has no steady" in lines
+
+
+def test_of_many_budgets_the_broken_and_the_tightest_are_told() -> None:
+    study = full_study()
+    check = study.budgets[1]
+    many = tuple(
+        replace(
+            check,
+            scope=f"w{at}",
+            limit=45.0 + at,
+            replayed=Interval(point=44.0, low=43.0, high=45.0),
+            kept=at != 30,
+        )
+        for at in range(60)
+    )
+    lines = [line for line in render_text(replace(study, budgets=many)).splitlines() if line.startswith(("✓", "✗"))]
+    told = [line.split(" of ")[1].split()[0] for line in lines if " of " in line]
+    assert told == ["w30", *(f"w{at}" for at in range(7))]
+    assert "  and 52 more budgets, all kept" in render_text(replace(study, budgets=many)).splitlines()
+
+
+def test_four_budgets_are_four_rows() -> None:
+    study = full_study()
+    four = (*study.budgets, replace(study.budgets[0], budget="e2e_p95_ms", limit=9000.0))
+    assert (
+        len([line for line in render_text(replace(study, budgets=four)).splitlines() if line.startswith(("✓", "✗"))])
+        == 4
+    )
 
 
 def test_it_fits_a_screen() -> None:
