@@ -211,11 +211,7 @@ def crosscheck(
     if share < 1.0:
         note = f"predicted for the first {share:.0%} of the shortest recording, which is what was replayed"
         predicted = replace(predicted, notes=(*predicted.notes, note))
-    undisturbed = deploy(replace(scenario, faults=()), plan)
-    replayed = _replayed(undisturbed, seed, requests, replications).pooled
-    if scenario.faults:
-        note = "replayed without the scenario's faults, as the model predicts; `dsd-plan replay` plays them"
-        replayed = replace(replayed, notes=(*replayed.notes, note))
+    replayed = _replayed(deployed, seed, requests, replications).pooled
     return Crosscheck(predicted, replayed, agreements(predicted, replayed, tolerance))
 
 
@@ -235,7 +231,8 @@ def capacity(
     """The load at which each budget breaks by the model, why, and what one more or one less of each device changes.
 
     `growth` ("5%/month", from `start` until the ISO date `until`) adds dates; `confirm` replays the plan a tenth below
-    and a tenth above the first breaking load. Raises ScenarioError, PlanError, and InputError for the growth.
+    and a tenth above the first breaking load, without the scenario's faults. Raises ScenarioError, PlanError, and
+    InputError for the growth.
     """
     from dsd_plan.capacity.confirm import confirmed
     from dsd_plan.capacity.growth import growing
@@ -256,7 +253,8 @@ def capacity(
     def observe(changed: Deployed) -> Performance:
         return _replayed(changed, seed, requests, replications, on_progress).pooled
 
-    return replace(found, replayed=confirmed(found, deployed, observe))
+    notes = (*found.notes, *_left_out(deployed))
+    return replace(found, replayed=confirmed(found, deployed, observe), notes=notes)
 
 
 def optimize(
@@ -271,6 +269,8 @@ def optimize(
     created_at: str | None = None,
 ) -> Study:
     """Choose mode, draft, window and replicas for every workload; replay the winner before believing it.
+
+    The model knows no faults: the scenario's are left out of the replay too, which its notes say.
 
     `on_progress(done, total, text)` is called as the search goes. `command`, `machine` and `created_at` go into the
     study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
@@ -314,14 +314,17 @@ def _excerpts(scenario: Scenario, study: Study, seed: int, requests: int | None)
     from dsd_plan.replay.excerpt import excerpts
     from dsd_plan.replay.recordings import requests_for
 
-    deployed = deploy(scenario, study.plan)
+    deployed = _undisturbed(deploy(scenario, study.plan))
     return excerpts(deployed, seed=seed, requests=requests_for(deployed) if requests is None else requests)
 
 
 def _replayed(
     deployed: Deployed, seed: int, requests: int | None, replications: int, on_progress: OnProgress | None = None
 ) -> Observation:
-    """All replications together, in parallel threads, and each alone: plans are compared on the same luck."""
+    """All replications together, in parallel threads, and each alone: plans are compared on the same luck.
+
+    Without the scenario's faults: this is set beside what the model says, which knows none.
+    """
     from dsd_plan.replay.recordings import requests_for
     from dsd_plan.replay.run import replayed
     from dsd_plan.replay.threads import Threads
@@ -329,7 +332,7 @@ def _replayed(
     many = requests_for(deployed) if requests is None else requests
     threads = Threads(many, on_progress)
     found = replayed(
-        deployed,
+        _undisturbed(deployed),
         seed=seed,
         requests=many,
         replications=replications,
@@ -338,7 +341,19 @@ def _replayed(
     )
     if threads.interrupted:
         raise KeyboardInterrupt
-    return Observation(found.pooled, found.each, found.energy_parts, found.attribution, found.prices)
+    pooled = replace(found.pooled, notes=(*found.pooled.notes, *_left_out(deployed)))
+    return Observation(pooled, found.each, found.energy_parts, found.attribution, found.prices)
+
+
+def _undisturbed(deployed: Deployed) -> Deployed:
+    return replace(deployed, scenario=replace(deployed.scenario, faults=()))
+
+
+def _left_out(deployed: Deployed) -> tuple[str, ...]:
+    """What is said where `_undisturbed` left something out."""
+    if not deployed.scenario.faults:
+        return ()
+    return ("replayed without the scenario's faults, as the model predicts; `dsd-plan replay` plays them",)
 
 
 def _played_part(deployed: Deployed, requests: int | None) -> tuple[Deployed, float]:

@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 
 import pytest
 
-from dsd_plan import crosscheck, load_plan, load_scenario, optimize, predict, replay
+from dsd_plan import capacity, crosscheck, load_plan, load_scenario, optimize, predict, replay
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
@@ -87,6 +87,18 @@ def test_a_crosscheck_is_without_faults_on_both_sides_and_says_so() -> None:
     assert checked.agreements == calm.agreements
     assert any("replayed without the scenario's faults" in note for note in checked.replayed.notes)
     assert not any("faults" in note for note in calm.replayed.notes)
+
+
+def test_what_stands_beside_the_model_is_replayed_without_faults_and_says_so() -> None:
+    slow = FaultWindow(kind="slow_device", at_s=0.0, for_s=1e6, device="gpu", factor=3.0)
+    faulty = replace(GIVEN, faults=(slow,))
+    with_faults, without = optimize(faulty, seed=2, **FEW), optimize(GIVEN, seed=2, **FEW)
+    assert with_faults.replayed.workloads == without.replayed.workloads
+    assert with_faults.timeline == without.timeline
+    assert any("replayed without the scenario's faults" in note for note in with_faults.replayed.notes)
+    carried = [capacity(given, PLAN, confirm=True, **FEW) for given in (faulty, GIVEN)]
+    assert carried[0].replayed == carried[1].replayed is not None
+    assert [any("without the scenario's faults" in note for note in one.notes) for one in carried] == [True, False]
 
 
 def test_a_plan_that_does_not_fit_is_refused_before_anything_runs() -> None:
