@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 
 import pytest
 
-from dsd_plan import capacity, crosscheck, load_plan, load_scenario, optimize, predict, replay
+from dsd_plan import crosscheck, load_plan, load_scenario, optimize, predict, replay
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
@@ -16,6 +16,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Study
 from dsd_plan.errors import InfeasibleError, PlanError, ScenarioError, UnstableError
 from dsd_plan.optimize.budgets import quantity_of
+from dsd_plan.planning import capacity
 from dsd_plan.replay.run import replay as replay_deployed
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 
