@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
 from dsd_plan.domain.excerpt import Excerpt
+from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.performance import Interval, Performance, RoundParts
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
@@ -42,6 +43,8 @@ class Verdict:
     saves: dict[str, float]
     """Against plain decoding on the target: e.g. {"tpot_share": 0.31, "cost_per_hour": 4.0}."""
     measure_next: str | None = None
+    measurement: Measurement | None = None
+    """The same with its command and how much of it is enough, where it is one."""
 
 
 @record

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, cost_per_hour
+from dsd_plan.optimize.case import NOT_SEARCHED, Case
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.drafts_lost import Survival
@@ -15,7 +16,6 @@ from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, spelling
 from dsd_plan.optimize.options import MIXED, NAMES, Outcome, nearest_miss, trouble
 from dsd_plan.optimize.search import Found, search
-from dsd_plan.optimize.verdict import NOT_SEARCHED, Case
 
 RUNNERS_UP = 2
 """Plans beside each mode's best that are replayed, because they might be its equals."""

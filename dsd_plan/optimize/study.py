@@ -45,7 +45,7 @@ def study_of(
     scenario = confirmation.evaluator.scenario
     chosen = decision.chosen
     rows = option_rows(confirmation, decision.outcomes, chosen, decision.survival)
-    present, found = confirmation.backcast, verdict(decision.case)
+    present = confirmation.backcast
     if present is not None:
         present = against(present, scenario, chosen.observed.pooled, device_total(scenario, chosen.choice.counts))
         rows = with_present(rows, scenario, present)
@@ -65,6 +65,8 @@ def study_of(
     if isinstance(space, Space):
         others = [outcome.choice for outcome in decision.outcomes if outcome.choice is not None]
         outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
+    tips = () if outlook is None else tipping_points(outlook)
+    found = verdict(decision.case, tips)
     return Study(
         name=scenario.name,
         scenario=summary(scenario),
@@ -87,7 +89,7 @@ def study_of(
         energy_parts=chosen.observed.energy_parts,
         attribution=chosen.observed.attribution,
         prices=chosen.observed.prices,
-        tipping_points=() if outlook is None else tipping_points(outlook),
+        tipping_points=tips,
         draft_worth=() if outlook is None else draft_worth(outlook),
         acceptance=acceptance_evidence(scenario),
         profiles=profile_evidence(scenario),

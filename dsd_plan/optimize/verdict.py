@@ -2,91 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import ceil, inf
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
+from typing import Literal
 
 from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
-from dsd_plan.domain.study_decision import DraftsLost
-from dsd_plan.model import break_even_with
-from dsd_plan.optimize.backcast import measure_next as measure_today
+from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
-from dsd_plan.optimize.compare import NOTHING_KNOWN, Ratio
+from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed
+from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio
-from dsd_plan.optimize.evaluate import Trial
-from dsd_plan.optimize.evidence import acceptance_evidence
+from dsd_plan.optimize.hinges import against_words, condition_words, edge_words
+from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next
 from dsd_plan.optimize.objective import MOST_NAMED
 from dsd_plan.optimize.words import number, percent
 
-METRIC_WORDS = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E"}
-NOT_SEARCHED = "was not in the search"
+Answer = Literal["yes", "no", "undecided"]
 OBJECTIVE_WORDS = {"cost": "cost", "energy": "energy a token", "tpot": "mean TPOT", "devices": "number of devices"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """What the verdict is made from: the best speculative plan against the best plain one."""
+def verdict(case: Case, tips: Sequence[TippingPoint] = ()) -> Verdict:
+    """The decision. Undecided where the gain is smaller than the error of the ratio.
 
-    scenario: Scenario
-    speculative: Confirmed | None
-    """None: no draft can be deployed here, or nothing about it could be predicted."""
-    plain: Confirmed | None
-    """None: plain decoding was not in the search, or has no steady state."""
-    objective: Ratio | None
-    """Objective of the speculative plan over the plain one's; None where either breaks a budget."""
-    tpot: Ratio | None
-    """The same of mean TPOT."""
-    plain_trouble: str = ""
-    """Why plain decoding cannot do, where it cannot."""
-    speculative_trouble: str = ""
-    edge: Trial | None = None
-    """The best plan that drafts at the edge, whether it can do or not."""
-    lost: DraftsLost | None = None
-    """The speculative plan without its drafts; None where it can lose none."""
-    steadfast: tuple[str, float] | None = None
-    """Another way to speculate that keeps every budget without its drafts, and what it saves an hour."""
+    `tips`: where the decision changes, so that the sentence and the study name the same points.
+    """
+    answer, sentence, following = _decided(case, tips)
+    return Verdict(
+        answer=answer,
+        sentence=f"{sentence}{condition_words(case, tips, decided=answer != 'undecided')}",
+        saves={} if case.plain_trouble == NOT_SEARCHED and answer == "undecided" else _saves(case),
+        measure_next=None if following is None else following.words,
+        measurement=None if following is None else following.measurement,
+    )
 
 
-def verdict(case: Case) -> Verdict:
-    """The decision. Undecided where the gain is smaller than the error of the ratio."""
+def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Next | None]:
+    """Answer, sentence, and what to measure next."""
     speculates = case.speculative is not None and case.speculative.judged.kept and not case.speculative_trouble
     plain_does = case.plain is not None and case.plain.judged.kept
+    declared = declared_next(case, tips)
     if not speculates:
-        return Verdict(answer="no", sentence=_no_speculation(case), saves=_saves(case), measure_next=_declared(case))
+        return "no", _no_speculation(case, tips), declared
     assert case.speculative is not None
+    how, numbers = _how(case, case.speculative), _numbers(case, case.speculative)
     if case.plain_trouble == NOT_SEARCHED:
-        return Verdict(
-            answer="undecided",
-            sentence=f"Undecided whether to speculate: {_numbers(case, case.speculative)}, but plain decoding was left "
-            "out of the search.",
-            saves={},
-            measure_next='Add "target_only" to search.modes.',
-        )
+        sentence = f"Undecided: {_gerund(how)} gives {numbers}, but plain decoding was left out of the search."
+        command = "dsd-plan optimize SCENARIO"
+        words = f'Add "target_only" to search.modes and run `{command}` again.'
+        return "undecided", sentence, Next(words, Measurement(of="search", command=command))
     if not plain_does:
-        sentence = (
-            f"{_how(case, case.speculative)}: {_numbers(case, case.speculative)}; plain decoding {case.plain_trouble}"
-            f"{_lost_words(case)}."
-        )
-        return Verdict(answer="yes", sentence=sentence, saves=_saves(case), measure_next=_declared(case))
+        return "yes", f"{how}: {numbers}; plain decoding {case.plain_trouble}{_lost_words(case)}.", declared
     answer = _answer(case)
     if answer == "yes":
         at_the_edge = any(candidate.mode == "distributed" for candidate in case.speculative.choice.candidates)
-        edge = "" if at_the_edge else break_even_words(case)
-        where = f"{_how(case, case.speculative)}{', not at the edge' if edge else ''}"
-        sentence = f"{where}: {_numbers(case, case.speculative)}, {_gain(case)}{_lost_words(case)}{edge}."
-        return Verdict(answer="yes", sentence=sentence, saves=_saves(case), measure_next=_declared(case))
+        edge = "" if at_the_edge else edge_words(case, tips)
+        where = f"{how}{', not at the edge' if edge else ''}"
+        gain = f"{_gain(case)}{against_words(case)}"
+        return "yes", f"{where}: {numbers}, {gain}{_lost_words(case)}{edge}.", declared
     if answer == "no":
-        return Verdict(answer="no", sentence=_not_worth_it(case), saves=_saves(case), measure_next=_declared(case))
+        return "no", _not_worth_it(case, tips), declared
     if _weigh(case.objective, case.tpot) == "yes":
-        return Verdict(answer="undecided", sentence=_only_with_drafts(case), saves=_saves(case), measure_next=ACCEPT)
-    return Verdict(answer="undecided", sentence=_undecided(case), saves=_saves(case), measure_next=_measure_next(case))
+        return "undecided", _only_with_drafts(case), Next(ACCEPT, None)
+    return "undecided", _undecided(case), deciding_next(case, tips)
 
 
-def _answer(case: Case) -> str:
+def _answer(case: Case) -> Answer:
     """As the ratios say; capacity that is gone when the drafts are lost is not saved, unless its users accept that."""
     found = _weigh(case.objective, case.tpot)
     if found != "yes" or case.speculative is None:
@@ -95,7 +81,7 @@ def _answer(case: Case) -> str:
     return found if _weigh(counted, case.tpot) == "yes" else "undecided"
 
 
-def _weigh(objective: Ratio | None, tpot: Ratio | None) -> str:
+def _weigh(objective: Ratio | None, tpot: Ratio | None) -> Answer:
     """The objective decides; where it is sure not to differ, or never to get worse, mean TPOT does."""
     if objective is None:
         return "undecided"
@@ -122,10 +108,10 @@ def _how(case: Case, plan: Confirmed) -> str:
         which = (
             ""
             if len(speculating) == len(plan.choice.candidates)
-            else f" for {_listed([c.workload for c in speculating])}"
+            else f" for {listed([c.workload for c in speculating])}"
         )
         return f"Draft {place} with window {window}{which}"
-    return "Draft " + _listed(
+    return "Draft " + listed(
         [f"{_place(case.scenario, c, counts)} with window {c.window} for {c.workload}" for c in speculating]
     )
 
@@ -139,7 +125,7 @@ def _how_many(speculating: list[Candidate], workloads: int) -> str:
             low, high = min(windows), max(windows)
             spread = f"window {low}" if low == high else f"windows {low}–{high}"
             words.append(f"{where} for {len(windows)} of {workloads} workloads ({spread})")
-    return _listed(words)
+    return listed(words)
 
 
 def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) -> str:
@@ -148,10 +134,6 @@ def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) 
     site = scenario.site(scenario.device(candidate.draft_device).site)
     where = site.name if site.count == 1 else f"each of {site.count} × {site.name}"
     return f"at {where} on {counts[candidate.draft_device]} × {candidate.draft_device}"
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _numbers(case: Case, plan: Confirmed) -> str:
@@ -235,7 +217,7 @@ def _only_with_drafts(case: Case) -> str:
     assert case.speculative is not None
     assert case.plain is not None
     assert case.lost is not None
-    how = _how(case, case.speculative)
+    how = _gerund(_how(case, case.speculative))
     own = replace(case, lost=None)
     end = ""
     if case.lost.targets_needed is not None:
@@ -245,12 +227,12 @@ def _only_with_drafts(case: Case) -> str:
         name, saved = case.steadfast
         end += f"; to {name} saves {number(saved)} an hour and needs no more without its drafts"
     return (
-        f"Undecided whether to {how[0].lower()}{how[1:]}: while the drafts are there, "
+        f"Undecided: {how} pays only while the drafts are there, with "
         f"{_numbers(case, case.speculative)}, {_gain(own)}; but {case.lost.sentence}{end}."
     )
 
 
-def _no_speculation(case: Case) -> str:
+def _no_speculation(case: Case, tips: Sequence[TippingPoint]) -> str:
     """Speculation cannot do what was asked, or there is no draft to do it with."""
     plain = ""
     if case.plain is not None and case.plain.judged.kept:
@@ -259,11 +241,11 @@ def _no_speculation(case: Case) -> str:
     if case.speculative is None:
         return f"Do not speculate here: {case.speculative_trouble or 'there is no draft for any target'}.{plain}"
     return (
-        f"Do not speculate here: the best speculative plan {case.speculative_trouble}{break_even_words(case)}.{plain}"
+        f"Do not speculate here: the best speculative plan {case.speculative_trouble}{edge_words(case, tips)}.{plain}"
     )
 
 
-def _not_worth_it(case: Case) -> str:
+def _not_worth_it(case: Case, tips: Sequence[TippingPoint]) -> str:
     assert case.plain is not None
     assert case.objective is not None
     if case.objective.surely_above:
@@ -273,36 +255,12 @@ def _not_worth_it(case: Case) -> str:
         assert case.tpot is not None
         loss = (
             f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]}, the best speculative plan would raise mean "
-            f"TPOT by {percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)}"
+            f"TPOT by {percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)}{against_words(case)}"
         )
     return (
-        f"Do not speculate here: {loss} against plain decoding{break_even_words(case)}; "
+        f"Do not speculate here: {loss} against plain decoding{edge_words(case, tips)}; "
         f"decode plainly: {_numbers(case, case.plain)}."
     )
-
-
-def break_even_words(case: Case) -> str:
-    """What a round from the edge costs, and at which round trip it would pay."""
-    if case.edge is None or case.edge.performance is None or case.plain is None:
-        return ""
-    for candidate in case.edge.choice.candidates:
-        if candidate.mode != "distributed":
-            continue
-        seen = case.edge.performance.workload(candidate.workload)
-        plain = case.plain.predicted.workload(candidate.workload)
-        even, parts = break_even_with(seen, plain), seen.round_parts
-        if even is None or parts is None:
-            continue
-        at_ends = parts.draft_ms + parts.wait_ms + parts.verify_ms
-        rtt_ms = parts.uplink_ms + parts.downlink_ms
-        limit = f"break-even is at {number(even)} ms" if even > 0.0 else "which would not pay even without a network"
-        if even > rtt_ms:
-            limit = f"faster than plain decoding ({limit})"
-        return (
-            f"; from the edge, at {number(rtt_ms)} ms round trip a round of window {candidate.window} takes "
-            f"{number(at_ends + rtt_ms)} ms for {number(seen.tokens_per_round)} tokens, {limit}"
-        )
-    return ""
 
 
 def _undecided(case: Case) -> str:
@@ -313,12 +271,15 @@ def _undecided(case: Case) -> str:
         parts.append(_between(case.objective, what))
     if case.tpot is not None and case.scenario.search.minimize != "tpot":
         parts.append(_between(case.tpot, "mean TPOT"))
-    how = _how(case, case.speculative)
     found = " and ".join(parts) or "its gain could not be worked out"
     return (
-        f"Undecided whether to {how[0].lower()}{how[1:]}: {found}, and the error hides the difference; "
-        f"with it, {_numbers(case, case.speculative)}."
+        f"Undecided: {_gerund(_how(case, case.speculative))} may or may not pay: {found}{against_words(case)}, and the "
+        f"error hides the difference; {_numbers(case, case.speculative)}."
     )
+
+
+def _gerund(how: str) -> str:
+    return f"drafting{how.removeprefix('Draft')}"
 
 
 def _between(ratio: Ratio, what: str) -> str:
@@ -326,56 +287,6 @@ def _between(ratio: Ratio, what: str) -> str:
         return f"{what} is the same as plain decoding's"
     between = f"{number(ratio.low)} or more" if ratio.high == inf else f"{number(ratio.low)}–{number(ratio.high)}"
     return f"{what} is {number(ratio.point)} times ({between}) plain decoding's"
-
-
-def _measure_next(case: Case) -> str | None:
-    """The measurement that would decide: against the largest part of the error."""
-    if case.tpot is None:
-        return _declared(case)
-    errors = case.tpot.errors
-    largest = max(errors, key=lambda name: errors[name], default="replay")
-    gain = max(abs(1.0 - case.tpot.point), 0.005)
-    if largest == "acceptance":
-        requests = max((e.requests or 0 for e in acceptance_evidence(case.scenario)), default=0)
-        wanted = ceil(requests * (errors[largest] / gain) ** 2)
-        return (
-            f"Record acceptance of about {max(wanted, 2 * requests):,} requests instead of {requests:,}: "
-            f"its error of {percent(errors[largest])} hides the difference of {percent(gain)}."
-        )
-    if largest == "model":
-        return (
-            f"Run both plans on the real devices: model and replay differ by {percent(errors[largest])} about their "
-            f"ratio, more than the difference of {percent(gain)} between them."
-        )
-    if largest == "backcast":
-        return measure_today(errors[largest], gain)
-    if errors[largest] >= NOTHING_KNOWN:
-        return "Replay at least two replications: one leaves no interval to judge a difference by."
-    return (
-        f"Replay with about {ceil(max(4.0, (errors[largest] / gain) ** 2)):,} times as many requests: the replay's own "
-        f"error of {percent(errors[largest])} hides the difference of {percent(gain)}."
-    )
-
-
-def _declared(case: Case) -> str | None:
-    """Step times that somebody wrote down are the first thing to measure."""
-    used = {
-        (device, model)
-        for plan in (case.speculative, case.plain)
-        if plan is not None
-        for c in plan.choice.candidates
-        for device, model in ((c.target_device, c.target_model), (c.draft_device, c.draft_model))
-        if device is not None and model is not None
-    }
-    declared = [
-        f"{model} on {device.name}"
-        for device in case.scenario.devices
-        for model, profile in device.profiles.items()
-        if (device.name, model) in used and profile.origin == "declared"
-    ]
-    if not declared:
-        return None
-    return f"Step times of {_listed(declared)} are declared, not measured: run `dsd-plan profile device` there."
 
 
 def _saves(case: Case) -> dict[str, float]:

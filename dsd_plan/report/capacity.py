@@ -11,7 +11,7 @@ from dsd_plan.report.figures import axis, layout, mode_key, mode_token, note, ro
 from dsd_plan.report.keypicture import curve_name
 from dsd_plan.report.labels import place_labels
 from dsd_plan.report.markup import isolated
-from dsd_plan.report.numbers import given_quantity, label, multiple
+from dsd_plan.report.numbers import given_quantity, label, multiple, share
 from dsd_plan.report.reading import (
     KeyMetric,
     best_known,
@@ -189,7 +189,11 @@ def what_breaks_first(study: Study) -> str:
     key = key_metric(study)
     curve = chosen_curve(study, key.workload) if key else None
     device = fullest_device(best_known(study))
-    first = f"; {isolated(device.name)} fills first, at saturation {device.saturation:.2f} today" if device else ""
+    first = (
+        f"; {isolated(device.name)} fills first (today at {share(device.saturation)} of what it can do)"
+        if device
+        else ""
+    )
     if key is None or curve is None:
         return f"How far load may grow was not drawn{first}."
     if key.limit is None:
@@ -198,8 +202,10 @@ def what_breaks_first(study: Study) -> str:
     kept, broken = holds_between(curve, key.metric, key.limit)
     if kept is None or (broken is not None and kept < 1):
         return f"Today's load is already too much for the {label(key.metric)} budget{first}."
-    edge = f", not to {multiple(broken)} ×" if broken is not None else ""
-    return f"Traffic may grow to {multiple(kept)} × today's before {label(key.metric)} breaks its budget{edge}{first}."
+    what = f"{label(key.metric)} of {isolated(key.workload)}"
+    if broken is None:
+        return f"Nothing up to {multiple(kept)} × today's traffic, where the curve of {what} ends{first}."
+    return f"{what} breaks its budget between {multiple(kept)} × and {multiple(broken)} × today's traffic{first}."
 
 
 def devices_table(study: Study) -> Table:

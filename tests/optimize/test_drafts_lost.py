@@ -129,7 +129,7 @@ def test_undecided_where_the_saving_is_gone_with_the_drafts() -> None:
     assert plain_row.cost_per_hour is not None
     assert edge_row.cost_per_hour < plain_row.cost_per_hour
     assert found.verdict.answer == "undecided"
-    assert found.verdict.sentence.startswith("Undecided whether to draft at clinic on 3 × edge-box with window 4: ")
+    assert found.verdict.sentence.startswith("Undecided: drafting at clinic on 3 × edge-box with window 4 pays only ")
     counted = plain_row.cost_per_hour - edge_row.cost_per_hour - edge_row.drafts_lost.extra_cost_per_hour
     assert found.verdict.saves["cost_per_hour"] == pytest.approx(counted)
     assert counted == pytest.approx(-0.15)  # the boxes come on top of the GPUs that plain decoding needs

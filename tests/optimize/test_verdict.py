@@ -20,6 +20,7 @@ from dsd_plan.optimize.candidates import Choice, full_counts, space_of
 from dsd_plan.optimize.compare import Ratio, mean_tpot, price_ratio, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Observation, Observe
 from dsd_plan.optimize.evaluate import Evaluator
+from dsd_plan.optimize.measure_next import recording
 from dsd_plan.optimize.run import optimize
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
@@ -80,22 +81,87 @@ def test_no_where_drafting_is_slow_and_the_way_is_long() -> None:
     assert found.plan.assignments[0].mode == "target_only"
 
 
-def test_the_break_even_round_trip_is_where_both_are_level() -> None:
-    """RTT* = E[X]·t_T − (γt_d + W + t_v); at RTT* the round takes as long as plain decoding takes for its tokens."""
+def test_the_round_trip_that_decides_is_the_studys_tipping_point() -> None:
+    """One break-even: the sentence names the round trip at which the study says that the decision changes."""
     found = study(SLOW_DRAFTS)
-    match = re.search(r"break-even is at ([\d.]+) ms|would not pay even without a network", found.verdict.sentence)
-    assert match is not None
-    edge = next(o for o in found.options if o.name == "draft at the edge").predicted
-    plain = next(o for o in found.options if o.name.startswith("do nothing")).predicted
+    (tip,) = [tip for tip in found.tipping_points if tip.input == "rtt_ms"]
+    assert tip.tips_at is None  # drafts this slow do not pay at any round trip
+    assert "; no round trip from " in found.verdict.sentence
+    near = study(replace(SLOW_DRAFTS, devices=(edge_box(count=12, step_ms=1.0), gpu(count=4, draft_step_ms=80.0))))
+    (tip,) = [tip for tip in near.tipping_points if tip.input == "rtt_ms"]
+    assert tip.tips_at is not None
+    assert tip.becomes == "distributed"
+    assert f"; below {tip.tips_at:.3g} ms the edge would be chosen" in near.verdict.sentence
+    edge = next(o for o in near.options if o.name == "draft at the edge").predicted
+    plain = next(o for o in near.options if o.name.startswith("do nothing")).predicted
     assert edge is not None
     assert plain is not None
-    parts = edge.workload("chat").round_parts
-    assert parts is not None
-    gained = (edge.workload("chat").tokens_per_round or 0.0) * (plain.workload("chat").tpot_ms.mean or 0.0)
-    even = gained - parts.draft_ms - parts.wait_ms - parts.verify_ms
-    assert (match.group(1) is None) == (even <= 0.0)
-    if match.group(1) is not None:
-        assert float(match.group(1)) == pytest.approx(even, rel=0.01)
+    tokens, tpot_ms = edge.workload("chat").tokens_per_round, plain.workload("chat").tpot_ms.mean
+    assert tokens is not None
+    assert tpot_ms is not None
+    assert f"for {tokens:.3g} tokens, plain decoding {tokens * tpot_ms:.3g} ms" in near.verdict.sentence
+
+
+def test_declared_acceptance_is_a_condition_and_the_first_thing_to_measure() -> None:
+    found = study(FAST_EDGE)
+    assert found.verdict.sentence.endswith(": declared, not recorded.")
+    assert "This holds if large accepts 0.75 of small's first proposals" in found.verdict.sentence
+    measured = found.verdict.measurement
+    assert measured is not None
+    assert measured.of == "acceptance"
+    assert measured.requests is not None
+    assert found.verdict.measure_next is not None
+    assert f"dsd-plan trace record --target FOLDER --draft FOLDER --requests {measured.requests}" in (
+        found.verdict.measure_next
+    )
+    tips = [t.tips_at for t in found.tipping_points if t.input == "acceptance" and t.tips_at is not None]
+    if tips:
+        assert measured.error_wanted == pytest.approx(min(0.05, min(abs(t - 0.75) for t in tips) / 2.0))
+    sure = study(recorded(FAST_EDGE, 300))
+    assert "This holds if" not in sure.verdict.sentence
+
+
+def test_how_many_requests_tell_an_acceptance() -> None:
+    """1.96² · .7 · .3 / .05² = 323 rounds; 20 alike by .05 in a request count as 20 / 1.95: 31.5 requests."""
+    assert recording(0.7, 0.05, 20.0, 64.0) == (32, 32 * 64)
+    requests, tokens = recording(0.7, 0.025, 20.0, 64.0)
+    assert requests == 126
+    assert tokens == 126 * 64
+
+
+def test_a_quantile_that_moves_against_the_mean_is_said() -> None:
+    """The edge's mean is lower; its 95th percentile is made three times as large."""
+    given = replace(FAST_EDGE, workloads=(chat(rate_per_s=20.0),), search=replace(FAST_EDGE.search, minimize="tpot"))
+    inside = observer(given)
+
+    def observe(plan: Plan) -> Observation:
+        seen = inside(plan)
+        if plan.assignments[0].mode != "distributed":
+            return seen
+        (workload,) = seen.pooled.workloads
+        high = 3.0 * (workload.tpot_ms.p95 or 0.0)
+        tail = replace(workload.tpot_ms, p95=high, p99=high)
+        ci = {
+            **(workload.ci or {}),
+            "tpot_ms.p95": (high * 0.99, high * 1.01),
+            "tpot_ms.p99": (high * 0.99, high * 1.01),
+        }
+        pooled = replace(seen.pooled, workloads=(replace(workload, tpot_ms=tail, ci=ci),))
+        return replace(seen, pooled=pooled)
+
+    quiet, loud = study(given).verdict, study(given, observe).verdict
+    assert quiet.answer == "yes"
+    assert "but p9" not in quiet.sentence
+    assert re.search(r", but p9\d TPOT rises from [\d.]+ to [\d.]+ ms", loud.sentence)
+
+
+def recorded(given: Scenario, requests: int, tokens: int = 200) -> Scenario:
+    """The same with an acceptance that was recorded, and is known well."""
+    match = (np.random.default_rng(5).random(requests * tokens) < 0.75).astype(np.uint8)
+    trace = TokenTrace(
+        TraceMetadata("small", "large", "0", "argmax", "test", "1"), np.repeat(np.arange(requests), tokens), match
+    )
+    return replace(given, pairs=(Pair(draft="small", target="large", acceptance=trace),))
 
 
 def level_scenario() -> Scenario:
@@ -125,9 +191,15 @@ def level_scenario() -> Scenario:
 
 
 def test_undecided_where_the_error_hides_the_difference() -> None:
-    given = level_scenario()
+    given = recorded(level_scenario(), 400)
     found = study(given, observer(given, noise=0.02, alone=0.05))
     assert found.verdict.answer == "undecided"
+    assert found.verdict.sentence.startswith("Undecided: drafting at clinic on ")
+    assert found.verdict.sentence.lower().count("undecided") == 1
+    assert found.verdict.measurement is not None
+    assert f"dsd-plan optimize SCENARIO --requests {found.verdict.measurement.requests}" in (
+        found.verdict.measure_next or ""
+    )
     assert says_something(found.verdict.sentence)
     assert found.verdict.measure_next is not None
     assert "Replay with about" in found.verdict.measure_next
@@ -173,7 +245,7 @@ def test_without_a_draft_the_answer_is_no() -> None:
 def test_without_plain_decoding_in_the_search_nothing_is_compared() -> None:
     found = study(scenario(modes=("distributed",)))
     assert found.verdict.answer == "undecided"
-    assert found.verdict.measure_next == 'Add "target_only" to search.modes.'
+    assert found.verdict.measure_next == 'Add "target_only" to search.modes and run `dsd-plan optimize SCENARIO` again.'
     assert found.verdict.saves == {}
 
 
@@ -256,7 +328,7 @@ def test_a_price_is_sure_where_budgets_leave_room() -> None:
 
 
 def test_one_replication_decides_nothing() -> None:
-    given = level_scenario()
+    given = recorded(level_scenario(), 400)
     inside = observer(given)
 
     def observe(plan: Plan) -> Observation:
@@ -267,3 +339,4 @@ def test_one_replication_decides_nothing() -> None:
     assert found.verdict.answer == "undecided"
     assert found.verdict.measure_next is not None
     assert "at least two replications" in found.verdict.measure_next
+    assert "--replications 8" in found.verdict.measure_next

@@ -1,0 +1,43 @@
+"""What a verdict is made from: the best speculative plan against the best plain one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study_decision import DraftsLost
+from dsd_plan.optimize.compare import Ratio
+from dsd_plan.optimize.confirm import Confirmed
+from dsd_plan.optimize.evaluate import Trial
+
+NOT_SEARCHED = "was not in the search"
+METRIC_WORDS = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """What the verdict is made from: the best speculative plan against the best plain one."""
+
+    scenario: Scenario
+    speculative: Confirmed | None
+    """None: no draft can be deployed here, or nothing about it could be predicted."""
+    plain: Confirmed | None
+    """None: plain decoding was not in the search, or has no steady state."""
+    objective: Ratio | None
+    """Objective of the speculative plan over the plain one's; None where either breaks a budget."""
+    tpot: Ratio | None
+    """The same of mean TPOT."""
+    plain_trouble: str = ""
+    """Why plain decoding cannot do, where it cannot."""
+    speculative_trouble: str = ""
+    edge: Trial | None = None
+    """The best plan that drafts at the edge, whether it can do or not."""
+    lost: DraftsLost | None = None
+    """The speculative plan without its drafts; None where it can lose none."""
+    steadfast: tuple[str, float] | None = None
+    """Another way to speculate that keeps every budget without its drafts, and what it saves an hour."""
+
+
+def listed(words: list[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,223 @@
+"""The measurement that would help a decision most, with its command, and how much of it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from dsd_plan.domain.measurement import Measurement
+from dsd_plan.domain.scenario import Pair
+from dsd_plan.domain.study_outlook import TippingPoint
+from dsd_plan.domain.workload import RequestTrace, Workload
+from dsd_plan.optimize.backcast import measure_next as measure_today
+from dsd_plan.optimize.case import Case, listed
+from dsd_plan.optimize.compare import NOTHING_KNOWN
+from dsd_plan.optimize.evidence import LEVEL_Z, acceptance_evidence
+from dsd_plan.optimize.hinges import acceptance_tip, declared_pairs
+from dsd_plan.optimize.variation import first_accepted
+from dsd_plan.optimize.words import number, percent
+
+ALIKE = 0.05
+"""Correlation of rounds of one request that a recording is planned with: what one says of the next."""
+FINEST, COARSEST = 0.01, 0.05
+"""Half-widths between which an acceptance is worth recording."""
+FEWEST_REQUESTS = 30
+"""With fewer a recording tells more of its requests than of the traffic."""
+PROFILE_MINUTES = 4.5
+"""Of `profile device` a model: its full grid's limit."""
+PROFILE_ERROR = 0.03
+"""To which it knows its medians."""
+REPLAYED = 100
+"""Requests of a replay are told in these."""
+WARM = 0.6
+"""Share of a replication that is measured, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What to do, and what it is."""
+
+    words: str
+    measurement: Measurement | None
+
+
+def declared_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
+    """Of what was written down: acceptance first, then step times; None where everything was measured."""
+    pairs = declared_pairs(case)
+    return _record(case, pairs[0], tips) if pairs else _profile(case)
+
+
+def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
+    """Against the largest part of the error that hides the difference."""
+    if case.tpot is None:
+        return declared_next(case, tips)
+    errors = case.tpot.errors
+    largest = max(errors, key=lambda name: errors[name], default="replay")
+    gain = max(abs(1.0 - case.tpot.point), 0.005)
+    if largest == "backcast":
+        minutes = PROFILE_MINUTES * len(_profiled(case))
+        command = "dsd-plan profile device"
+        return Next(
+            measure_today(errors[largest], gain),
+            Measurement(of="step_times", command=command, minutes=minutes, error_now=errors[largest], error_wanted=gain),
+        )
+    if declared_pairs(case):
+        return declared_next(case, tips)
+    if largest == "acceptance":
+        return _record_more(case, errors[largest], gain)
+    if largest == "model":
+        return _run_both(case, errors[largest], gain)
+    return _replay_more(case, errors[largest], gain)
+
+
+def recording(share: float, error: float, rounds: float, output_tokens: float) -> tuple[int, int]:
+    """(requests, tokens) after which an acceptance near `share` is known to ± `error`, at 95 %.
+
+    z² p(1 − p)/d² independent rounds, and more where the rounds of one request are alike:
+    1 + (rounds − 1)·ρ as many (Kish 1965, the design effect of clusters), ρ assumed.
+    """
+    independent = LEVEL_Z**2 * share * (1.0 - share) / error**2
+    requests = max(FEWEST_REQUESTS, ceil(independent * (1.0 + (rounds - 1.0) * ALIKE) / rounds))
+    return requests, ceil(requests * output_tokens)
+
+
+def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
+    share = first_accepted(pair.acceptance, 1)
+    tip = acceptance_tip(pair, tips)
+    distance = None if tip is None or tip.tips_at is None else abs(tip.tips_at - tip.now)
+    wanted = COARSEST if distance is None else min(max(distance / 2.0, FINEST), COARSEST)
+    output, rounds = _lengths(case, pair)
+    requests, tokens = recording(min(max(share, 0.05), 0.95), wanted, rounds, output)
+    command = (
+        f"dsd-plan trace record --target FOLDER --draft FOLDER --requests {requests} "
+        f"--output-tokens {max(2, round(output))} -o acceptance.parquet"
+    )
+    why = "" if distance is None else ", half of what the decision bears"
+    if distance is not None and distance / 2.0 > COARSEST:
+        why = f"; the decision changes at {number(tip.tips_at if tip else None)}"
+    words = (
+        f"Acceptance of {pair.draft} by {pair.target} is declared ({number(share)}), not recorded: "
+        f"`{command}`, or `dsd-plan trace score` on as many logged completions; {requests:,} requests "
+        f"({tokens:,} tokens) tell it to ± {number(wanted)}{why}."
+    )
+    return Next(
+        words,
+        Measurement(of="acceptance", command=command, requests=requests, tokens=tokens, error_wanted=wanted),
+    )
+
+
+def _lengths(case: Case, pair: Pair) -> tuple[float, float]:
+    """Output tokens and rounds of a request of the workloads that the pair serves, in the speculative plan's replay."""
+    assert case.speculative is not None
+    mine = [c.workload for c in case.speculative.choice.candidates if c.draft_model == pair.draft]
+    workload = next(w for w in case.scenario.workloads if w.name in mine)
+    output = output_tokens(workload)
+    seen = case.speculative.observed.pooled.workload(workload.name)
+    return output, max(1.0, (output - 1.0) / (seen.tokens_per_round or 1.0))
+
+
+def output_tokens(workload: Workload) -> float:
+    """Mean over the workload's requests."""
+    asked = workload.requests
+    return float(asked.output_tokens.mean()) if isinstance(asked, RequestTrace) else float(asked.output_tokens)
+
+
+def _record_more(case: Case, error: float, gain: float) -> Next:
+    evidence = [e for e in acceptance_evidence(case.scenario) if e.requests]
+    now = max(evidence, key=lambda e: e.requests or 0)
+    requests, tokens = now.requests or 1, now.tokens or 0
+    wanted = max(ceil(requests * (error / gain) ** 2), 2 * requests)
+    command = f"dsd-plan trace record --target FOLDER --draft FOLDER --requests {wanted} -o acceptance.parquet"
+    words = (
+        f"Record acceptance of about {wanted:,} requests instead of {requests:,}: its error of {percent(error)} hides "
+        f"the difference of {percent(gain)}. `{command}`"
+    )
+    more = ceil(tokens * wanted / requests) or None
+    return Next(
+        words,
+        Measurement(of="acceptance", command=command, requests=wanted, tokens=more, error_now=error, error_wanted=gain),
+    )
+
+
+def _profiled(case: Case) -> set[tuple[str, str]]:
+    """Devices with the models that either plan runs there."""
+    return {
+        (device, model)
+        for plan in (case.speculative, case.plain)
+        if plan is not None
+        for c in plan.choice.candidates
+        for device, model in ((c.target_device, c.target_model), (c.draft_device, c.draft_model))
+        if device is not None and model is not None
+    }
+
+
+def _profile(case: Case) -> Next | None:
+    used = _profiled(case)
+    declared = [
+        (device.name, model)
+        for device in case.scenario.devices
+        for model, profile in device.profiles.items()
+        if (device.name, model) in used and profile.origin == "declared"
+    ]
+    if not declared:
+        return None
+    device = declared[0][0]
+    command = f"dsd-plan profile device --backend torch --model FOLDER --device {device}"
+    minutes = PROFILE_MINUTES * len(declared)
+    names = listed([f"{model} on {name}" for name, model in declared])
+    words = (
+        f"Step times of {names} are declared, not measured: `{command}` there, about {number(PROFILE_MINUTES)} minutes "
+        f"a model, knows them to {percent(PROFILE_ERROR)}."
+    )
+    return Next(words, Measurement(of="step_times", command=command, minutes=minutes, error_wanted=PROFILE_ERROR))
+
+
+def _run_both(case: Case, error: float, gain: float) -> Next:
+    """Model and replay disagree about the ratio: only the real thing tells, request by request."""
+    assert case.speculative is not None
+    spread = max(_spread(case, plan.observed.pooled.workloads[0].name) for plan in (case.speculative,))
+    requests = max(FEWEST_REQUESTS, ceil(2.0 * (LEVEL_Z * spread / (gain / 2.0)) ** 2))
+    command = "dsd-plan profile endpoint URL"
+    words = (
+        f"Run both plans on the real devices, about {requests:,} requests each (TPOT of a request varies by "
+        f"{percent(spread)}): model and replay differ by {percent(error)} about their ratio, more than the difference "
+        f"of {percent(gain)} between them. `{command}` measures the target's step times from outside first."
+    )
+    return Next(
+        words,
+        Measurement(of="both_plans", command=command, requests=requests, error_now=error, error_wanted=gain / 2.0),
+    )
+
+
+def _spread(case: Case, workload: str) -> float:
+    """Standard deviation of a request's TPOT over its mean, from the replayed p95 as if it were normal."""
+    assert case.speculative is not None
+    tpot = case.speculative.observed.pooled.workload(workload).tpot_ms
+    if not tpot.mean or tpot.p95 is None:
+        return 0.3
+    return max((tpot.p95 / tpot.mean - 1.0) / 1.645, 0.02)
+
+
+def _replay_more(case: Case, error: float, gain: float) -> Next:
+    assert case.speculative is not None
+    runs = len(case.speculative.observed.runs)
+    if error >= NOTHING_KNOWN:
+        command = "dsd-plan optimize SCENARIO --replications 8"
+        words = (
+            "Replay at least two replications: one leaves no interval to judge a difference by. "
+            f"`{command}` plays eight."
+        )
+        return Next(words, Measurement(of="replay", command=command, error_now=error, error_wanted=gain))
+    measured = sum(workload.requests or 0 for workload in case.speculative.observed.pooled.workloads)
+    factor = max(4.0, (error / gain) ** 2)
+    requests = ceil(factor * measured / max(runs, 1) / WARM / REPLAYED) * REPLAYED
+    command = f"dsd-plan optimize SCENARIO --requests {requests}"
+    words = (
+        f"Replay with about {ceil(factor):,} times as many requests: the replay's own error of {percent(error)} hides "
+        f"the difference of {percent(gain)}. `{command}`"
+    )
+    return Next(
+        words,
+        Measurement(of="replay", command=command, requests=requests, error_now=error, error_wanted=gain),
+    )
