@@ -60,7 +60,9 @@ def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
         command = "dsd-plan profile device"
         return Next(
             measure_today(errors[largest], gain),
-            Measurement(of="step_times", command=command, minutes=minutes, error_now=errors[largest], error_wanted=gain),
+            Measurement(
+                of="step_times", command=command, minutes=minutes, error_now=errors[largest], error_wanted=gain
+            ),
         )
     if declared_pairs(case):
         return declared_next(case, tips)
