@@ -24,7 +24,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import InputHash, Provenance, Study
 from dsd_plan.errors import InputError, PlanError, ScenarioError
 from dsd_plan.files import check_table_path, load_plan, load_scenario, table_parts, write_table
-from dsd_plan.optimize.confirm import Observation
+from dsd_plan.optimize.confirm import Observation, Observe
 from dsd_plan.optimize.run import OnProgress
 
 if TYPE_CHECKING:
@@ -267,11 +267,14 @@ def optimize(
     command: str = "",
     machine: Mapping[str, str] | None = None,
     created_at: str | None = None,
+    robust: bool = False,
 ) -> Study:
     """Choose mode, draft, window and replicas for every workload; replay the winner before believing it.
 
     The model knows no faults: the scenario's are left out of the replay too, which its notes say.
 
+    `robust`: for the bad end of the inputs' measured intervals, and the scenario's `search.robust_load`; the study's
+    `robustness` tells what each was set to and what that costs.
     `on_progress(done, total, text)` is called as the search goes. `command`, `machine` and `created_at` go into the
     study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
@@ -279,29 +282,35 @@ def optimize(
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
     from dsd_plan.optimize.backcast import widened
+    from dsd_plan.optimize.robust import robust_study
     from dsd_plan.optimize.run import optimize as optimized
 
     _check(scenario)
     _check_predictable(scenario, None if scenario.present is None else scenario.present.plan)
 
-    def observe(plan: Plan) -> Observation:
-        return _replayed(deploy(scenario, plan), seed, requests, replications)
+    def observe_in(within: Scenario) -> Observe:
+        return lambda plan: _replayed(deploy(within, plan), seed, requests, replications)
 
-    study = optimized(
-        scenario,
-        predict=predict_deployed,
-        observe=observe,
-        agree=agreements,
-        provenance=Provenance(
-            version=__version__,
-            command=command,
-            seed=seed,
-            inputs=tuple(InputHash(path=file.path, sha256=file.sha256) for file in scenario.inputs),
-            machine=dict(machine or {}),
-            created_at=created_at,
-        ),
-        on_progress=on_progress,
+    provenance = Provenance(
+        version=__version__,
+        command=command,
+        seed=seed,
+        inputs=tuple(InputHash(path=file.path, sha256=file.sha256) for file in scenario.inputs),
+        machine=dict(machine or {}),
+        created_at=created_at,
     )
+    if robust:
+        study, scenario = robust_study(
+            scenario,
+            scenario.search.robust_load,
+            predict=predict_deployed,
+            observe=observe_in,
+            agree=agreements,
+            provenance=provenance,
+            on_progress=on_progress,
+        )
+    else:
+        study = optimized(scenario, predict_deployed, observe_in(scenario), agreements, provenance, on_progress)
     predicted = with_intervals(deploy(scenario, study.plan), study.predicted, predict_deployed)
     predicted = widened(predicted, study.backcast)
     return replace(study, predicted=predicted, timeline=_excerpts(scenario, study, seed, requests))

@@ -13,6 +13,14 @@ from dsd_plan.cli.terminal import columns, progress, say, say_json, warn
 
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Study file to write (JSON).")]
 
+Robust = Annotated[
+    bool,
+    typer.Option(
+        "--robust",
+        help="Plan for the bad end of the measured intervals (acceptance, RTT, step times) and search.robust_load.",
+    ),
+]
+
 
 def run(
     scenario: ScenarioPath,
@@ -20,6 +28,7 @@ def run(
     seed: Seed = 0,
     requests: Requests = None,
     replications: Replications = 8,
+    robust: Robust = False,
     as_json: AsJson = False,
 ) -> None:
     """The winner is replayed event by event before it is believed; the study holds all that a report draws.
@@ -39,6 +48,7 @@ def run(
             on_progress=on_progress,
             command=command_line(),
             machine=this_machine(),
+            robust=robust,
         )
     if output is not None:
         write_study(output, study)

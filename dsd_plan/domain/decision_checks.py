@@ -20,6 +20,9 @@ def decision_problems(scenario: Scenario) -> tuple[Problem, ...]:
     for index, workload in enumerate(scenario.workloads):
         if workload.degraded_budgets is not None:
             found += _degraded(f"workloads[{index}].degraded_budgets", workload, workload.degraded_budgets)
+    load = scenario.search.robust_load
+    if load is not None and load < 1.0:
+        found.append(Problem("search.robust_load", f"found {load:g}, expected 1 or more: the bad end is more load"))
     for device in scenario.devices:
         lacking = _unknown_power(device) if device.name in (scenario.budgets.power_w or {}) else ()
         if lacking:

@@ -47,6 +47,8 @@ class Search:
     modes: tuple[Mode, ...] = ("target_only", "fused", "distributed", "pipelined")
     windows: tuple[Count, ...] = tuple(range(1, 13))
     minimize: Objective = "cost"
+    robust_load: Positive | None = None
+    """Multiple of today's load that a robust plan has to carry; None: today's."""
 
 
 @dataclass(frozen=True, slots=True)

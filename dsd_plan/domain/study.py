@@ -13,7 +13,7 @@ from dsd_plan.domain.performance import Interval, Performance, RoundParts
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
 from dsd_plan.domain.study_decision import Backcast, DraftsLost, EngineSupport, HourOfDay, Reprompting
-from dsd_plan.domain.study_outlook import DraftWorth
+from dsd_plan.domain.study_outlook import DraftWorth, Robustness
 from dsd_plan.domain.study_outlook import TippingPoint as TippingPoint
 
 VerdictKind = Literal["agrees", "disagrees", "undecided"]
@@ -237,6 +237,8 @@ class Study:
     tipping_points: tuple[TippingPoint, ...] = ()
     timeline: tuple[Excerpt, ...] = ()
     """A stretch of the chosen plan's replay, of one replica each."""
+    robustness: Robustness | None = None
+    """With `--robust`: everything else is at the bad end of the inputs that it lists."""
     draft_worth: tuple[DraftWorth, ...] = ()
     """What a better-aligned draft would save, by pair."""
     acceptance: tuple[AcceptanceEvidence, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
 
 
@@ -53,3 +54,45 @@ class DraftWorth:
     saves_energy_j_per_token: float | None
     """None: no power is known."""
     saves_devices: int
+
+
+@record
+class BadEnd:
+    """One input at the bad end of what was measured of it."""
+
+    input: str
+    """"acceptance", "rtt_ms", "step_time" or "load"."""
+    of: str
+    """A pair, a link, a device and model, or "every workload"."""
+    now: float
+    """As measured: tokens a round at `window`, ms, or 1."""
+    set_to: float
+    source: str
+    """Where the interval comes from, in words."""
+    window: int | None = None
+    """With acceptance: the window at which tokens a round are told."""
+
+
+@record
+class Robustness:
+    """A plan for the bad end of the inputs, against the plan for the inputs as measured.
+
+    Everything else in such a study is at the bad end.
+    """
+
+    inputs: tuple[BadEnd, ...]
+    exact: tuple[str, ...]
+    """Inputs of which no interval is known: they count as exact."""
+    plain_plan: Plan
+    """What would be chosen for the inputs as measured."""
+    same_plan: bool
+    plain_breaks: tuple[str, ...]
+    """Budgets that the plain plan breaks at the bad end, by the model; "h200: saturated" where nothing is steady."""
+    plain_cost_per_hour: float
+    robust_cost_per_hour: float
+    plain_tpot_ms: float | None
+    """Mean TPOT with the inputs as measured, by the model, weighted by tokens."""
+    robust_tpot_ms: float | None
+    plain_energy_j_per_token: float | None
+    robust_energy_j_per_token: float | None
+    sentence: str

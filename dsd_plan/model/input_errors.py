@@ -110,7 +110,7 @@ def scaled(surface: StepSurface, factor: float) -> StepSurface:
 
 
 def _links(deployed: Deployed, sign: float) -> Deployed | None:
-    errors = {i: error for i, link in enumerate(deployed.scenario.links) if (error := _link_error(link.profile)) > 0.0}
+    errors = {i: error for i, link in enumerate(deployed.scenario.links) if (error := link_error(link.profile)) > 0.0}
     if not errors:
         return None
 
@@ -125,7 +125,7 @@ def _links(deployed: Deployed, sign: float) -> Deployed | None:
     return replace(deployed, streams=streams)
 
 
-def _link_error(profile: object) -> float:
+def link_error(profile: object) -> float:
     """Relative error of a measured mean round trip, by how its median wandered from stretch to stretch; 0: unknown."""
     moments = getattr(profile, "over_time", ())
     if len(moments) < FEWEST_STRETCHES:
@@ -203,5 +203,5 @@ def declared_inputs(deployed: Deployed) -> tuple[str, ...]:
     ]
     used = {hop.link for stream in deployed.streams for hop in stream.up}
     links = [deployed.scenario.links[i] for i in sorted(used)]
-    found += [f"the round trip {' – '.join(link.between)}" for link in links if _link_error(link.profile) <= 0.0]
+    found += [f"the round trip {' – '.join(link.between)}" for link in links if link_error(link.profile) <= 0.0]
     return tuple(dict.fromkeys(found))

@@ -8,6 +8,7 @@ from dsd_plan.optimize.budgets import FLEET
 from dsd_plan.optimize.candidates import cost_per_hour, device_total
 from dsd_plan.optimize.inputs import MOST_ACCEPTED, accepted_at
 from dsd_plan.optimize.objective import Judged
+from dsd_plan.optimize.rivals import best_near
 from dsd_plan.optimize.tipping import Outlook
 from dsd_plan.optimize.variation import first_accepted
 from dsd_plan.optimize.words import number, plan_words
@@ -37,7 +38,9 @@ def _worth(outlook: Outlook, draft: str, target: str, stream: Stream) -> DraftWo
         return None
     names = tuple(workload.name for workload in scenario.workloads if workload.target == target)
     near = {rival: judged.choice for rival, judged in outlook.today.items()}
-    today = outlook.today[outlook.chosen]
+    # A recording is compared with itself as a law by position, so that nothing but acceptance differs.
+    as_law = outlook.judge_at(accepted_at(scenario, names, draft, windows, 0.0, added=True))
+    today = best_near(as_law, outlook.chosen, near[outlook.chosen])
     better = outlook.decided(accepted_at(scenario, names, draft, windows, BETTER, added=True), near).judged
     if not better.kept or not today.kept:
         return None

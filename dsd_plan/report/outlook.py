@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log
 
 from dsd_plan.domain.study import Study, TippingPoint
-from dsd_plan.domain.study_outlook import DraftWorth
+from dsd_plan.domain.study_outlook import BadEnd, DraftWorth
 from dsd_plan.report.maps import input_value, short_name
 from dsd_plan.report.markup import isolated
 from dsd_plan.report.numbers import number
@@ -14,6 +14,8 @@ from dsd_plan.report.reading import mode_name
 A_BUDGET_BREAKS = "a budget breaks"
 MOST_TIPS = 3
 """Nearest tipping points that a summary names."""
+MOST_ENDS = 4
+"""Inputs at their bad end that a summary names."""
 
 
 def input_words(point: TippingPoint) -> str:
@@ -64,3 +66,29 @@ def worth_words(worth: DraftWorth) -> str:
         return f"{better} saves nothing: the decision stays {worth.plan_then}"
     changed = "" if worth.plan_now == worth.plan_then else f", with {worth.plan_then}"
     return f"{better} saves {', '.join(parts)}{changed}"
+
+
+def robust_lines(study: Study) -> list[str]:
+    """What a robust plan costs, and what each input was set to; nothing where it was not asked for."""
+    found = study.robustness
+    if found is None:
+        return []
+    lines = [f"{found.sentence}."]
+    lines += [f"{end_words(end)} ({end.source})" for end in found.inputs[:MOST_ENDS]]
+    if len(found.inputs) > MOST_ENDS:
+        lines.append(f"and {len(found.inputs) - MOST_ENDS} more inputs at their bad end")
+    if found.exact:
+        more = f" and {len(found.exact) - 2} more" if len(found.exact) > 2 else ""
+        lines.append(f"taken as exact, for no interval is known: {', '.join(found.exact[:2])}{more}")
+    return lines
+
+
+def end_words(end: BadEnd) -> str:
+    """What an input was set to: "RTT clinic – region 46 ms for 40 ms"."""
+    if end.input == "acceptance":
+        rounds = f"tokens a round of window {end.window}"
+        return f"acceptance of {end.of}: {number(end.set_to)} for {number(end.now)} {rounds}"
+    if end.input == "rtt_ms":
+        return f"RTT {end.of}: {number(end.set_to)} ms for {number(end.now)} ms"
+    name = "load" if end.input == "load" else f"step time of {end.of}"
+    return f"{name}: {number(end.set_to)} × today's"

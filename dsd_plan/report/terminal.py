@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.report.capacity import what_breaks_first
 from dsd_plan.report.numbers import UNKNOWN
-from dsd_plan.report.outlook import MOST_TIPS, nearest_tips, tip_words, worth_words
+from dsd_plan.report.outlook import MOST_TIPS, nearest_tips, robust_lines, tip_words, worth_words
 from dsd_plan.report.prices import price_lines
 from dsd_plan.report.reading import ANSWERS
 from dsd_plan.report.summary import headlines, option_columns, option_values, plain, reason_of, trust_lines
@@ -38,6 +38,8 @@ def render_text(study: Study, width: int = WIDTH) -> str:
     lines += labelled("Breaks first", what_breaks_first(study), width)
     for at, line in enumerate(price_lines(study)):
         lines += labelled("" if at else "Who pays", line, width)
+    for at, line in enumerate(robust_lines(study)):
+        lines += labelled("" if at else "Robust", line, width)
     for at, point in enumerate(nearest_tips(study)[:MOST_TIPS]):
         lines += labelled("" if at else "Turns at", tip_words(point), width)
     for worth in study.draft_worth:

@@ -1,0 +1,129 @@
+"""A plan for the bad end of what was measured, against the plan for the inputs as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.plan import Plan
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import Provenance, Study
+from dsd_plan.domain.study_outlook import BadEnd, Robustness
+from dsd_plan.errors import UnstableError
+from dsd_plan.optimize.bad_end import bad_end
+from dsd_plan.optimize.budgets import budget_checks
+from dsd_plan.optimize.candidates import space_of
+from dsd_plan.optimize.confirm import Confirmation, Observe
+from dsd_plan.optimize.decision import decide
+from dsd_plan.optimize.evaluate import Evaluator, Predict
+from dsd_plan.optimize.objective import tpot_weights
+from dsd_plan.optimize.run import Agree, OnProgress, optimize
+from dsd_plan.optimize.words import number
+
+ObserveIn = Callable[[Scenario], Observe]
+"""How plans of a scenario are replayed."""
+
+
+def robust_study(
+    scenario: Scenario,
+    load: float | None,
+    *,
+    predict: Predict,
+    observe: ObserveIn,
+    agree: Agree,
+    provenance: Provenance,
+    on_progress: OnProgress | None = None,
+) -> tuple[Study, Scenario]:
+    """The study of the scenario at its bad end, and that scenario. The plan keeps every budget there, replayed.
+
+    `load` is the multiple of today's to plan for. Raises InfeasibleError where no plan keeps every budget, at the bad
+    end or even as measured.
+    """
+    moved, ends, exact = bad_end(scenario, load)
+    plain = _plain_plan(scenario, predict, observe(scenario), on_progress)
+    study = optimize(moved, predict, observe(moved), agree, provenance, on_progress)
+    robustness = _robustness(scenario, moved, predict, plain, study.plan, ends, exact)
+    return replace(study, robustness=robustness, story=(robustness.sentence, *study.story)), moved
+
+
+def _plain_plan(scenario: Scenario, predict: Predict, observe: Observe, on_progress: OnProgress | None) -> Plan:
+    def tell(text: str) -> None:
+        if on_progress is not None:
+            on_progress(0, 1, f"for the inputs as measured: {text}")
+
+    confirmation = Confirmation(Evaluator(scenario, predict), observe, tell)
+    return decide(confirmation, space_of(scenario), tell).chosen.judged.trial.plan
+
+
+def _robustness(
+    scenario: Scenario,
+    moved: Scenario,
+    predict: Predict,
+    plain: Plan,
+    robust: Plan,
+    ends: tuple[BadEnd, ...],
+    exact: tuple[str, ...],
+) -> Robustness:
+    breaks = _broken(moved, predict, plain)
+    costs = [deploy(scenario, plan).cost_per_hour for plan in (plain, robust)]
+    now = [_asked(scenario, predict, plan) for plan in (plain, robust)]
+    times = [_tpot_ms(scenario, one) for one in now]
+    energies = [one.fleet.energy_j_per_token if isinstance(one, Performance) else None for one in now]
+    same = (plain.assignments, plain.deployments) == (robust.assignments, robust.deployments)
+    return Robustness(
+        inputs=ends,
+        exact=exact,
+        plain_plan=plain,
+        same_plan=same,
+        plain_breaks=breaks,
+        plain_cost_per_hour=costs[0],
+        robust_cost_per_hour=costs[1],
+        plain_tpot_ms=times[0],
+        robust_tpot_ms=times[1],
+        plain_energy_j_per_token=energies[0],
+        robust_energy_j_per_token=energies[1],
+        sentence=_sentence(ends, same, breaks, costs[1] - costs[0], times),
+    )
+
+
+def _asked(scenario: Scenario, predict: Predict, plan: Plan) -> Performance | UnstableError:
+    try:
+        return predict(deploy(scenario, plan))
+    except UnstableError as error:
+        return error
+
+
+def _broken(scenario: Scenario, predict: Predict, plan: Plan) -> tuple[str, ...]:
+    found = _asked(scenario, predict, plan)
+    if isinstance(found, UnstableError):
+        return (f"{found.device}: saturated",)
+    return tuple(f"{check.scope}: {check.budget}" for check in budget_checks(scenario, found, None) if not check.kept)
+
+
+def _tpot_ms(scenario: Scenario, found: Performance | UnstableError) -> float | None:
+    if isinstance(found, UnstableError):
+        return None
+    weights = tpot_weights(scenario)
+    total = sum(weights.values())
+    known = [(weights[w.name], w.tpot_ms.mean) for w in found.workloads]
+    if total <= 0.0 or any(ms is None for weight, ms in known if weight > 0.0):
+        return None
+    return sum(weight * (ms or 0.0) for weight, ms in known) / total
+
+
+def _sentence(
+    ends: tuple[BadEnd, ...], same: bool, breaks: tuple[str, ...], more: float, times: list[float | None]
+) -> str:
+    if not ends:
+        return "No input has a measured interval, and no robust_load is given: the robust plan is the plain one"
+    if same:
+        return "The plan for the inputs as measured keeps every budget at their bad end, too: robustness costs nothing"
+    price = f"costs {number(abs(more))} an hour {'more' if more > 0 else 'less'}" if abs(more) > 1e-9 else ""
+    if not price:
+        before, after = times
+        change = "" if before is None or after is None else f", mean TPOT {number(after)} ms for {number(before)} ms"
+        price = f"costs the same{change}"
+    why = f"which breaks {', '.join(breaks[:3])} at the bad end" if breaks else "which is less good at the bad end"
+    return f"Robustness {price}, against the plan for the inputs as measured, {why}"
