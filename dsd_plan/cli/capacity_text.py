@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
 from dsd_plan.domain.capacity import (
     Bottleneck,
@@ -18,6 +20,8 @@ from dsd_plan.report.numbers import UNKNOWN, given_quantity, interval, label, mu
 FLEET = "fleet"
 NO_GAIN = 0.01
 SATURATION = "saturation"
+MOST_ROWS = 12
+"""Budgets and workloads that are told; of more those that break first."""
 SHORT = {
     "compute": "steps",
     "batch_cap": "batch cap",
@@ -74,11 +78,16 @@ def short_name(found: Bottleneck | None) -> str:
 
 
 def _show_budgets(found: Capacity) -> None:
-    rows = [_budget_row(row, found.searched_to) for row in found.budgets]
+    first = found.budgets
+    if len(first) > MOST_ROWS:
+        first = tuple(sorted(first, key=lambda row: (row.kept_now, inf if row.load is None else row.load)))[:MOST_ROWS]
+    rows = [_budget_row(row, found.searched_to) for row in first]
     rows.append(("no steady state", "", times(found.saturation_load, found.searched_to), "", ""))
     say()
     show_table(("budget", "today of limit", "holds to", "95 %", "short then"), rows)
-    if any(row.saturates for row in found.budgets):
+    if len(first) < len(found.budgets):
+        say(f"and {len(found.budgets) - len(first):,} more budgets that break later; --json tells all")
+    if any(row.saturates for row in first):
         say("* kept as long as there is a steady state")
 
 
@@ -101,10 +110,15 @@ def _show_alone(found: Capacity) -> None:
     if len(found.alone) < 2:
         return
     say()
+    first = found.alone
+    if len(first) > MOST_ROWS:
+        first = tuple(sorted(first, key=lambda row: (not row.broken_now, inf if row.load is None else row.load)))
     show_table(
         ("growing alone", "holds to", "then breaks"),
-        [_alone_row(row, found.searched_to) for row in found.alone],
+        [_alone_row(row, found.searched_to) for row in first[:MOST_ROWS]],
     )
+    if len(first) > MOST_ROWS:
+        say(f"and {len(first) - MOST_ROWS:,} more workloads that may grow further; --json tells all")
 
 
 def _alone_row(row: WorkloadGrowth, most: float) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import typer
 from dsd_plan.cli.exit_codes import ExitCode
 from dsd_plan.cli.inputs import plan_of
 from dsd_plan.cli.options import AsJson, PlanPath, Replications, Requests, ScenarioPath, Seed
-from dsd_plan.cli.terminal import say, say_json, show_table, warn
+from dsd_plan.cli.terminal import say, say_json, say_wrapped, show_table, warn
 
 if TYPE_CHECKING:
     from dsd_plan.domain.performance import Interval, Performance
@@ -22,6 +22,9 @@ Tolerance = Annotated[
         "--tolerance", min=0.0, metavar="SHARE", help="For every metric; else 0.05 for means, 0.10 for quantiles."
     ),
 ]
+
+MOST_IN_FULL, MOST_ROWS = 20, 16
+"""Metrics that are all shown; lines that are where there are more."""
 
 
 def run(
@@ -67,9 +70,15 @@ def caveats(predicted: Performance, replayed: Performance, replications: int) ->
 
 
 def show_agreements(agreements: tuple[Agreement, ...]) -> None:
-    """A line a metric: what the model says, where the replay's interval lies, and the verdict."""
-    from dsd_plan.report.numbers import number, share, signed_share
+    """The answer; then a line a metric: what the model says, where the replay's interval lies, and the verdict.
 
+    Of many metrics those that do not agree, and those that are furthest off.
+    """
+    from dsd_plan.report.numbers import number, signed_share
+
+    say_wrapped(agreement_sentence(agreements))
+    say()
+    shown = agreements if len(agreements) <= MOST_IN_FULL else worst_first(agreements)[:MOST_ROWS]
     show_table(
         ("workload", "metric", "model", "replay", "95 % interval", "error", "verdict"),
         [
@@ -82,15 +91,43 @@ def show_agreements(agreements: tuple[Agreement, ...]) -> None:
                 signed_share(agreement.relative_error),
                 agreement.verdict,
             )
-            for agreement in agreements
+            for agreement in shown
         ],
         text_columns=2,
     )
+    left = worst_first(agreements)[len(shown) :]
+    if left:
+        others = ", all agree" if all(a.verdict == "agrees" for a in left) else ""
+        say(f"and {len(left):,} more that are less far off{others}; --json tells all")
+
+
+def agreement_sentence(agreements: tuple[Agreement, ...]) -> str:
+    """Do model and replay agree? How many metrics do, within what, and the one that is furthest off."""
+    from dsd_plan.report.numbers import label, share, signed_share
+
     verdicts = Counter(agreement.verdict for agreement in agreements)
     tolerances = " or ".join(share(tolerance) for tolerance in sorted({a.tolerance for a in agreements}))
-    say(
+    counts = (
         f"{verdicts['agrees']} agree within {tolerances}, {verdicts['disagrees']} disagree, "
         f"{verdicts['undecided']} undecided"
+    )
+    if not agreements:
+        return "Nothing was compared: no metric is known on both sides."
+    worst = worst_first(agreements)[0]
+    answer = "Model and replay disagree" if verdicts["disagrees"] else "Model and replay agree"
+    if verdicts["undecided"] and not verdicts["disagrees"]:
+        answer = (
+            "Model and replay do not disagree" if verdicts["agrees"] else "Undecided whether model and replay agree"
+        )
+    where = f"{label(worst.metric)} of {worst.workload}, {signed_share(worst.relative_error)}"
+    return f"{answer}: {counts}; furthest off is {where}."
+
+
+def worst_first(agreements: tuple[Agreement, ...]) -> list[Agreement]:
+    """Those that disagree, then undecided ones, then the rest; each by its error over its tolerance."""
+    order = ("disagrees", "undecided", "agrees")
+    return sorted(
+        agreements, key=lambda a: (order.index(a.verdict), -abs(a.relative_error) / a.tolerance if a.tolerance else 0.0)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dsd_plan.cli.budget_words import budget_sentence, workload_rows
 from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
 from dsd_plan.report.numbers import interval, milliseconds, number, share, with_unit
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 METRICS = (("TTFT", "ttft"), ("TPOT", "tpot"), ("ITL", "itl"), ("E2E", "e2e"))
 STATISTICS = ("mean", "p50", "p95", "p99")
+MOST_TOLD_IN_FULL, MOST_ROWS = 4, 15
+"""Workloads that have a paragraph each; rows of a table where there are more of them, and of devices."""
 
 
 def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> None:
@@ -22,22 +25,9 @@ def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> N
         why = performance.notes[0] if performance.notes else "offer less load, or deploy more"
         say_wrapped(f"No steady state, so no latencies: {why}.")
         say()
-    for workload in performance.workloads if performance.steady else ():
-        show_workload(workload, budgets[workload.name], performance.source)
-        say()
-    show_table(
-        ("device", "saturation", "busy", "mean batch", "power"),
-        [
-            (
-                device.name,
-                number(device.saturation),
-                share(device.busy),
-                number(device.mean_batch),
-                with_unit(device.power_w, "W"),
-            )
-            for device in performance.devices
-        ],
-    )
+    else:
+        show_workloads(performance, budgets)
+    show_devices(performance)
     fleet = performance.fleet
     say()
     if performance.steady:
@@ -50,6 +40,46 @@ def show_performance(performance: Performance, budgets: dict[str, Budgets]) -> N
         say(f"fleet: {number(fleet.cost_per_hour)} an hour")
     for note in performance.notes if performance.steady else performance.notes[1:]:
         warn(note)
+
+
+def show_workloads(performance: Performance, budgets: dict[str, Budgets]) -> None:
+    """Whether budgets are kept, then a paragraph a workload; of many a row each, the tightest first."""
+    sentence = budget_sentence(performance, budgets)
+    if sentence:
+        say_wrapped(sentence)
+        say()
+    if len(performance.workloads) <= MOST_TOLD_IN_FULL:
+        for workload in performance.workloads:
+            show_workload(workload, budgets[workload.name], performance.source)
+            say()
+        return
+    rows = workload_rows(performance, budgets)
+    show_table(("workload", "TTFT p95", "TPOT mean", "TPOT p95", "in budget", "budgets"), rows[:MOST_ROWS])
+    if len(rows) > MOST_ROWS:
+        say(f"and {len(rows) - MOST_ROWS:,} more workloads; --json tells all")
+    say()
+
+
+def show_devices(performance: Performance) -> None:
+    """A row a device type; of many the fullest."""
+    devices = performance.devices
+    if len(devices) > MOST_ROWS:
+        devices = tuple(sorted(devices, key=lambda device: -(device.saturation or 0.0)))
+    show_table(
+        ("device", "saturation", "busy", "mean batch", "power"),
+        [
+            (
+                device.name,
+                number(device.saturation),
+                share(device.busy),
+                number(device.mean_batch),
+                with_unit(device.power_w, "W"),
+            )
+            for device in devices[:MOST_ROWS]
+        ],
+    )
+    if len(devices) > MOST_ROWS:
+        say(f"and {len(devices) - MOST_ROWS:,} more device types, less full; --json tells all")
 
 
 def show_workload(workload: WorkloadPerformance, budgets: Budgets, source: str) -> None:
