@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from dsd_plan.domain.study import LoadCurve, Study
-from dsd_plan.report.blocks import Block, Chart, Prose, Section
+from dsd_plan.report.blocks import Block, Chart, Prose, Section, by_case
 from dsd_plan.report.decision import load_answer
+from dsd_plan.report.devices import device_chart
 from dsd_plan.report.figures import axis, layout, mode_key, mode_token, note, round_up, straight, token
 from dsd_plan.report.keypicture import curve_name
 from dsd_plan.report.labels import place_labels
 from dsd_plan.report.markup import isolated
 from dsd_plan.report.numbers import given_quantity, label, multiple, share
 from dsd_plan.report.reading import (
+    CURVE_METRICS,
     KeyMetric,
     best_known,
     chosen_curve,
     curves_of,
     fullest_device,
     holds_between,
+    key_first,
     key_metric,
     knee_of,
     latency,
@@ -28,7 +31,7 @@ from dsd_plan.report.reading import (
     value_at,
     workload_of,
 )
-from dsd_plan.report.tables import Cell, Number, Table, named, quantity_cell
+from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 
 HOW_TO_READ = (
     "Each line is one way to serve this workload, as the model predicts it; the thick one is the plan. The further "
@@ -42,18 +45,27 @@ ANCHORS = {"start": "left", "end": "right"}
 
 
 def capacity_section(study: Study) -> Section:
-    """A chart for TPOT and one for TTFT, by workload."""
-    blocks: list[Block] = []
-    for workload in dict.fromkeys(curve.workload for curve in study.curves):
+    """Charts for TPOT and TTFT, one workload at a time."""
+    cases: list[tuple[str, tuple[Chart, ...]]] = []
+    drawn = 0
+    for workload in key_first(study, [curve.workload for curve in study.curves]):
+        charts: list[Chart] = []
         for metric in ("tpot_p95_ms", "ttft_p95_ms"):
             if limit_of(study, workload, metric) is None and limit_of(study, workload, "tpot_mean_ms"):
                 metric = metric.replace("tpot_p95", "tpot_mean")
             key = KeyMetric(workload, metric, limit_of(study, workload, metric))
             curves = [c for c in curves_of(study, workload) if any(value_at(p, metric) is not None for p in c.points)]
             if curves:
-                blocks.append(_chart(study, key, curves, len(blocks)))
-    if not blocks:
-        blocks.append(Prose("The study holds no load curves."))
+                charts.append(_chart(study, key, curves, drawn + len(charts)))
+        if charts:
+            cases.append((workload, tuple(charts)))
+            drawn += len(charts)
+    blocks: list[Block] = by_case("Workload", tuple(cases)) or [Prose("The study holds no load curves.")]
+    left = len(study.predicted.workloads) - len(cases)
+    if cases and left > 0:
+        blocks.append(Prose(f"Load was drawn for {len(cases)} workloads, not for {left:,} more."))
+    if study.predicted.devices:
+        blocks.append(device_chart(study))
     return Section("load", "Is it enough?", "Is it enough?", what_breaks_first(study), tuple(blocks))
 
 
@@ -185,44 +197,44 @@ def _numbers(curves: list[LoadCurve], key: KeyMetric) -> Table:
 
 
 def what_breaks_first(study: Study) -> str:
-    """How far traffic may grow, what breaks then, and which device fills first."""
-    key = key_metric(study)
-    curve = chosen_curve(study, key.workload) if key else None
+    """Which budget breaks first as load grows, at which load, and which device fills first."""
     device = fullest_device(best_known(study))
-    first = (
-        f"; {isolated(device.name)} fills first (today at {share(device.saturation)} of what it can do)"
-        if device
-        else ""
-    )
-    if key is None or curve is None:
-        return f"How far load may grow was not drawn{first}."
-    if key.limit is None:
-        knee = knee_of(curve)
-        return f"No latency budget limits growth before the knee{f' at {multiple(knee)} ×' if knee else ''}{first}."
-    kept, broken = holds_between(curve, key.metric, key.limit)
-    if kept is None or (broken is not None and kept < 1):
-        return f"Today's load is already too much for the {label(key.metric)} budget{first}."
-    what = f"{label(key.metric)} of {isolated(key.workload)}"
-    if broken is None:
-        return f"Nothing up to {multiple(kept)} × today's traffic, where the curve of {what} ends{first}."
-    return f"{what} breaks its budget between {multiple(kept)} × and {multiple(broken)} × today's traffic{first}."
-
-
-def devices_table(study: Study) -> Table:
-    """Load of each device type, predicted and observed."""
-    seen = {device.name: device for device in best_known(study).devices}
-    rows = []
-    for device in study.predicted.devices:
-        other = seen.get(device.name)
-        rows.append(
-            (
-                named(device.name),
-                Number(device.saturation),
-                Number(other.saturation if other else None),
-                Number(other.busy if other else device.busy, "%"),
-                Number(other.mean_batch if other else device.mean_batch),
-                Number(other.power_w if other else device.power_w, "W", unknown="not measured"),
-            )
+    first = ""
+    if device is not None and device.saturation is not None:
+        first = f" {isolated(device.name)} fills first: {share(device.saturation)} of its capacity is used today."
+    found = first_broken(study)
+    if found is not None:
+        key, kept, broken = found
+        what = f"{label(key.metric)} of {isolated(key.workload)}"
+        limit = given_quantity(key.metric, key.limit)
+        if kept is None or kept < 1:
+            return f"{what} breaks its budget of {limit} at today's load already.{first}"
+        return (
+            f"{what} keeps its budget of {limit} up to {multiple(kept)} × today's load and is the first to break, at "
+            f"{multiple(broken)} ×.{first}"
         )
-    columns = ("Device", "Saturation, model", "Saturation, replay", "Busy", "Mean batch", "Power")
-    return Table("How full each device is", columns, tuple(rows), file="devices")
+    drawn = [point.load for curve in study.curves for point in curve.points]
+    if not drawn:
+        return f"How far load may grow was not drawn.{first}"
+    main = key_metric(study)
+    if main is None or main.limit is None:
+        curve = chosen_curve(study, main.workload) if main else None
+        knee = knee_of(curve) if curve else None
+        grows = f": waiting grows without bound from {multiple(knee)} × today's load" if knee else ""
+        return f"No latency budget limits growth before the knee{grows}.{first}"
+    return f"Every latency budget holds up to {multiple(max(drawn))} × today's load, the most that was drawn.{first}"
+
+
+def first_broken(study: Study) -> tuple[KeyMetric, float | None, float] | None:
+    """The budget broken at the least load on the plan's own curves: (it, last load kept, load broken at)."""
+    found = []
+    for workload in dict.fromkeys(curve.workload for curve in study.curves):
+        curve = chosen_curve(study, workload)
+        for metric in CURVE_METRICS if curve else ():
+            limit = limit_of(study, workload, metric)
+            if curve is None or limit is None:
+                continue
+            kept, broken = holds_between(curve, metric, limit)
+            if broken is not None:
+                found.append((KeyMetric(workload, metric, limit), kept, broken))
+    return min(found, key=lambda one: (one[2], one[1] or 0.0), default=None)

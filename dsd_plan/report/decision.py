@@ -48,11 +48,13 @@ from dsd_plan.report.reading import (
     worst_first,
 )
 from dsd_plan.report.summary import option_metrics
-from dsd_plan.report.tables import Cell, Number, Table, Words, named, quantity_cell, table_html
+from dsd_plan.report.tables import Cell, Number, Table, Words, quantity_cell, table_html
 
 LONGEST_HEADLINE, SHORTEST_HEADLINE = 190, 30
 """Characters."""
 NOTHING = Html('<span class="unknown">–</span>')
+MOST_DEVICES, FEWER_DEVICES = 4, 2
+"""Device types beside an option: as many as are told, and how many of more."""
 CHIPS = 3
 """Agreements on the first screen; section 7 has them all."""
 
@@ -130,9 +132,16 @@ def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | No
             kept = None if limit is None or value is None else value <= limit
             numbers.append(quantity_cell(metric, value, origin_of(study, option.plan, seen, metric), kept))
         numbers.append(Number(option.cost_per_hour))
-        rows.append((named(option.name), *numbers, _devices(option), _why(option)))
+        rows.append((_option_name(option), *numbers, _devices(option), _why(option)))
     chosen = frozenset(at for at, option in enumerate(options) if option.chosen)
     return Table(title, columns, tuple(rows), chosen, file="options", style=f"options numbers-{len(metrics) + 1}")
+
+
+def _option_name(option: Option) -> Words:
+    """What stands before a colon is the name, what follows explains it."""
+    title, colon, more = printable(option.name).partition(": ")
+    explained = Html(f"<small>{name(more)}</small>") if colon and len(title) < SHORTEST_HEADLINE else Html("")
+    return Words(Html(f"{name(title)}{explained}") if explained else name(option.name), printable(option.name))
 
 
 def _why(option: Option) -> Words:
@@ -142,7 +151,14 @@ def _why(option: Option) -> Words:
 
 def _devices(option: Option) -> Words:
     parts = [(f"{n:,}", device) for device, n in (option.devices or {}).items()]
-    html = joined([Html(f'<span class="line">{n}{THIN}×{THIN}{name(device)}</span>') for n, device in parts])
+    shown = parts
+    if len(parts) > MOST_DEVICES:  # the largest groups tell most
+        counts = option.devices or {}
+        shown = sorted(parts, key=lambda part: -counts[part[1]])[:FEWER_DEVICES]
+    lines = [Html(f'<span class="line">{n}{THIN}×{THIN}{name(device)}</span>') for n, device in shown]
+    if len(shown) < len(parts):
+        lines.append(Html(f'<span class="line">and {len(parts) - len(shown):,} more types</span>'))
+    html = joined(lines)
     return Words(html or NOTHING, ", ".join(f"{n} × {printable(device)}" for n, device in parts))
 
 
@@ -181,7 +197,8 @@ def load_answer(study: Study, key: KeyMetric) -> str:
 
 def trust_strip(study: Study) -> Html:
     """How far to trust it: model against observation, the worst number first, and what rests on a declaration."""
-    chips = [_chip(agreement) for agreement in worst_first(study.agreements)[:CHIPS]]
+    several = len({agreement.workload for agreement in study.agreements}) > 1
+    chips = [_chip(agreement, several) for agreement in worst_first(study.agreements)[:CHIPS]]
     if not study.agreements:
         chips.append(Html("<li><strong>Not cross-checked</strong><span>no metric was compared</span></li>"))
     chips.append(_evidence_chip(study))
@@ -194,14 +211,15 @@ def trust_strip(study: Study) -> Html:
     )
 
 
-def _chip(agreement: Agreement) -> Html:
+def _chip(agreement: Agreement, several: bool) -> Html:
     seen = agreement.observed
     ends = interval(agreement.metric, seen)
     around = Html(f' <span class="nobr">({safe(ends)})</span>') if ends != "–" else ""
+    whose = Html(f"{name(short(agreement.workload, 24))}: ") if several else ""
     return Html(
         f'<li class="{agreement.verdict}"><strong>{safe(label(agreement.metric))} '
         f"{safe(signed_share(agreement.relative_error))} <em>{agreement.verdict}</em></strong>"
-        f"<span>{safe(quantity(agreement.metric, agreement.predicted))} predicted, "
+        f"<span>{whose}{safe(quantity(agreement.metric, agreement.predicted))} predicted, "
         f"{safe(quantity(agreement.metric, seen.point))}{around} observed</span></li>"
     )
 

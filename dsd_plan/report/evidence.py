@@ -27,14 +27,20 @@ GREEDY = (
     "greedy decoding, which accepts more than sampling does, above all with small models, whose greedy text soon "
     "repeats itself. It flatters a plan for users who sample."
 )
+MOST_METHODS = 12
 ABOUT_ACCEPTANCE = ("temperature", "greedy", "acceptance")
 
 
+def acceptance_charts(study: Study) -> list[Block]:
+    """Acceptance by position."""
+    return [_acceptance_chart(study)] if study.acceptance else []
+
+
 def acceptance_blocks(study: Study) -> list[Block]:
-    """The survival chart, how it was recorded, and match rates by task."""
+    """How acceptance was recorded, and match rates by task."""
     if not study.acceptance:
         return []
-    blocks: list[Block] = [_acceptance_chart(study), *_acceptance_words(study), _acceptance_table(study)]
+    blocks: list[Block] = [*_acceptance_words(study), _acceptance_table(study)]
     if any(evidence.tasks for evidence in study.acceptance):
         blocks.append(_task_table(study))
     return blocks
@@ -44,7 +50,11 @@ def profile_blocks(study: Study) -> list[Block]:
     """Step times with their errors, and how each was measured."""
     if not study.profiles:
         return []
-    return [_profile_table(study), *(_method(profile) for profile in study.profiles if profile.method)]
+    told = [profile for profile in study.profiles if profile.method]
+    blocks: list[Block] = [_profile_table(study), *(_method(profile) for profile in told[:MOST_METHODS])]
+    if len(told) > MOST_METHODS:
+        blocks.append(Prose(f"How {len(told) - MOST_METHODS:,} more were measured is in the study."))
+    return blocks
 
 
 def _pair(evidence: AcceptanceEvidence) -> str:
@@ -136,7 +146,12 @@ def _acceptance_words(study: Study) -> list[Block]:
             )
     said = [*study.story, *study.predicted.notes, *study.replayed.notes]
     about = [line for line in dict.fromkeys(said) if any(word in line.lower() for word in ABOUT_ACCEPTANCE)]
-    return found + [Prose(printable(line)) for line in about]
+    return found + [Prose(_sentence(printable(line))) for line in about]
+
+
+def _sentence(note: str) -> str:
+    """A note as a sentence of its own."""
+    return note[:1].upper() + note[1:] + ("" if note.endswith((".", "!", "?")) else ".")
 
 
 def _acceptance_table(study: Study) -> Table:

@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 from dsd_plan.domain.study import MapCell, ModeMap, Study
-from dsd_plan.report.blocks import Block, Chart, KeyEntry, Prose, Section
+from dsd_plan.report.blocks import Block, Chart, KeyEntry, Prose, Section, by_case
 from dsd_plan.report.figures import MODES, axis, layout, mode_key, token
 from dsd_plan.report.markup import chart_text, isolated
 from dsd_plan.report.numbers import LABELS, THIN, multiple, share
-from dsd_plan.report.reading import mode_name
+from dsd_plan.report.reading import key_first, mode_name
 from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 from dsd_plan.units import unit_of
 
@@ -24,9 +24,16 @@ HOW_TO_READ = (
 
 def maps_section(study: Study) -> Section:
     """A map for each pair of inputs that was explored."""
-    blocks: list[Block] = [_chart(found, at) for at, found in enumerate(study.maps) if found.cells]
-    if not blocks:
-        blocks.append(Prose("The study holds no maps."))
+    drawn = [(at, found) for at, found in enumerate(study.maps) if found.cells]
+    cases = tuple(
+        (workload, tuple(_chart(found, at) for at, found in drawn if found.workload == workload))
+        for workload in key_first(study, [found.workload for _, found in drawn])
+    )
+    blocks: list[Block] = by_case("Workload", cases) or [Prose("The study holds no maps.")]
+    left = [w.name for w in study.predicted.workloads if w.name not in {name for name, _ in cases}]
+    if cases and left:
+        more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
+        blocks.append(Prose(f"No map was drawn for {isolated(left[0])}{more}."))
     return Section("maps", "When does it pay?", "When does it pay?", _so_what(study), tuple(blocks))
 
 

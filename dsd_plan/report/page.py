@@ -12,6 +12,7 @@ from dsd_plan.report.maps import maps_section
 from dsd_plan.report.markup import Html, name, printable, safe
 from dsd_plan.report.provenance import provenance_section
 from dsd_plan.report.reading import ANSWERS
+from dsd_plan.report.replay_section import replay_section
 from dsd_plan.report.rounds import why_section
 from dsd_plan.report.running import plan_section
 from dsd_plan.report.sheet import Sheet, document_html
@@ -24,6 +25,7 @@ SECTIONS = (
     why_section,
     choices_section,
     trust_section,
+    replay_section,
     provenance_section,
 )
 

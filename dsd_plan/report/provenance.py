@@ -1,4 +1,4 @@
-"""Section 8: where it all comes from, and how to make it again."""
+"""Section 9: what leaves each site, where it all comes from, and how to make it again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from dsd_plan.domain.study import Study
 from dsd_plan.report.blocks import Block, Folded, Prose, Section
 from dsd_plan.report.glossary import GLOSSARY
+from dsd_plan.report.leaves import leaves_table, traffic_table
 from dsd_plan.report.markup import Html, joined, name, printable, safe
 from dsd_plan.report.tables import Table, Words, named
 
@@ -22,7 +23,8 @@ METHOD = (
 
 def provenance_section(study: Study) -> Section:
     """Inputs with their hashes, how the study was made, notes, the search's story, and every definition."""
-    blocks: list[Block] = [_facts(study), _inputs(study), Prose(METHOD)]
+    blocks: list[Block] = [table for table in (leaves_table(study), traffic_table(study)) if table is not None]
+    blocks += [_facts(study), _inputs(study), Prose(METHOD)]
     notes = list(dict.fromkeys([*study.predicted.notes, *study.replayed.notes]))
     if study.measured:
         notes += [note for note in study.measured.notes if note not in notes]
@@ -32,7 +34,8 @@ def provenance_section(study: Study) -> Section:
         blocks.append(_list("What the search did", list(study.story), ordered=True))
     blocks.append(Folded("The scenario as it was resolved", _scenario(study)))
     blocks.append(Folded("Every term, defined", _definitions()))
-    return Section("provenance", "Where from?", "Where does it come from?", _so_what(study), tuple(blocks))
+    title = "What leaves each site, and where do the numbers come from?"
+    return Section("provenance", "What leaves? Where from?", title, _so_what(study), tuple(blocks))
 
 
 def _facts(study: Study) -> Html:

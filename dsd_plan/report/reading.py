@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,8 @@ from dsd_plan.domain.profile import Origin
 from dsd_plan.domain.study import Agreement, BudgetCheck, LoadCurve, LoadPoint, Option, Study
 
 FLEET = "fleet"
+MANY = 12
+"""Workloads above which a page tells the worst first instead of all in their order."""
 CURVE_METRICS = ("tpot_p95_ms", "ttft_p95_ms", "tpot_mean_ms")
 """What a load curve holds; the first that a budget limits is the page's key metric."""
 
@@ -41,15 +44,30 @@ def mode_name(mode: str) -> str:
 
 
 def key_metric(study: Study) -> KeyMetric | None:
-    """The first budget that load curves can show, by workload; TPOT p95 of the first workload where there is none."""
+    """The first budget that load curves can show, by workload; TPOT p95 of the first workload where there is none.
+
+    Of many workloads it is the budget nearest to breaking among those drawn.
+    """
     if not study.predicted.workloads:
         return None
     names = [workload.name for workload in study.predicted.workloads]
+    if len(names) > MANY:
+        drawn = {curve.workload for curve in study.curves}
+        mine = [check for check in study.budgets if check.budget in CURVE_METRICS and check.scope in drawn]
+        worst = tightest(tuple(mine))
+        if worst is not None:
+            return KeyMetric(worst.scope, worst.budget, worst.limit)
     for metric in CURVE_METRICS:
         for check in study.budgets:
             if check.budget == metric and check.scope in names:
                 return KeyMetric(check.scope, metric, check.limit)
     return KeyMetric(names[0], CURVE_METRICS[0], None)
+
+
+def key_first(study: Study, names: Iterable[str]) -> list[str]:
+    """Each name once, that of the key workload in front."""
+    key = key_metric(study)
+    return sorted(dict.fromkeys(names), key=lambda name: key is None or name != key.workload)
 
 
 def limit_of(study: Study, scope: str, budget: str) -> float | None:
@@ -195,11 +213,22 @@ def tightest(budgets: tuple[BudgetCheck, ...]) -> BudgetCheck | None:
 
 
 def used_up(check: BudgetCheck) -> float:
-    """How much of a budget is used: 1 is just kept; 0 where that is not known."""
-    value = check.replayed.point if check.replayed else check.predicted
+    """How much of a budget is used up: 1 is just kept; 0 where it is not known."""
+    value = budget_value(check)
     if value is None or not value or not check.limit:
         return 0.0
     return check.limit / value if is_floor(check.budget) else value / check.limit
+
+
+def nearest_first(study: Study, workloads: Sequence[WorkloadPerformance]) -> list[WorkloadPerformance]:
+    """Workloads in their order; many with those in front that break a budget, then that are nearest to one."""
+    if len(workloads) <= MANY:
+        return list(workloads)
+    worst: dict[str, tuple[bool, float]] = {}
+    for check in study.budgets:
+        standing = (check.kept, -used_up(check))
+        worst[check.scope] = min(worst.get(check.scope, standing), standing)
+    return sorted(workloads, key=lambda workload: worst.get(workload.name, (True, 0.0)))
 
 
 def is_floor(budget: str) -> bool:

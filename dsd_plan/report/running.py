@@ -6,21 +6,25 @@ from dsd_plan.domain.plan import Assignment, Deployment
 from dsd_plan.domain.profile import Origin
 from dsd_plan.domain.study import BudgetCheck, Study
 from dsd_plan.report.blocks import Block, Prose, Section
+from dsd_plan.report.fleet_picture import fleet_figure
 from dsd_plan.report.markup import isolated
 from dsd_plan.report.numbers import METRICS, STATISTICS, UNKNOWN, given_quantity, interval, label, quantity
 from dsd_plan.report.reading import (
+    MANY,
     best_known,
     budget_value,
     find,
     is_floor,
     latency,
-    limit_of,
     mode_name,
+    nearest_first,
     origin_of,
     source_name,
     tightest,
+    used_up,
     workload_of,
 )
+from dsd_plan.report.spread import spread_charts
 from dsd_plan.report.tables import Cell, Number, Table, Words, given_cell, kept_html, named, quantity_cell
 
 ROUTINGS = {
@@ -36,12 +40,13 @@ POLICIES = {"static": "fixed"}
 
 def plan_section(study: Study) -> Section:
     """Assignments, deployments, budgets and what users will see."""
-    blocks: list[Block] = [_assignments(study), _deployments(study)]
+    picture = fleet_figure(study)
+    blocks: list[Block] = [*([picture] if picture else []), _assignments(study), _deployments(study)]
     if study.budgets:
         blocks.append(budgets_table(study))
     else:
         blocks.append(Prose("The scenario sets no budgets, so nothing can be kept or broken."))
-    blocks += [_latencies(study), _rates(study)]
+    blocks += [*spread_charts(study), _latencies(study), _rates(study)]
     return Section("plan", "What to run where", "What to run where", _so_what(study), tuple(blocks))
 
 
@@ -97,8 +102,11 @@ def profile_origin(origin: str) -> Origin:
 
 def budgets_table(study: Study) -> Table:
     """A row a budget: limit, model, replay, and whether it is kept."""
+    ordered = study.budgets
+    if len(ordered) > MANY:
+        ordered = tuple(sorted(ordered, key=lambda check: (check.kept, -used_up(check))))
     columns = ("Scope", "Budget", "Limit", "Model", "Replay", "95 % interval", "Kept")
-    return Table("Which budgets are kept", columns, tuple(_budget(study, b) for b in study.budgets), file="budgets")
+    return Table("Which budgets are kept", columns, tuple(_budget(study, b) for b in ordered), file="budgets")
 
 
 def _budget(study: Study, check: BudgetCheck) -> tuple[Cell, ...]:
@@ -117,13 +125,14 @@ def _budget(study: Study, check: BudgetCheck) -> tuple[Cell, ...]:
 
 def _latencies(study: Study) -> Table:
     known = best_known(study)
+    limits = {(check.scope, check.budget): check.limit for check in study.budgets}
     rows = []
-    for workload in known.workloads:
+    for workload in nearest_first(study, known.workloads):
         for stem, short in METRICS.items():
             cells: list[Cell] = []
             for statistic in STATISTICS:
                 value = latency(workload, f"{stem}_{statistic}_ms")
-                limit = limit_of(study, workload.name, f"{stem}_{statistic}_ms")
+                limit = limits.get((workload.name, f"{stem}_{statistic}_ms"))
                 kept = None if limit is None or value is None else value <= limit
                 origin = origin_of(study, study.plan, workload, f"{stem}_{statistic}_ms")
                 cells.append(quantity_cell("ms", value, origin, kept))
@@ -144,7 +153,7 @@ def _rates(study: Study) -> Table:
             Number(w.tokens_per_round),
             Number(w.bytes_per_token),
         )
-        for w in known.workloads
+        for w in nearest_first(study, known.workloads)
     )
     columns = (
         *("Workload", "Requests a second", "Tokens a second", "Within budget", "Accepted", "Tokens a round"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from dsd_plan.report.blocks import Block, Chart, Folded, KeyEntry, Prose, Section
-from dsd_plan.report.markup import FirstUse, json_for_script, safe, script_hash
+from dsd_plan.report.blocks import Block, Cases, Chart, Folded, KeyEntry, Prose, Section
+from dsd_plan.report.markup import FirstUse, json_for_script, printable, safe, script_hash, short
 from dsd_plan.report.tables import Table, table_html
 
 EARLY_SCRIPT = 'document.documentElement.classList.add("js")'
@@ -77,7 +77,17 @@ class Sheet:
         if isinstance(block, Folded):
             body = self._table(block.body) if isinstance(block.body, Table) else block.body
             return f"<details><summary>{safe(block.summary)}</summary>{body}</details>"
+        if isinstance(block, Cases):
+            return self._cases(block)
         return block
+
+    def _cases(self, found: Cases) -> str:
+        parts = []
+        for label, blocks in found.cases:
+            inside = "\n".join(self._block(block) for block in blocks)
+            full = safe(printable(label))
+            parts.append(f'<div class="case" data-short="{safe(short(label, 24))}" data-label="{full}">{inside}</div>')
+        return f'<div class="cases" data-what="{safe(found.what)}">{"".join(parts)}</div>'
 
     def _table(self, table: Table) -> str:
         self._tables += 1

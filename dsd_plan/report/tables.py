@@ -9,13 +9,15 @@ from html import unescape
 from typing import Any
 
 from dsd_plan.domain.profile import Origin
-from dsd_plan.report.markup import Html, mark, name, printable, safe
+from dsd_plan.report.markup import Html, json_for_script, mark, name, printable, safe
 from dsd_plan.report.numbers import THIN, UNKNOWN, count, given, is_share, label, number, share, shown_unit
 
 FIGURE_SPACE, PUNCTUATION_SPACE = "\u2007", "\u2008"
 PADS_AND_GHOSTS = re.compile(r'<span (?:aria-hidden="true"|class="unit ghost")>[^<]*</span>')
 """What fills a number's cell and is not read."""
 SPACED, ANY_TAG = re.compile(r'<span class="(?:unit|mark|kept)[^>]*>(?=[^<])'), re.compile("<[^>]*>")
+MOST_SHOWN, MOST_KEPT = 12, 1000
+"""Rows of a longer table that are drawn, and those that script can show, sort, search and save besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,12 @@ def given_cell(quantity: str, value: float | None) -> Number:
 
 
 def table_html(table: Table, identity: str) -> Html:
-    """The table's HTML. `identity` becomes its id."""
+    """The table's HTML. `identity` becomes its id. Of a long one the first rows are drawn, more are left to script."""
+    shown = len(table.rows) if len(table.rows) <= MOST_SHOWN + MOST_SHOWN // 2 else MOST_SHOWN
     columns = [_column(heading, [row[at] for row in table.rows]) for at, heading in enumerate(table.columns)]
-    head = "".join(f'<th scope="col"{_class(column.style)}>{safe(column.heading)}</th>' for column in columns)
+    head = "".join(f'<th scope="col"{_class(column.style)}>{_heading(column)}</th>' for column in columns)
     body = []
-    for at, row in enumerate(table.rows):
+    for at, row in enumerate(table.rows[:shown]):
         cells = (
             f'<td{_class(column.style)} data-label="{safe(column.heading)}"{_raw(cell)}>{column.cells[at]}</td>'
             for column, cell in zip(columns, row, strict=True)
@@ -89,8 +92,34 @@ def table_html(table: Table, identity: str) -> Html:
     return Html(
         f'<div class="table {table.style}" role="region" aria-label="{safe(table.title)}" tabindex="0">'
         f'<table id="{identity}" data-file="{safe(table.file)}"><caption>{safe(table.title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}{empty}</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}{empty}</tbody></table>"
+        f"{_more(table, columns, shown, identity)}</div>"
     )
+
+
+def _more(table: Table, columns: list[_Column], shown: int, identity: str) -> str:
+    """What stands below a long table, and its further rows as texts with what sorting takes instead."""
+    many = len(table.rows)
+    if shown == many:
+        return ""
+    rest = [
+        [_plain_cell(cell, column.cells[at]) for column, cell in zip(columns, table.rows[at], strict=True)]
+        for at in range(shown, min(many, MOST_KEPT))
+    ]
+    beyond = f"; {many - MOST_KEPT:,} of them are in the study alone" if many > MOST_KEPT else ""
+    counts = f'data-shown="{shown}" data-rows="{many}" data-kept="{MOST_KEPT}"'
+    return (
+        f'<p class="more small" {counts}>and {many - shown:,} more{beyond}</p>'
+        f'<script type="application/json" id="{identity}-rest" class="rest">{json_for_script(rest)}</script>'
+    )
+
+
+def _plain_cell(cell: Cell, html: Html) -> str | list[str]:
+    """A cell's text, and its value for sorting where that is another."""
+    text = _plain_text(html)
+    if isinstance(cell, Number):
+        return [text, "" if cell.value is None else repr(float(cell.value))]
+    return [text, cell.raw] if isinstance(cell, Words) and text != cell.raw else text
 
 
 def _class(names: str) -> str:
@@ -104,11 +133,21 @@ def _raw(cell: Cell) -> str:
     return f' data-raw="{safe(cell.raw)}"' if isinstance(cell, Words) else ""
 
 
+def _heading(column: _Column) -> str:
+    """Its words and their unit, which a stylesheet may set below them."""
+    words, comma, unit = column.heading.rpartition(", ")
+    if not comma or not column.unit:
+        return safe(column.heading)
+    return f'{safe(words)}<span class="in"><span class="comma">, </span>{safe(unit)}</span>'
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     heading: str
     style: str
     cells: list[Html]
+    unit: bool = False
+    """Whether the heading ends in a unit."""
 
 
 def _column(heading: str, cells: Sequence[Cell]) -> _Column:
@@ -130,7 +169,7 @@ def _column(heading: str, cells: Sequence[Cell]) -> _Column:
     )
     shown = iter(texts)
     html = [_number_html(cell, next(shown), look) if isinstance(cell, Number) else _words(cell) for cell in cells]
-    return _Column(f"{heading}, {shared}" if shared else heading, "num", html)
+    return _Column(f"{heading}, {shared}" if shared else heading, "num", html, bool(shared))
 
 
 @dataclass(frozen=True, slots=True)

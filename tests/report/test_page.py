@@ -23,7 +23,7 @@ EXPECTED_TAGS = {
     *("html", "head", "meta", "title", "style", "script", "body", "nav", "main", "article", "section", "h1", "h2"),
     *("h3", "h4", "p", "a", "span", "strong", "em", "bdi", "ol", "ul", "li", "dl", "dt", "dd", "code", "pre"),
     *("div", "table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "details", "summary"),
-    *("svg", "clippath", "rect", "line", "polyline", "circle", "text"),
+    *("svg", "clippath", "rect", "line", "polyline", "circle", "text", "path", "small"),
 }
 
 
@@ -65,7 +65,7 @@ class Page(HTMLParser):
         return [attrs for _, attrs in self.tags if name in (attrs.get("class") or "").split()]
 
     def specs(self) -> list[dict[str, Any]]:
-        return [json.loads(text) for attrs, text in self.scripts if attrs.get("type") == "application/json"]
+        return [json.loads(text) for attrs, text in self.scripts if str(attrs.get("id", "")).endswith("-spec")]
 
 
 def section_text(html: str, slug: str) -> str:

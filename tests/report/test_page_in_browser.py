@@ -9,6 +9,7 @@ import pytest
 
 from dsd_plan.report import render_html
 from tests.report.devtools import Browser
+from tests.report.large import several_study, thousand_sites
 from tests.report.studies import ATTACK, full_study, hostile, measured_study, tiny_study
 
 pytestmark = pytest.mark.browser
@@ -18,6 +19,8 @@ PAGES = {
     "two": lambda: render_html([measured_study(), full_study()]),
     "hostile": lambda: render_html(hostile(full_study())),
     "tiny": lambda: render_html(tiny_study()),
+    "several": lambda: render_html(several_study()),
+    "thousand": lambda: render_html(thousand_sites()),
 }
 CHARTS = 8
 """Of a full study: load twice, maps twice, round, devices, agreement, acceptance. The least study has devices alone."""
@@ -52,7 +55,10 @@ def test_a_complaint_or_a_request_would_be_noticed(browser: Browser, tmp_path: P
 
 @pytest.mark.parametrize(
     ("name", "width", "dark"),
-    [("full", 1280, False), ("full", 768, True), ("two", 390, False), ("hostile", 1280, True), ("tiny", 390, True)],
+    [
+        *(("full", 1280, False), ("full", 768, True), ("two", 390, False), ("hostile", 1280, True)),
+        *(("tiny", 390, True), ("several", 1280, False), ("thousand", 768, False)),
+    ],
 )
 def test_a_page_opens_without_complaint_and_without_a_network(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
@@ -61,10 +67,10 @@ def test_a_page_opens_without_complaint_and_without_a_network(
     browser.settle()
     assert browser.complaints() == []
     assert browser.requests() == [pages[name].as_uri()]
-    assert browser.value(DRAWN) == (1 if name == "tiny" else CHARTS)
+    assert browser.value(DRAWN) == {"tiny": 1, "thousand": CHARTS + 2}.get(name, CHARTS)
 
 
-@pytest.mark.parametrize("name", ["full", "two", "hostile"])
+@pytest.mark.parametrize("name", ["full", "two", "hostile", "thousand"])
 @pytest.mark.parametrize("width", [1280, 768, 390])
 def test_nothing_is_wider_than_the_window(browser: Browser, pages: dict[str, Path], name: str, width: int) -> None:
     browser.open(pages[name], width=width)
@@ -72,7 +78,7 @@ def test_nothing_is_wider_than_the_window(browser: Browser, pages: dict[str, Pat
     assert browser.value("document.documentElement.scrollWidth") == width
 
 
-@pytest.mark.parametrize("name", ["full", "two"])
+@pytest.mark.parametrize("name", ["full", "two", "several", "thousand"])
 def test_the_first_screen_is_whole_without_script(browser: Browser, pages: dict[str, Path], name: str) -> None:
     browser.open(pages[name], width=1280, height=800, script=False)
     box = browser.box("#s1-decision .trust")
@@ -125,6 +131,37 @@ def test_one_study_is_shown_at_a_time(browser: Browser, pages: dict[str, Path]) 
     assert browser.value("document.querySelector('.tabs [aria-current]').hash") == "#s2"
     assert browser.value("document.querySelector('.contents.active').dataset.part") == "s2"
     assert browser.value("document.querySelectorAll('#s2 .plot .main-svg').length") > 0
+
+
+def test_one_workload_is_shown_at_a_time_and_a_click_changes_all_sections(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    browser.open(pages["several"])
+    browser.settle()
+    shown = "[...document.querySelectorAll('.case')].filter((c) => c.offsetParent).map((c) => c.dataset.label).join()"
+    assert browser.value(shown) == "chat,chat,chat"
+    browser.value("[...document.querySelectorAll('.picks button')].find((b) => b.textContent === 'letters').click()")
+    browser.settle()
+    assert browser.value(shown) == "letters,letters,letters"
+    assert browser.value("document.querySelectorAll('.case.shown .main-svg').length") > 0
+    assert browser.complaints() == []
+
+
+def test_a_long_table_can_be_opened_searched_and_sorted(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["thousand"])
+    table = "document.querySelector('table[data-file=assignments]')"
+    seen = f"[...{table}.tBodies[0].rows].filter((r) => r.offsetParent).map((r) => r.cells[0].textContent)"
+    assert len(browser.value(seen)) == 12
+    browser.value(
+        f"{{ const f = {table}.querySelector('input'); f.value = 'chat-0777'; f.dispatchEvent(new Event('input')) }}"
+    )
+    assert browser.value(seen) == ["chat-0777"]
+    browser.value(f"{{ const f = {table}.querySelector('input'); f.value = ''; f.dispatchEvent(new Event('input')) }}")
+    browser.value(f"{table}.querySelector('th button').click(); {table}.querySelector('th button').click()")
+    assert browser.value(seen)[0] == "chat-0999"
+    browser.value(f"{table}.parentElement.querySelector('.open').click()")
+    assert len(browser.value(seen)) == 1000
+    assert browser.complaints() == []
 
 
 def test_an_address_opens_the_study_it_lies_in(browser: Browser, pages: dict[str, Path]) -> None:

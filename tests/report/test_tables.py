@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from dsd_plan.report.markup import Html
 from dsd_plan.report.tables import (
     FIGURE_SPACE,
+    MOST_KEPT,
+    MOST_SHOWN,
     PUNCTUATION_SPACE,
     Number,
     Table,
@@ -30,13 +34,13 @@ def test_numbers_are_aligned_on_the_decimal_point() -> None:
 
 def test_a_unit_that_a_column_shares_stands_in_its_heading() -> None:
     html = column(Number(31.4, "ms"), Number(290.0, "ms"))
-    assert ">A, ms</th>" in html
+    assert '>A<span class="in"><span class="comma">, </span>ms</span></th>' in html
     assert 'class="unit"' not in html
 
 
 def test_a_column_of_seconds_says_so() -> None:
     html = column(Number(1270.0, "ms"), Number(2000.0, "ms"))
-    assert ">A, s</th>" in html
+    assert '>A<span class="in"><span class="comma">, </span>s</span></th>' in html
     assert ">1.27</td>" in html
     assert 'data-raw="1270.0"' in html
 
@@ -88,3 +92,31 @@ def test_records_keep_every_key_and_reckon_nothing() -> None:
 
 def test_an_empty_table_says_so() -> None:
     assert ">none</td>" in table_html(Table("t", ("A",), ()), "t1")
+
+
+def rows_of(many: int) -> Table:
+    return Table(
+        "t", ("A", "B"), tuple((named(f"row <{at}>"), Number(float(at), "ms", "declared")) for at in range(many))
+    )
+
+
+def test_a_short_table_is_drawn_whole() -> None:
+    html = table_html(rows_of(MOST_SHOWN + MOST_SHOWN // 2), "t1")
+    assert html.count("<tr") == 1 + MOST_SHOWN + MOST_SHOWN // 2
+    assert "more" not in html
+
+
+def test_a_long_table_shows_its_first_rows_and_holds_the_others_as_text() -> None:
+    html = table_html(rows_of(100), "t1")
+    assert html.count("<tr") == 1 + MOST_SHOWN
+    assert f"and {100 - MOST_SHOWN} more<" in html
+    rest = json.loads(html.partition('class="rest">')[2].partition("</script>")[0])
+    assert len(rest) == 100 - MOST_SHOWN
+    assert rest[0] == [f"row <{MOST_SHOWN}>", ["12.0\u202f◇", "12.0"]]
+    assert rest[-1] == ["row <99>", ["99.0\u202f◇", "99.0"]]
+
+
+def test_rows_beyond_what_a_page_can_carry_are_said_to_be_in_the_study() -> None:
+    html = table_html(rows_of(MOST_KEPT + 500), "t1")
+    assert "; 500 of them are in the study alone" in html
+    assert len(json.loads(html.partition('class="rest">')[2].partition("</script>")[0])) == MOST_KEPT - MOST_SHOWN

@@ -101,6 +101,51 @@
   }
   if (location.hash) openAddress();
 
+  // One case at a time: buttons for a few, a list for many. A reader's choice holds for every group that has it.
+  const groups = all(".cases").map((group) => ({ group, cases: all(":scope > .case", group) }));
+  const pick = (label) => {
+    for (const { group, cases, picker } of groups) {
+      if (!cases.some((item) => item.dataset.label === label)) continue;
+      for (const item of cases) item.classList.toggle("shown", item.dataset.label === label);
+      for (const button of all("button", picker)) button.setAttribute("aria-pressed", String(button.dataset.label === label));
+      for (const list of all("select", picker)) list.value = label;
+    }
+    soon(drawNext);
+  };
+  for (const found of groups) {
+    const { group, cases } = found;
+    const picker = document.createElement("div");
+    found.picker = picker;
+    picker.className = "picks";
+    picker.setAttribute("role", "group");
+    picker.setAttribute("aria-label", group.dataset.what);
+    const name = document.createElement("span");
+    name.textContent = group.dataset.what;
+    picker.append(name);
+    if (cases.length <= 5) {
+      for (const item of cases) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = item.dataset.short;
+        button.title = item.dataset.label;
+        button.dataset.label = item.dataset.label;
+        button.addEventListener("click", () => {
+          const before = group.getBoundingClientRect().top;
+          pick(item.dataset.label);
+          scrollBy(0, group.getBoundingClientRect().top - before);
+        });
+        picker.append(button);
+      }
+    } else {
+      const list = document.createElement("select");
+      for (const item of cases) list.append(new Option(item.dataset.short, item.dataset.label));
+      list.addEventListener("change", () => pick(list.value));
+      picker.append(list);
+    }
+    group.prepend(picker);
+  }
+  for (const { cases } of groups) if (!cases.some((item) => item.classList.contains("shown"))) pick(cases[0].dataset.label);
+
   // Where one is: the last section whose heading has passed the upper third of the window.
   const sections = all("article.part section[id]");
   let waiting = false;
@@ -133,7 +178,39 @@
     const [x, y] = [Number(a), Number(b)];
     return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : x - y;
   };
+  // A long table shows its first rows; script makes the others when they are asked for.
+  const longOnes = new Map();
+  const filled = (table) => {
+    const long = longOnes.get(table);
+    if (!long || long.filled) return;
+    long.filled = true;
+    const [body, first] = [table.tBodies[0], table.tBodies[0].rows[0]];
+    for (const texts of JSON.parse(long.rest.textContent)) {
+      const row = body.insertRow();
+      texts.forEach((text, at) => {
+        const cell = row.insertCell();
+        const [shown, value] = Array.isArray(text) ? text : [text];
+        cell.textContent = shown;
+        if (value !== undefined) cell.dataset.raw = value;
+        cell.className = first.cells[at].className;
+        cell.dataset.label = first.cells[at].dataset.label;
+      });
+    }
+  };
+  const limit = (table) => {
+    const long = longOnes.get(table);
+    if (!long) return;
+    const rows = Array.from(table.tBodies[0].rows);
+    const found = rows.filter((row) => !long.wanted || row.textContent.toLowerCase().includes(long.wanted));
+    const shown = new Set(long.open ? found : found.slice(0, long.shown));
+    for (const row of rows) row.hidden = !shown.has(row);
+    const many = long.wanted ? found.length : long.rows;
+    long.says.textContent = long.wanted ? `${found.length} found ` : many > shown.size ? `and ${many - shown.size} more ` : "";
+    long.button.hidden = found.length <= long.shown && long.filled;
+    long.button.textContent = long.open ? `show the first ${long.shown}` : long.filled ? `show all ${found.length}` : `show all ${long.kept}`;
+  };
   const sortBy = (table, heading) => {
+    filled(table);
     const column = heading.cellIndex;
     const down = heading.getAttribute("aria-sort") === "ascending";
     for (const other of all("thead th", table)) other.removeAttribute("aria-sort");
@@ -143,6 +220,7 @@
       return a === "" || b === "" ? order(a, b) : down ? order(b, a) : order(a, b);
     });
     table.tBodies[0].append(...rows);
+    limit(table);
   };
   // A text that a spreadsheet would take for a formula gets an apostrophe.
   const quoted = (text) => {
@@ -150,6 +228,8 @@
     return `"${plain.replace(/"/g, '""')}"`;
   };
   const save = (table) => {
+    filled(table);
+    limit(table);
     const lines = Array.from(table.rows).map((row) =>
       Array.from(row.cells).map((cell) => quoted(cell.tagName === "TH" ? cell.textContent.trim() : raw(cell))).join(","));
     const link = document.createElement("a");
@@ -173,6 +253,32 @@
     button.title = `Save this table as ${table.dataset.file}.csv`;
     button.addEventListener("click", () => save(table));
     table.caption.append(button);
+    const more = table.parentElement.querySelector(".more");
+    if (!more) continue;
+    const rest = table.parentElement.querySelector(".rest");
+    const [says, open, find] = ["span", "button", "input"].map((tag) => document.createElement(tag));
+    const [shown, count] = [Number(more.dataset.shown), Number(more.dataset.rows)];
+    const long = { rest, says, button: open, shown, rows: count, kept: Math.min(count, Number(more.dataset.kept)), wanted: "" };
+    longOnes.set(table, long);
+    open.type = "button";
+    open.className = "open";
+    open.addEventListener("click", () => {
+      filled(table);
+      long.open = !long.open;
+      limit(table);
+    });
+    find.type = "search";
+    find.placeholder = "find a row";
+    find.setAttribute("aria-label", `Find a row of ${table.getAttribute("aria-label") || table.caption.firstChild.textContent}`);
+    find.addEventListener("input", () => {
+      filled(table);
+      long.wanted = find.value.trim().toLowerCase();
+      limit(table);
+    });
+    const beyond = more.textContent.includes(";") ? ` ${more.textContent.slice(more.textContent.indexOf(";"))}` : "";
+    more.replaceChildren(says, open, document.createTextNode(beyond));
+    table.caption.append(find);
+    limit(table);
   }
 
   // A definition stays inside the window.
