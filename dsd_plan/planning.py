@@ -282,8 +282,7 @@ def optimize(
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
     from dsd_plan.optimize.backcast import widened
-    from dsd_plan.optimize.robust import robust_study
-    from dsd_plan.optimize.run import optimize as optimized
+    from dsd_plan.optimize.robust import plain_study, robust_study
 
     _check(scenario)
     _check_predictable(scenario, None if scenario.present is None else scenario.present.plan)
@@ -299,18 +298,8 @@ def optimize(
         machine=dict(machine or {}),
         created_at=created_at,
     )
-    if robust:
-        study, scenario = robust_study(
-            scenario,
-            scenario.search.robust_load,
-            predict=predict_deployed,
-            observe=observe_in,
-            agree=agreements,
-            provenance=provenance,
-            on_progress=on_progress,
-        )
-    else:
-        study = optimized(scenario, predict_deployed, observe_in(scenario), agreements, provenance, on_progress)
+    optimized = robust_study if robust else plain_study
+    study, scenario = optimized(scenario, predict_deployed, observe_in, agreements, provenance, on_progress)
     predicted = with_intervals(deploy(scenario, study.plan), study.predicted, predict_deployed)
     predicted = widened(predicted, study.backcast)
     return replace(study, predicted=predicted, timeline=_excerpts(scenario, study, seed, requests))

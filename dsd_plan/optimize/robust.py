@@ -26,10 +26,20 @@ ObserveIn = Callable[[Scenario], Observe]
 """How plans of a scenario are replayed."""
 
 
+def plain_study(
+    scenario: Scenario,
+    predict: Predict,
+    observe: ObserveIn,
+    agree: Agree,
+    provenance: Provenance,
+    on_progress: OnProgress | None = None,
+) -> tuple[Study, Scenario]:
+    """The study of the scenario as it is, and that scenario."""
+    return optimize(scenario, predict, observe(scenario), agree, provenance, on_progress), scenario
+
+
 def robust_study(
     scenario: Scenario,
-    load: float | None,
-    *,
     predict: Predict,
     observe: ObserveIn,
     agree: Agree,
@@ -38,10 +48,9 @@ def robust_study(
 ) -> tuple[Study, Scenario]:
     """The study of the scenario at its bad end, and that scenario. The plan keeps every budget there, replayed.
 
-    `load` is the multiple of today's to plan for. Raises InfeasibleError where no plan keeps every budget, at the bad
-    end or even as measured.
+    Raises InfeasibleError where no plan keeps every budget, at the bad end or even as measured.
     """
-    moved, ends, exact = bad_end(scenario, load)
+    moved, ends, exact = bad_end(scenario, scenario.search.robust_load)
     plain = _plain_plan(scenario, predict, observe(scenario), on_progress)
     study = optimize(moved, predict, observe(moved), agree, provenance, on_progress)
     robustness = _robustness(scenario, moved, predict, plain, study.plan, ends, exact)

@@ -135,13 +135,9 @@ def test_load_grows_as_declared() -> None:
 
 
 def studied(given: Scenario, load: float | None) -> tuple[Study, Scenario]:
+    asked = replace(given, search=replace(given.search, robust_load=load))
     return robust_study(
-        given,
-        load,
-        predict=stub_model.predict,
-        observe=lambda within: observer(within, lambda plan: 1.0),
-        agree=agreements,
-        provenance=PROVENANCE,
+        asked, stub_model.predict, lambda within: observer(within, lambda plan: 1.0), agreements, PROVENANCE
     )
 
 
