@@ -30,6 +30,7 @@ def run(before: Before, after: After, output: Output = None, as_json: AsJson = F
     from dsd_plan.files import load_result
     from dsd_plan.report import render_comparison, render_comparison_text
     from dsd_plan.report.comparison_words import sentence_of
+    from dsd_plan.report.summary import plain
 
     found = compared(load_result(before), load_result(after), before, after)
     if output is not None:
@@ -37,7 +38,7 @@ def run(before: Before, after: After, output: Output = None, as_json: AsJson = F
 
         write_page(output, render_comparison(found, before.name, after.name))
     if as_json:
-        say_json({**found.to_dict(), "sentence": sentence_of(found)})
+        say_json({**found.to_dict(), "sentence": plain(sentence_of(found))})
         return
     say(f"{before} -> {after}")
     say()

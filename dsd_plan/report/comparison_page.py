@@ -36,7 +36,8 @@ from dsd_plan.report.tables import Cell, Number, Table, Words, named, quantity_c
 from dsd_plan.report.trace_page import IDENTITY, facts_html, first_screen, points, spanning, trace_page_html
 
 ROW_PX = 24
-MOST_ON_FIRST_SCREEN, MOST_DRAWN = 8, 40
+MOST_LISTED = 40
+MOST_ON_FIRST_SCREEN, MOST_DRAWN, MOST_IN_TABLE = 8, 40, 300
 COLUMNS = ("Number", "Before", "After", "Change", "95 % interval of the change", "Finding")
 HOW_TO_READ = (
     "Each dot is a number's change from the first to the second, in per cent of the first; the bar is its 95 % "
@@ -122,7 +123,10 @@ def _numbers(found: Comparison) -> Section:
     for source in dict.fromkeys([found.basis, *(row.source for row in found.numbers)]):
         rows = by_finding([row for row in found.numbers if row.source == source])
         if source is not None and rows:
-            table = _table(f"Every number, {SOURCES[source]}", rows, f"comparison-{source}")
+            which = (
+                "Every number" if len(rows) <= MOST_IN_TABLE else f"The first {MOST_IN_TABLE} of {len(rows):,} numbers"
+            )
+            table = _table(f"{which}, {SOURCES[source]}", rows[:MOST_IN_TABLE], f"comparison-{source}")
             blocks.append(Folded(table.title, table))
     for which, names in (("first", found.only_before), ("second", found.only_after)):
         if names:
@@ -207,11 +211,11 @@ def _plan(found: Comparison) -> Section:
 
 def _inputs(found: Comparison) -> Section:
     files: list[tuple[Cell, ...]] = [
-        (named(file.path), file.change, _hash(file.before), _hash(file.after)) for file in found.inputs
+        (named(file.path), file.change, _hash(file.before), _hash(file.after)) for file in found.inputs[:MOST_IN_TABLE]
     ]
     keys: list[tuple[Cell, ...]] = [
         (named(key.key), key.change, named(written(key.before)), named(written(key.after)))
-        for key in (*found.scenario, *found.made)
+        for key in (*found.scenario[:MOST_IN_TABLE], *found.made)
     ]
     columns = ("", "Before", "After")
     blocks: list[Block] = [
@@ -255,5 +259,7 @@ def _trust(found: Comparison, before: str, after: str) -> Section:
 def _lines(title: str, lines: Sequence[str], none: str) -> list[Block]:
     if not lines:
         return [Prose(none)]
-    items = joined([Html(f"<li>{safe(line)}</li>") for line in lines])
+    left = len(lines) - MOST_LISTED
+    shown = [*lines[:MOST_LISTED], f"and {left:,} more, in --json"] if left > 1 else lines
+    items = joined([Html(f"<li>{safe(line)}</li>") for line in shown])
     return [Html(f'<h3>{safe(title)}</h3><ul class="lines">{items}</ul>')]

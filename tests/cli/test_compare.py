@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from dsd_plan.cli import main
+from dsd_plan.compare import compare_studies
+from dsd_plan.domain.performance import Performance
 from dsd_plan.files import load_performance, write_performance, write_study
-from dsd_plan.report import render_comparison
+from dsd_plan.report import render_comparison, render_comparison_text
 from tests.report.devtools import Browser
 from tests.report.studies import full_study, hostile, measured_study, performance, tiny_study
 
@@ -47,6 +49,8 @@ def test_json_and_page_tell_the_same(files: tuple[str, str], tmp_path: Path, cap
     assert main(["compare", *files, "--json", "-o", str(page)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["verdict"]["answer_after"] == "no"
+    assert told["sentence"].startswith("Do not speculate instead of speculate; another plan; TPOT")
+    assert "\u2068" not in told["sentence"]
     assert {row["finding"] for row in told["numbers"]} <= {
         *("same", "significant", "not significant", "not known", "changed")
     }
@@ -112,10 +116,27 @@ def test_a_study_without_numbers_that_differ_can_be_compared(tmp_path: Path, cap
     assert "not bounded → 2.00 %" in capsys.readouterr().out
 
 
+def test_a_comparison_of_many_workloads_stays_a_page_and_a_screen() -> None:
+    study = full_study()
+
+    def wide(seen: Performance, factor: float) -> Performance:
+        one = seen.workloads[0]
+        times = replace(one.tpot_ms, mean=(one.tpot_ms.mean or 0.0) * factor)
+        return replace(seen, workloads=tuple(replace(one, name=f"w{at}", tpot_ms=times) for at in range(200)))
+
+    sides = [
+        replace(study, predicted=wide(study.predicted, factor), replayed=wide(study.replayed, factor))
+        for factor in (1.0, 1.02)
+    ]
+    found = compare_studies(*sides)
+    html = render_comparison(found, "a", "b")
+    assert "The first 300 of 4,610 numbers, replayed" in html
+    assert len(html) < 8e6
+    assert len(render_comparison_text(found).splitlines()) <= 40
+
+
 @pytest.mark.browser
 def test_the_page_opens_without_a_word_from_the_console(chromium: str, tmp_path: Path) -> None:
-    from dsd_plan.compare import compare_studies
-
     page = tmp_path / "compare.html"
     found = compare_studies(full_study(), hostile(measured_study()))
     page.write_text(render_comparison(found, "<b>a</b>.json", "b.json"), encoding="utf-8")
