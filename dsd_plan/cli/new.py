@@ -23,9 +23,12 @@ class PlannedHour(StrEnum):
     MEAN = "mean"
 
 
-Folder = Annotated[Path, typer.Argument(metavar="PATH", help="Folder to make; must not hold anything yet.")]
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="PATH", help="Folder to make; must not hold anything yet.", show_default=False)
+]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files for --from-logs.")]
 Example = Annotated[str | None, typer.Option("--example", metavar="NAME", help="Which example to copy.")]
+List = Annotated[bool, typer.Option("--list", help="List the examples that can be copied, and what they ask.")]
 FromLogs = Annotated[
     list[Path] | None, typer.Option("--from-logs", metavar="FILE", help="Start from logs of a serving system.")
 ]
@@ -62,9 +65,10 @@ Acceptance = Annotated[
 
 
 def run(
-    path: Folder,
+    path: Folder = None,
     more: More = None,
     example: Example = None,
+    list_them: List = False,
     from_logs: FromLogs = None,
     from_prometheus: FromPrometheus = None,
     kind: Kind = None,
@@ -91,6 +95,13 @@ def run(
     From logs or metrics comes the system of today: every value says whether it was measured or guessed, and three are
     left to type: the round trip, the edge device and the price.
     """
+    if list_them:
+        if path is not None:
+            raise typer.BadParameter(f"--list makes no folder; leave {path} out")
+        list_examples(as_json)
+        return
+    if path is None:
+        raise typer.BadParameter("missing the folder to make: dsd-plan new PATH; --list tells which examples there are")
     sources = [name for name, given in (("--example", example), ("--from-logs", from_logs)) if given]
     sources += ["--from-prometheus"] if from_prometheus else []
     if len(sources) > 1:
@@ -110,6 +121,20 @@ def run(
         of_logs(path, [*from_logs, *(more or [])], kind, model, rate_per_s, seed, told, as_json)
     elif from_prometheus:
         of_prometheus(path, from_prometheus, last, step, hour, model, api_key_env, output_tokens, told, as_json)
+
+
+def list_examples(as_json: bool) -> None:
+    """What can be copied."""
+    from dsd_plan.files.example import examples
+
+    found = examples()
+    if as_json:
+        rows = [{"name": one.name, "question": one.question, "scenarios": list(one.scenarios)} for one in found]
+        say_json({"examples": rows})
+        return
+    for one in found:
+        say(f"{one.name:<14}{one.question}")
+    say("copy one with: dsd-plan new PATH --example NAME; its README.md says what to run")
 
 
 def copy(path: Path, example: str, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from dsd_plan.errors import InputError
@@ -13,6 +14,29 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 def example_names() -> tuple[str, ...]:
     """Names of the examples there are."""
     return tuple(sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir()))
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An example as it is listed."""
+
+    name: str
+    question: str
+    """What it asks, in a line: the heading of its README."""
+    scenarios: tuple[str, ...]
+    """Names of its scenario files."""
+
+
+def examples() -> tuple[Example, ...]:
+    """Every example there is, by name."""
+    return tuple(
+        Example(
+            name,
+            (EXAMPLES / name / "README.md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# "),
+            tuple(sorted(path.name for path in (EXAMPLES / name).glob("*.toml"))),
+        )
+        for name in example_names()
+    )
 
 
 def copy_example(name: str, destination: str | Path) -> tuple[Path, ...]:

@@ -184,3 +184,15 @@ def test_a_workload_trace_is_recognised_by_its_columns(tmp_path: Path, capsys: C
 def test_a_missing_file_is_bad_input(words: str, tmp_path: Path, capsys: Captured) -> None:
     assert main([*words.split(), str(tmp_path / "none.parquet")]) == 1
     assert "none.parquet: no such file" in capsys.readouterr().err
+
+
+def test_examples_are_listed_with_what_they_ask(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["new", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("clinic ") and line.endswith("?") for line in lines)
+    assert main(["new", "--list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["examples"]
+    assert {one["name"] for one in listed} >= {"bundled-pair", "clinic", "metro-edge", "retailer", "shared-pool"}
+    assert main(["new", "--list", str(tmp_path / "metro")]) == 2
+    assert main(["new"]) == 2
+    assert "--list" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.plan_checks import plan_misfits
 from dsd_plan.errors import InputError
 from dsd_plan.files import copy_example, load_plan, load_scenario
+from dsd_plan.files.example import EXAMPLES, Example, examples
 from dsd_plan.planning import optimize, predict
 
 
 def test_the_example_works_where_it_is_copied(tmp_path: Path) -> None:
     written = copy_example("metro-edge", tmp_path / "new" / "place")
-    assert [path.name for path in written] == ["edge.plan.json", "plan.json", "scenario.toml"]
-    plan, scenario = load_plan(written[1]), load_scenario(written[2])
+    assert [path.name for path in written] == ["README.md", "edge.plan.json", "plan.json", "scenario.toml"]
+    plan, scenario = load_plan(written[2]), load_scenario(written[3])
     assert scenario_problems(scenario) == ()
     assert plan_misfits(scenario, plan) == ()
     assert {stream.workload.name for stream in deploy(scenario, plan).streams} == {w.name for w in scenario.workloads}
@@ -62,7 +64,7 @@ def test_the_shipped_plan_is_the_one_that_is_chosen(tmp_path: Path, name: str) -
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
-    assert len(copy_example("metro-edge", tmp_path)) == 3
+    assert len(copy_example("metro-edge", tmp_path)) == 4
     scenario = load_scenario(tmp_path / "scenario.toml")
     assert [link.rtt_ms for link in scenario.links] == [10.0, 40.0, 100.0]
     with pytest.raises(InputError, match="is there already, and nothing is overwritten"):
@@ -80,3 +82,19 @@ def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
 def test_an_unknown_example_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such example; there is .*metro-edge"):
         copy_example("metro", tmp_path / "x")
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_an_example_says_what_it_asks_and_what_to_run(example: Example) -> None:
+    """Every file that its README runs a verb on is there, or written by the verb before."""
+    assert example.question.endswith("?")
+    assert len(example.question) <= 110
+    assert example.scenarios
+    words = (EXAMPLES / example.name / "README.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in words.splitlines() if line.startswith("    dsd-plan ")]
+    assert {verb for verb, *_ in commands} >= {"check", "optimize", "report"}
+    written = {"study.json"}
+    for _, file, *more in commands:
+        plans = [value for option, value in pairwise(more) if option == "--plan"]
+        for name in (file, *plans):
+            assert name in written or (EXAMPLES / example.name / name).is_file(), name
