@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
-from dsd_plan.domain.checks import scenario_problems, without_rate
+from dsd_plan.domain.admission import check_predictable, check_scenario, deployed_in, lasting_in
 from dsd_plan.domain.deployed import Deployed, deploy
-from dsd_plan.domain.not_yet import PLAN, batched_draft_problems, not_predicted_problems, not_predicted_scenario
+from dsd_plan.domain.hours import peak_notes
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
-from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import InputHash, Provenance, Study
-from dsd_plan.errors import InputError, PlanError, ScenarioError
+from dsd_plan.errors import InputError
 from dsd_plan.files import check_table_path, load_plan, load_scenario, table_parts, write_table
 from dsd_plan.optimize.confirm import Observation, Observe
 from dsd_plan.optimize.run import OnProgress
@@ -54,9 +53,10 @@ def predict(scenario: Scenario, plan: Plan) -> Performance:
     from dsd_plan.model import with_intervals
     from dsd_plan.optimize.backcast import widened
 
-    deployed = _deployed(scenario, plan)
-    _check_predictable(scenario, plan)
-    return widened(with_intervals(deployed, predicted(deployed), predicted), backcast(scenario))
+    deployed = deployed_in(scenario, plan)
+    check_predictable(scenario, plan)
+    found = widened(with_intervals(deployed, predicted(deployed), predicted), backcast(scenario))
+    return replace(found, notes=(*found.notes, *peak_notes(scenario)))
 
 
 def backcast(scenario: Scenario) -> Backcast | None:
@@ -69,8 +69,8 @@ def backcast(scenario: Scenario) -> Backcast | None:
 
     if scenario.present is None:
         return None
-    _check(scenario)
-    _check_predictable(scenario, scenario.present.plan)
+    check_scenario(scenario)
+    check_predictable(scenario, scenario.present.plan)
     return laid_beside(scenario, predicted)
 
 
@@ -108,7 +108,7 @@ def replay(
     from dsd_plan.replay.run import replayed
     from dsd_plan.replay.threads import Threads
 
-    deployed = _lasting(scenario, plan)
+    deployed = lasting_in(scenario, plan)
     many = requests_for(deployed) if requests is None else requests
     threads = Threads(many, on_progress)
     if series_out is not None:
@@ -169,7 +169,7 @@ def timeline(
     from dsd_plan.replay.recordings import requests_for
     from dsd_plan.replay.timeline import timeline as drawn
 
-    deployed = _lasting(scenario, plan)
+    deployed = lasting_in(scenario, plan)
     many = requests_for(deployed) if requests is None else requests
     return drawn(deployed, seed=seed, requests=many, sessions=sessions, seconds=seconds)
 
@@ -182,7 +182,7 @@ def whole_run(scenario: Scenario, plan: Plan, *, seed: int = 0, charged: bool = 
     """
     from dsd_plan.replay.whole_run import whole_run as played
 
-    return played(_deployed(scenario, plan), seed=seed, charged=charged)
+    return played(deployed_in(scenario, plan), seed=seed, charged=charged)
 
 
 def crosscheck(
@@ -204,8 +204,8 @@ def crosscheck(
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
 
-    deployed = _deployed(scenario, plan)
-    _check_predictable(scenario, plan)
+    deployed = deployed_in(scenario, plan)
+    check_predictable(scenario, plan)
     part, share = _played_part(deployed, requests)
     predicted = with_intervals(part, predict_deployed(part), predict_deployed)
     if share < 1.0:
@@ -244,8 +244,8 @@ def capacity(
         if growth is None or until is None or start is None:
             raise InputError("--growth", "growth needs a rate, a first and a last day; give --growth and --until")
         asked = growing(growth, start, until)
-    deployed = _deployed(scenario, plan)
-    _check_predictable(scenario, plan)
+    deployed = deployed_in(scenario, plan)
+    check_predictable(scenario, plan)
     found = capacity_of(scenario, plan, predict_deployed, asked, on_progress)
     if not confirm:
         return found
@@ -284,8 +284,8 @@ def optimize(
     from dsd_plan.optimize.backcast import widened
     from dsd_plan.optimize.robust import plain_study, robust_study
 
-    _check(scenario)
-    _check_predictable(scenario, None if scenario.present is None else scenario.present.plan)
+    check_scenario(scenario)
+    check_predictable(scenario, None if scenario.present is None else scenario.present.plan)
 
     def observe_in(within: Scenario) -> Observe:
         return lambda plan: _replayed(deploy(within, plan), seed, requests, replications)
@@ -358,36 +358,3 @@ def _played_part(deployed: Deployed, requests: int | None) -> tuple[Deployed, fl
     from dsd_plan.replay.recordings import played_part, requests_for
 
     return played_part(deployed, requests_for(deployed) if requests is None else requests)
-
-
-def _check(scenario: Scenario) -> None:
-    problems = scenario_problems(scenario)
-    if problems:
-        raise ScenarioError(f"scenario {scenario.name}", problems)
-
-
-def _check_predictable(scenario: Scenario, plan: Plan | None = None) -> None:
-    """What can only be replayed is not predicted as if it were not there."""
-    problems = (*not_predicted_scenario(scenario), *without_rate(scenario))
-    if problems:
-        raise ScenarioError(f"scenario {scenario.name}", problems)
-    problems = () if plan is None else (*not_predicted_problems(plan, PLAN), *batched_draft_problems(scenario, plan))
-    if problems:
-        raise PlanError(f"plan for {scenario.name}", problems)
-
-
-def _deployed(scenario: Scenario, plan: Plan) -> Deployed:
-    """The plan in its scenario, both checked: they may have been written in code."""
-    _check(scenario)
-    problems = (*plan_problems(plan), *plan_misfits(scenario, plan))
-    if problems:
-        raise PlanError(f"plan for {plan.scenario}", problems)
-    return deploy(scenario, plan)
-
-
-def _lasting(scenario: Scenario, plan: Plan) -> Deployed:
-    """As `_deployed`, of requests that go on for a time."""
-    problems = tuple(without_rate(scenario))
-    if problems:
-        raise ScenarioError(f"scenario {scenario.name}", problems)
-    return _deployed(scenario, plan)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.hours import HOURS
 from dsd_plan.domain.names import unknown_name
 from dsd_plan.domain.plan_checks import plan_misfits, plan_problems
 from dsd_plan.domain.present import Present
@@ -20,6 +21,8 @@ def decision_problems(scenario: Scenario) -> tuple[Problem, ...]:
     for index, workload in enumerate(scenario.workloads):
         if workload.degraded_budgets is not None:
             found += _degraded(f"workloads[{index}].degraded_budgets", workload, workload.degraded_budgets)
+        if workload.hourly_load is not None:
+            found += _hourly(f"workloads[{index}].hourly_load", workload.hourly_load)
     load = scenario.search.robust_load
     if load is not None and load < 1.0:
         found.append(Problem("search.robust_load", f"found {load:g}, expected 1 or more: the bad end is more load"))
@@ -38,6 +41,13 @@ def _unknown_power(device: Device) -> tuple[str, ...]:
     idle = device.idle_w is not None or all(profile.idle_w is not None for profile in device.profiles.values())
     models = [model for model, profile in device.profiles.items() if profile.active_w is None]
     return (*(() if idle else ("its idle_w",)), *(f"active_w in its profile of {model}" for model in models))
+
+
+def _hourly(place: str, factors: tuple[float, ...]) -> Iterator[Problem]:
+    if len(factors) != HOURS:
+        yield Problem(place, f"found {len(factors)} factors, expected 24: one an hour, from midnight on")
+    elif max(factors) <= 0.0:
+        yield Problem(place, "found 0 in every hour, expected a load in some; leave it out where it never changes")
 
 
 def _present(scenario: Scenario, present: Present) -> Iterator[Problem]:

@@ -167,6 +167,7 @@ def _workload(workload: Workload) -> dict[str, Any]:
         "priority": workload.priority,
         "allowed_sites": None if workload.allowed_sites is None else list(workload.allowed_sites),
         "budgets": _dump(Budgets, workload.budgets),
+        "hourly_load": None if workload.hourly_load is None else list(workload.hourly_load),
         "degraded_budgets": _dump(Budgets | None, workload.degraded_budgets),
     }
 

@@ -139,5 +139,7 @@ class Workload:
     allowed_sites: tuple[Name, ...] | None = None
     """Where this workload's text may go; None: anywhere."""
     budgets: Budgets = Budgets()
+    hourly_load: tuple[NonNegative, ...] | None = None
+    """24 factors on its load, from midnight on; None: the same in every hour."""
     degraded_budgets: Budgets | None = None
     """What users accept while every draft away from its target is lost; None: the budgets hold then too."""

@@ -12,8 +12,9 @@ from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_rati
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Trial
+from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.infeasible import why_infeasible
-from dsd_plan.optimize.objective import Judge, spelling
+from dsd_plan.optimize.objective import Judge, Key, rounded, spelling
 from dsd_plan.optimize.options import MIXED, NAMES, Outcome, nearest_miss, trouble
 from dsd_plan.optimize.search import Found, search
 
@@ -38,12 +39,17 @@ class Decision:
     case: Case
     survival: Survival
     """Of the loss of every draft, by choice."""
+    days: Days
+    """Of the hours of the day, by choice."""
 
 
-def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], None]) -> Decision:
-    """Choose. Raises InfeasibleError where no plan keeps every budget. `stage` is told what begins."""
+def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], None], peak: float = 1.0) -> Decision:
+    """Choose. Raises InfeasibleError where no plan keeps every budget. `stage` is told what begins.
+
+    `peak`: what the loads of the confirmation's scenario are multiples of.
+    """
     evaluator = confirmation.evaluator
-    survival = Survival(confirmation)
+    survival, days = Survival(confirmation, peak), Days(confirmation)
     outcomes = []
     for mode in SIMPLEST_FIRST:
         if mode in evaluator.scenario.search.modes:
@@ -56,7 +62,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     if not kept:
         refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
         raise refused or why_infeasible(evaluator, space, confirmation.lens)
-    best = min(kept, key=lambda confirmed: confirmed.judged.key)
+    best = min(kept, key=lambda confirmed: _daily_key(days, confirmed))
     stage("replaying the runners-up")
     equals = [other for other in _equals(confirmation, best) if survival.allows(other.choice)]
     chosen = min([best, *equals], key=_simplicity)
@@ -68,8 +74,16 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
             equivalents.append((other, ratio))
     stage("weighing the verdict")
     overall = search(Judge(evaluator, confirmation.lens), space, [confirmed.choice for confirmed in kept])
-    case = _case(confirmation, space, outcomes, chosen, survival)
-    return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival)
+    case = _case(confirmation, space, outcomes, chosen, survival, days)
+    return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days)
+
+
+def _daily_key(days: Days, confirmed: Confirmed) -> Key:
+    """Where cost decides it is the day's: on-demand devices are not paid in the hours that do without them."""
+    key = confirmed.judged.key
+    if days.flat or days.scenario.search.minimize != "cost":
+        return key
+    return (rounded(days.cost_per_hour(confirmed.choice)), *key[1:])
 
 
 def _outcome(confirmation: Confirmation, space: AnySpace, mode: Mode) -> Outcome:
@@ -179,7 +193,12 @@ def _simplicity(confirmed: Confirmed) -> tuple[int, int, int, str]:
 
 
 def _case(
-    confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome], chosen: Confirmed, survival: Survival
+    confirmation: Confirmation,
+    space: AnySpace,
+    outcomes: list[Outcome],
+    chosen: Confirmed,
+    survival: Survival,
+    days: Days,
 ) -> Case:
     """The best speculative plan against the best plain one, kept or not, each replayed."""
     plain_name = NAMES["target_only"]
@@ -198,7 +217,7 @@ def _case(
         scenario=confirmation.evaluator.scenario,
         speculative=fastest,
         plain=slow,
-        objective=_objective_ratio(confirmation, space, fastest, slow, tpot),
+        objective=_daily(days, _objective_ratio(confirmation, space, fastest, slow, tpot), fastest, slow),
         tpot=tpot,
         plain_trouble=_trouble(confirmation, plain),
         speculative_trouble=_speculative_trouble(confirmation, speculative, fastest),
@@ -206,6 +225,17 @@ def _case(
         lost=None if fastest is None else survival.of(fastest.choice),
         steadfast=_steadfast(survival, speculative, slow),
     )
+
+
+def _daily(days: Days, ratio: Ratio | None, one: Confirmed | None, other: Confirmed | None) -> Ratio | None:
+    """A ratio of costs at the peak as one of costs over the day."""
+    if ratio is None or one is None or other is None or days.flat or days.scenario.search.minimize != "cost":
+        return ratio
+    shares = []
+    for plan in (one, other):
+        at_peak = cost_per_hour(days.scenario, plan.choice.counts)
+        shares.append(days.cost_per_hour(plan.choice) / at_peak if at_peak > 0.0 else 1.0)
+    return scaled(ratio, shares[0] / shares[1]) if shares[1] > 0.0 else ratio
 
 
 def _steadfast(survival: Survival, speculative: list[Outcome], plain: Confirmed | None) -> tuple[str, float] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
+from dsd_plan.domain.hours import HOURS_A_MONTH
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Option
 from dsd_plan.domain.study_decision import Backcast
@@ -23,6 +24,7 @@ from dsd_plan.optimize.candidates import (
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Trial
+from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.objective import Judge, Judged
 from dsd_plan.optimize.words import number, percent
 
@@ -102,19 +104,27 @@ def trouble(confirmation: Confirmation, trial: Trial | None) -> str:
 
 
 def option_rows(
-    confirmation: Confirmation, outcomes: Sequence[Outcome], chosen: Confirmed, survival: Survival
+    confirmation: Confirmation, outcomes: Sequence[Outcome], chosen: Confirmed, survival: Survival, days: Days
 ) -> tuple[Option, ...]:
     """One row an outcome, then what was not assessed; the chosen plan is marked once."""
-    rows = [
-        replace(
-            option_of(confirmation, outcome, chosen),
-            drafts_lost=None if outcome.choice is None else survival.of(outcome.choice),
-        )
-        for outcome in outcomes
-    ]
+    rows = [_over_the_day(option_of(confirmation, o, chosen, days), o.choice, survival, days) for o in outcomes]
     rows.append(_all_drafts_lost(confirmation, chosen, survival))
     rows += [Option(name=name, chosen=False, plan=None, predicted=None, reason=reason) for name, reason in NOT_ASSESSED]
     return tuple(rows)
+
+
+def _over_the_day(row: Option, choice: Choice | None, survival: Survival, days: Days) -> Option:
+    if choice is None:
+        return row
+    ttft_ms, tpot_ms = days.worst_p95_ms(choice)
+    return replace(
+        row,
+        drafts_lost=survival.of(choice),
+        cost_per_month=days.cost_per_month(choice),
+        worst_hour_ttft_p95_ms=ttft_ms,
+        worst_hour_tpot_p95_ms=tpot_ms,
+        hours=days.of(choice),
+    )
 
 
 def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) -> tuple[Option, ...]:
@@ -136,19 +146,22 @@ def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) 
         replayed=present.replayed,
         devices=present.devices,
         cost_per_hour=present.cost_per_hour,
+        cost_per_month=HOURS_A_MONTH * present.cost_per_hour,
         reason=reason,
     )
     named = [replace(row, name=PLAIN) if row.name == NAMES["target_only"] else row for row in rows]
     return (today, *(replace(row, chosen=row.chosen and not today.chosen) for row in named))
 
 
-def option_of(confirmation: Confirmation, outcome: Outcome, chosen: Confirmed, name: str | None = None) -> Option:
+def option_of(
+    confirmation: Confirmation, outcome: Outcome, chosen: Confirmed, days: Days, name: str | None = None
+) -> Option:
     """The row of one outcome, under another name where one is given."""
     name = name or outcome.name
     scenario = confirmation.evaluator.scenario
     if outcome.confirmed is not None:
         is_chosen = outcome.confirmed.choice == chosen.choice
-        reason = why_chosen(scenario) if is_chosen else why_lost(scenario, outcome.confirmed, chosen)
+        reason = why_chosen(scenario) if is_chosen else why_lost(scenario, outcome.confirmed, chosen, days)
         return _row(confirmation, name, outcome.confirmed.judged.trial, reason, chosen=is_chosen)
     if outcome.miss is None:
         return Option(name=name, chosen=False, plan=None, predicted=None, reason=_impossible(outcome))
@@ -202,13 +215,14 @@ def why_chosen(scenario: Scenario) -> str:
     return f"{words[scenario.search.minimize]} of the plans that keep every budget in the replay"
 
 
-def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed) -> str:
+def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed, days: Days) -> str:
     """The reason beside a plan that keeps every budget and was not chosen, with its number."""
-    cost = cost_per_hour(scenario, plan.choice.counts) - cost_per_hour(scenario, chosen.choice.counts)
+    cost = days.cost_per_hour(plan.choice) - days.cost_per_hour(chosen.choice)
     devices = device_total(scenario, plan.choice.counts) - device_total(scenario, chosen.choice.counts)
     mine, best = plan.judged, chosen.judged
     if scenario.search.minimize == "cost" and abs(cost) > 1e-9:
-        return f"keeps every budget, but costs {number(abs(cost))} an hour {'more' if cost > 0 else 'less'}"
+        over = "" if days.flat else " over the day"
+        return f"keeps every budget, but costs {number(abs(cost))} an hour {'more' if cost > 0 else 'less'}{over}"
     if scenario.search.minimize == "energy" and mine.key[0] > best.key[0]:
         return f"keeps every budget, but takes {percent(mine.objective / best.objective - 1.0)} more energy a token"
     if scenario.search.minimize != "tpot" and devices > 0:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.hours import at_peak, peak_of
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.domain.study_outlook import BadEnd, Robustness
+from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
+from dsd_plan.optimize.backcast import backcast
 from dsd_plan.optimize.bad_end import bad_end
 from dsd_plan.optimize.budgets import budget_checks
 from dsd_plan.optimize.candidates import space_of
@@ -34,8 +37,10 @@ def plain_study(
     provenance: Provenance,
     on_progress: OnProgress | None = None,
 ) -> tuple[Study, Scenario]:
-    """The study of the scenario as it is, and that scenario."""
-    return optimize(scenario, predict, observe(scenario), agree, provenance, on_progress), scenario
+    """The study of the scenario as it is, and that scenario, at its peak where loads follow the hours."""
+    today, asked = backcast(scenario, predict, observe(scenario)), at_peak(scenario)
+    study = optimize(asked, predict, observe(asked), agree, provenance, on_progress, today, peak_of(scenario))
+    return replace(study, scenario=summary(scenario)), asked
 
 
 def robust_study(
@@ -48,11 +53,14 @@ def robust_study(
 ) -> tuple[Study, Scenario]:
     """The study of the scenario at its bad end, and that scenario. The plan keeps every budget there, replayed.
 
-    Raises InfeasibleError where no plan keeps every budget, at the bad end or even as measured.
+    Where loads follow the hours, its bad end is that of the peak. Raises InfeasibleError where no plan keeps every
+    budget, at the bad end or even as measured.
     """
+    today, peak = backcast(scenario, predict, observe(scenario)), peak_of(scenario)
+    scenario = at_peak(scenario)
     moved, ends, exact = bad_end(scenario, scenario.search.robust_load)
     plain = _plain_plan(scenario, predict, observe(scenario), on_progress)
-    study = optimize(moved, predict, observe(moved), agree, provenance, on_progress)
+    study = optimize(moved, predict, observe(moved), agree, provenance, on_progress, today, peak)
     robustness = _robustness(scenario, moved, predict, plain, study.plan, ends, exact)
     return replace(study, robustness=robustness, story=(robustness.sentence, *study.story)), moved
 

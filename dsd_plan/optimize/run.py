@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dsd_plan.domain.hours import peaks_apart
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Agreement, Provenance, Study
+from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.backcast import backcast
 from dsd_plan.optimize.candidates import space_of
 from dsd_plan.optimize.confirm import Confirmation, Observe
@@ -30,10 +32,14 @@ def optimize(
     agree: Agree,
     provenance: Provenance,
     on_progress: OnProgress | None = None,
+    today: Backcast | None = None,
+    peak: float = 1.0,
 ) -> Study:
     """The best plan of `scenario` with everything that speaks for and against it.
 
     `predict` is the model; `observe` replays a plan; `agree` compares what the two say of the chosen plan.
+    Where loads follow the hours, `scenario` is that of the peak (`domain.hours.at_peak`), `peak` times what the user
+    wrote, and `today` the present system under that.
     Raises InfeasibleError where no plan keeps every budget under the model and in the replay.
     """
     space = space_of(scenario)
@@ -44,11 +50,13 @@ def optimize(
         story.append(line)
         progress.found(line)
 
-    present = backcast(scenario, predict, observe)
+    if peaks_apart(scenario):
+        tell("peaks fall into different hours: planned for all of them at once, which is more than any hour asks")
+    present = today or backcast(scenario, predict, observe)
     if present is not None:
         tell(present.sentence)
     confirmation = Confirmation(Evaluator(scenario, predict), observe, tell, present)
-    decision = decide(confirmation, space, progress.stage)
+    decision = decide(confirmation, space, progress.stage, peak)
     chosen = decision.chosen
     study = study_of(
         confirmation,

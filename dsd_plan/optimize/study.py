@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.hours import varies
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Agreement, Option, Provenance, Study, WorkloadParts
+from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.domain.summary import summary
+from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.backcast import against, today_words
 from dsd_plan.optimize.budgets import budget_checks
 from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace, device_total
@@ -19,6 +23,7 @@ from dsd_plan.optimize.decision import Decision
 from dsd_plan.optimize.draft_worth import draft_worth
 from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
 from dsd_plan.optimize.ground import Ground
+from dsd_plan.optimize.hours import day_words
 from dsd_plan.optimize.maps import mode_maps
 from dsd_plan.optimize.options import option_of, option_rows, pareto_front, whole_devices, with_present
 from dsd_plan.optimize.tipping import outlook_of, tipping_points
@@ -44,11 +49,13 @@ def study_of(
     """The study of a decision. `stage` is told what begins."""
     scenario = confirmation.evaluator.scenario
     chosen = decision.chosen
-    rows = option_rows(confirmation, decision.outcomes, chosen, decision.survival)
+    rows = option_rows(confirmation, decision.outcomes, chosen, decision.survival, decision.days)
     present = confirmation.backcast
+    plain = None if decision.case.plain is None else decision.case.plain.choice
     if present is not None:
         present = against(present, scenario, chosen.observed.pooled, device_total(scenario, chosen.choice.counts))
-        rows = with_present(rows, scenario, present)
+        rows = with_present(rows, scenario, _at_peak(confirmation, present))
+    ends = today_words(present)
     stage("drawing load curves")
     explorer = Explorer(scenario, confirmation.evaluator.predict)
     bests = _bests(decision)
@@ -75,7 +82,7 @@ def study_of(
         replayed=chosen.observed.pooled,
         measured=None,
         agreements=tuple(agreements),
-        verdict=replace(found, sentence=found.sentence + today_words(present)),
+        verdict=replace(found, sentence=found.sentence + day_words(decision.days, chosen.choice, plain) + ends),
         budgets=budget_checks(scenario, chosen.predicted, chosen.observed.pooled),
         options=rows,
         alternatives=_alternatives(confirmation, decision),
@@ -95,8 +102,21 @@ def study_of(
         profiles=profile_evidence(scenario),
         story=(*story, f"{confirmation.evaluator.calls:,} plans predicted, {len(confirmation.observed)} replayed"),
         backcast=present,
+        hours=decision.days.of(chosen.choice),
         provenance=provenance,
     )
+
+
+def _at_peak(confirmation: Confirmation, present: Backcast) -> Backcast:
+    """Today's plan with its numbers of the busiest hour, where loads follow the hours: options are compared there."""
+    scenario = confirmation.evaluator.scenario
+    if not varies(scenario):
+        return present
+    try:
+        predicted = confirmation.evaluator.predict(deploy(scenario, present.plan))
+    except UnstableError as unstable:
+        return replace(present, predicted=None, replayed=None, saturates=unstable.device)
+    return replace(present, predicted=predicted, replayed=None)
 
 
 def _tightest(scenario: Scenario, chosen: Confirmed) -> frozenset[str]:
@@ -121,7 +141,7 @@ def _bests(decision: Decision) -> dict[Mode, Choice]:
 def _alternatives(confirmation: Confirmation, decision: Decision) -> tuple[Option, ...]:
     """Each mode's best plan with why it lost; the chosen plan stands for its own mode."""
     return tuple(
-        option_of(confirmation, outcome, decision.chosen, name=plan_words(outcome.choice))
+        option_of(confirmation, outcome, decision.chosen, decision.days, name=plan_words(outcome.choice))
         for outcome in decision.outcomes
         if outcome.choice is not None
     )

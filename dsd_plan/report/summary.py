@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.report.markup import BIDI_CONTROLS, CONTROLS
-from dsd_plan.report.numbers import THIN, given_quantity, interval, label, milliseconds, number, quantity, signed_share
+from dsd_plan.report.numbers import (
+    THIN,
+    given_quantity,
+    interval,
+    label,
+    milliseconds,
+    number,
+    quantity,
+    share,
+    signed_share,
+)
 from dsd_plan.report.reading import (
     ANSWERS,
     FLEET,
@@ -111,6 +121,22 @@ def option_values(study: Study, option: Option) -> list[str]:
 def option_metrics(key: KeyMetric | None) -> list[str]:
     """What options are compared by: the key number, the mean TPOT that plans are chosen by, and TTFT."""
     return [] if key is None else list(dict.fromkeys([key.metric, "tpot_mean_ms", "ttft_p95_ms"]))
+
+
+def day_line(study: Study) -> str:
+    """The chosen plan in the busiest and the quietest hour."""
+    busiest, quietest = (pick(study.hours, key=lambda row: row.load) for pick in (max, min))
+    ends = []
+    for row in (busiest, quietest):
+        devices = ", ".join(f"{count} {name}" for name, count in row.devices.items())
+        near = (
+            ""
+            if row.budget_share is None
+            else f", {label(row.budget or '')} at {share(row.budget_share)} of its budget"
+        )
+        ends.append(f"{row.hour}:00 at {share(row.load)} of the peak on {devices}{near}")
+    month = next((option.cost_per_month for option in study.options if option.chosen), None)
+    return f"{'; '.join(ends)}; {number(month)} a month"
 
 
 def trust_lines(study: Study) -> list[str]:

@@ -12,7 +12,7 @@ from dsd_plan.report.numbers import UNKNOWN
 from dsd_plan.report.outlook import MOST_TIPS, nearest_tips, robust_lines, tip_words, worth_words
 from dsd_plan.report.prices import price_lines
 from dsd_plan.report.reading import ANSWERS
-from dsd_plan.report.summary import headlines, option_columns, option_values, plain, reason_of, trust_lines
+from dsd_plan.report.summary import day_line, headlines, option_columns, option_values, plain, reason_of, trust_lines
 
 WIDTH, WIDEST = 80, 120
 """Columns: what suffices, and beyond which lines are hard to read."""
@@ -46,6 +46,8 @@ def render_text(study: Study, width: int = WIDTH) -> str:
         lines += labelled("Better draft", worth_words(worth), width)
     for at, line in enumerate(trust_lines(study)):
         lines += labelled("" if at else "Trust", line, width)
+    if study.hours:
+        lines += labelled("Day", day_line(study), width)
     if study.backcast is not None:
         lines += labelled("Today", study.backcast.sentence, width)
     if study.verdict.measure_next:
