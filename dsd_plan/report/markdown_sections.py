@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from dsd_plan.report.blocks import Chart, Folded, Prose, Section
+from dsd_plan.report.blocks import Block, Chart, Folded, Prose, Section
 from dsd_plan.report.html_markdown import html_markdown
 from dsd_plan.report.inert import inert, inert_cell
 from dsd_plan.report.markup import Html
@@ -25,7 +25,7 @@ def section_markdown(section: Section, number: int, figures: Mapping[str, str]) 
     return [*lines, "", f"**So what?** {inert(section.so_what)}"]
 
 
-def _block(block: object, figures: Mapping[str, str]) -> list[str]:
+def _block(block: Block, figures: Mapping[str, str]) -> list[str]:
     if isinstance(block, Chart):
         return _chart(block, figures)
     if isinstance(block, Table):
@@ -41,9 +41,9 @@ def _block(block: object, figures: Mapping[str, str]) -> list[str]:
     if isinstance(block, Html):
         return html_markdown(block)
     lines: list[str] = []
-    # Blocks shown one case at a time stand here one after the other.
-    for label, blocks in getattr(block, "cases", ()):
-        lines += ["", f"### {inert(label)}"] if len(getattr(block, "cases", ())) > 1 else []
+    # Cases that a page shows one at a time stand here one after the other.
+    for label, blocks in block.cases:
+        lines += ["", f"### {inert(label)}"] if len(block.cases) > 1 else []
         lines += [line for inner in blocks for line in ("", *_block(inner, figures))]
     return lines[1:]
 

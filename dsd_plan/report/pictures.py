@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from dsd_plan.domain.study import Study
-from dsd_plan.report.blocks import Chart, KeyEntry
+from dsd_plan.report.blocks import Block, Cases, Chart, KeyEntry
 from dsd_plan.report.page import SECTIONS
 
 WIDTH_PX = 900
@@ -39,13 +39,14 @@ def pictures(study: Study) -> tuple[Picture, ...]:
     return tuple(picture(chart, colours) for build in SECTIONS for chart in charts_in(build(study).blocks))
 
 
-def charts_in(blocks: Iterable[object]) -> Iterator[Chart]:
+def charts_in(blocks: Iterable[Block]) -> Iterator[Chart]:
     """The charts among blocks, also those that are shown one case at a time."""
     for block in blocks:
         if isinstance(block, Chart):
             yield block
-        for _, inner in getattr(block, "cases", ()):
-            yield from charts_in(inner)
+        elif isinstance(block, Cases):
+            for _, inner in block.cases:
+                yield from charts_in(inner)
 
 
 def picture(chart: Chart, colours: Mapping[str, str]) -> Picture:

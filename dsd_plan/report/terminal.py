@@ -36,14 +36,6 @@ def render_text(study: Study, width: int = WIDTH) -> str:
         lines += ["", *_options(study, width)]
     lines += ["", *_headlines(study, width), ""]
     lines += labelled("Breaks first", what_breaks_first(study), width)
-    for at, line in enumerate(price_lines(study)):
-        lines += labelled("" if at else "Who pays", line, width)
-    for at, line in enumerate(robust_lines(study)):
-        lines += labelled("" if at else "Robust", line, width)
-    for at, point in enumerate(nearest_tips(study)[:MOST_TIPS]):
-        lines += labelled("" if at else "Turns at", tip_words(point), width)
-    for worth in study.draft_worth:
-        lines += labelled("Better draft", worth_words(worth), width)
     for at, line in enumerate(trust_lines(study)):
         lines += labelled("" if at else "Trust", line, width)
     if study.hours:
@@ -52,6 +44,15 @@ def render_text(study: Study, width: int = WIDTH) -> str:
         lines += labelled("Today", study.backcast.sentence, width)
     if study.verdict.measure_next:
         lines += labelled("Measure next", study.verdict.measure_next, width)
+    for at, line in enumerate(robust_lines(study)):
+        lines += labelled("" if at else "Robust", line, width)
+    tips = [tip_words(point) for point in nearest_tips(study)[:MOST_TIPS]]
+    lines += labelled("Turns at", "; ".join(tips), width) if tips else []
+    for worth in study.draft_worth[:1]:
+        lines += labelled("Better draft", worth_words(worth), width)
+    for line in price_lines(study)[:1]:
+        more = f" ({len(study.prices) - 1:,} more workloads in the report)" if len(study.prices) > 1 else ""
+        lines += labelled("Who pays", f"{line}{more}", width)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
