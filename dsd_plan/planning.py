@@ -7,7 +7,7 @@ print(study.verdict.sentence)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -268,13 +268,15 @@ def optimize(
     machine: Mapping[str, str] | None = None,
     created_at: str | None = None,
     robust: bool = False,
+    pareto: Sequence[str] = (),
 ) -> Study:
     """Choose mode, draft, window and replicas for every workload; replay the winner before believing it.
 
     The model knows no faults: the scenario's are left out of the replay too, which its notes say.
 
     `robust`: for the bad end of the inputs' measured intervals, and the scenario's `search.robust_load`; the study's
-    `robustness` tells what each was set to and what that costs.
+    `robustness` tells what each was set to and what that costs. `pareto`: a front of two or three of cost, energy, tpot
+    and devices is searched for too.
     `on_progress(done, total, text)` is called as the search goes. `command`, `machine` and `created_at` go into the
     study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
@@ -282,8 +284,10 @@ def optimize(
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
     from dsd_plan.optimize.backcast import widened
+    from dsd_plan.optimize.pareto import front_axes
     from dsd_plan.optimize.robust import plain_study, robust_study
 
+    axes = front_axes(pareto)
     check_scenario(scenario)
     check_predictable(scenario, None if scenario.present is None else scenario.present.plan)
 
@@ -299,7 +303,7 @@ def optimize(
         created_at=created_at,
     )
     optimized = robust_study if robust else plain_study
-    study, scenario = optimized(scenario, predict_deployed, observe_in, agreements, provenance, on_progress)
+    study, scenario = optimized(scenario, predict_deployed, observe_in, agreements, provenance, on_progress, axes)
     predicted = with_intervals(deploy(scenario, study.plan), study.predicted, predict_deployed)
     predicted = widened(predicted, study.backcast)
     return replace(study, predicted=predicted, timeline=_excerpts(scenario, study, seed, requests))

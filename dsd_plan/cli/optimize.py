@@ -21,6 +21,13 @@ Robust = Annotated[
     ),
 ]
 
+Pareto = Annotated[
+    str | None,
+    typer.Option(
+        "--pareto", metavar="AXES", help="Search the front of two or three of cost,energy,tpot,devices: cost,energy."
+    ),
+]
+
 
 def run(
     scenario: ScenarioPath,
@@ -29,6 +36,7 @@ def run(
     requests: Requests = None,
     replications: Replications = 8,
     robust: Robust = False,
+    pareto: Pareto = None,
     as_json: AsJson = False,
 ) -> None:
     """The winner is replayed event by event before it is believed; the study holds all that a report draws.
@@ -49,6 +57,7 @@ def run(
             command=command_line(),
             machine=this_machine(),
             robust=robust,
+            pareto=[] if pareto is None else [axis.strip() for axis in pareto.split(",")],
         )
     if output is not None:
         write_study(output, study)

@@ -13,7 +13,7 @@ from dsd_plan.domain.performance import Interval, Performance, RoundParts
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.records import record
 from dsd_plan.domain.study_decision import Backcast, DraftsLost, EngineSupport, HourOfDay, Reprompting
-from dsd_plan.domain.study_outlook import DraftWorth, Robustness
+from dsd_plan.domain.study_outlook import DraftWorth, ParetoPoint, Robustness
 from dsd_plan.domain.study_outlook import TippingPoint as TippingPoint
 
 VerdictKind = Literal["agrees", "disagrees", "undecided"]
@@ -222,7 +222,8 @@ class Study:
     """Each mode's best plan, with its numbers and why it lost."""
     equivalents: tuple[Option, ...]
     """Plans that the data cannot tell from the best; the simplest was chosen."""
-    pareto: tuple[dict[str, Any], ...]
+    pareto: tuple[ParetoPoint, ...]
+    """Plans that no other one known beats in all of cost, energy (where known) and TPOT, or in `pareto_axes`."""
     optimality_gap: float | None
     bound_scope: str
     curves: tuple[LoadCurve, ...]
@@ -239,6 +240,8 @@ class Study:
     """A stretch of the chosen plan's replay, of one replica each."""
     robustness: Robustness | None = None
     """With `--robust`: everything else is at the bad end of the inputs that it lists."""
+    pareto_axes: tuple[str, ...] = ()
+    """What a front was asked and searched for; empty: `pareto` is of what was predicted anyway."""
     draft_worth: tuple[DraftWorth, ...] = ()
     """What a better-aligned draft would save, by pair."""
     acceptance: tuple[AcceptanceEvidence, ...] = ()

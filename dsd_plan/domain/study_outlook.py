@@ -96,3 +96,21 @@ class Robustness:
     plain_energy_j_per_token: float | None
     robust_energy_j_per_token: float | None
     sentence: str
+
+
+@record
+class ParetoPoint:
+    """A plan that no other one known beats in all axes of the front; it keeps every budget by the model."""
+
+    mode: str
+    """Of all workloads, the simplest first."""
+    window: str | None
+    cost_per_hour: float
+    devices: int
+    tpot_ms: float
+    """Mean TPOT, weighted by the tokens that workloads ask for."""
+    energy_j_per_token: float | None
+    chosen: bool = False
+    words: str = ""
+    """Modes, windows and devices in a line."""
+    plan: Plan | None = None

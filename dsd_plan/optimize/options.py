@@ -12,7 +12,6 @@ from dsd_plan.domain.study import Option
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.budgets import budget_checks
 from dsd_plan.optimize.candidates import (
-    SIMPLEST_FIRST,
     AnySpace,
     Choice,
     Counts,
@@ -25,7 +24,7 @@ from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.hours import Days
-from dsd_plan.optimize.objective import Judge, Judged
+from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.words import number, percent
 
 NAMES: Mapping[Mode, str] = {
@@ -240,40 +239,3 @@ def _all_drafts_lost(confirmation: Confirmation, chosen: Confirmed, survival: Su
         return Option(name=ALL_DRAFTS_LOST, chosen=False, plan=None, predicted=None, reason=NOTHING_TO_LOSE)
     row = _row(confirmation, ALL_DRAFTS_LOST, survival.trial(choice), lost.sentence)
     return replace(row, drafts_lost=lost)
-
-
-def pareto_front(confirmation: Confirmation, chosen: Choice, most: int = 24) -> tuple[dict[str, object], ...]:
-    """Whole plans that keep every budget under the (corrected) model and that no other beats in all of cost, devices,
-    TPOT and, where known, energy."""
-    workloads = len(confirmation.evaluator.scenario.workloads)
-    judge = Judge(confirmation.evaluator, confirmation.lens)
-    scenario = confirmation.evaluator.scenario
-    found: list[tuple[tuple[float, ...], Judged]] = []
-    for trial in confirmation.evaluator.trials():
-        if len(trial.choice.candidates) != workloads or trial.performance is None:
-            continue
-        judged = judge.judge(trial.choice)
-        energy = trial.performance.fleet.energy_j_per_token
-        if judged.kept:
-            cost = cost_per_hour(scenario, trial.choice.counts)
-            found.append(((cost, float(judged.key[1]), judged.tpot_ms, energy or 0.0), judged))
-    found.sort(key=lambda pair: (pair[0], pair[1].key))
-    front: list[tuple[tuple[float, ...], Judged]] = []
-    for values, judged in found:
-        if not any(all(a <= b for a, b in zip(other, values, strict=True)) for other, _ in front):
-            front.append((values, judged))
-    return tuple(_pareto_row(scenario, values, judged, chosen) for values, judged in front[:most])
-
-
-def _pareto_row(scenario: Scenario, values: tuple[float, ...], judged: Judged, chosen: Choice) -> dict[str, object]:
-    choice = judged.choice
-    windows = [str(c.window) for c in choice.candidates if c.window is not None]
-    return {
-        "mode": ", ".join(dict.fromkeys(sorted(choice.modes, key=SIMPLEST_FIRST.index))),
-        "window": ", ".join(dict.fromkeys(windows)) or None,
-        "cost_per_hour": values[0],
-        "devices": int(values[1]),
-        "tpot_ms": judged.tpot_ms,
-        "energy_j_per_token": values[3] or None,
-        "chosen": choice == chosen,
-    }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.hours import at_peak, peak_of
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
-from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.domain.study_outlook import BadEnd, Robustness
 from dsd_plan.domain.summary import summary
@@ -36,10 +36,11 @@ def plain_study(
     agree: Agree,
     provenance: Provenance,
     on_progress: OnProgress | None = None,
+    pareto: Sequence[Objective] = (),
 ) -> tuple[Study, Scenario]:
     """The study of the scenario as it is, and that scenario, at its peak where loads follow the hours."""
     today, asked = backcast(scenario, predict, observe(scenario)), at_peak(scenario)
-    study = optimize(asked, predict, observe(asked), agree, provenance, on_progress, today, peak_of(scenario))
+    study = optimize(asked, predict, observe(asked), agree, provenance, on_progress, today, peak_of(scenario), pareto)
     return replace(study, scenario=summary(scenario)), asked
 
 
@@ -50,6 +51,7 @@ def robust_study(
     agree: Agree,
     provenance: Provenance,
     on_progress: OnProgress | None = None,
+    pareto: Sequence[Objective] = (),
 ) -> tuple[Study, Scenario]:
     """The study of the scenario at its bad end, and that scenario. The plan keeps every budget there, replayed.
 
@@ -60,7 +62,7 @@ def robust_study(
     scenario = at_peak(scenario)
     moved, ends, exact = bad_end(scenario, scenario.search.robust_load)
     plain = _plain_plan(scenario, predict, observe(scenario), on_progress)
-    study = optimize(moved, predict, observe(moved), agree, provenance, on_progress, today, peak)
+    study = optimize(moved, predict, observe(moved), agree, provenance, on_progress, today, peak, pareto)
     robustness = _robustness(scenario, moved, predict, plain, study.plan, ends, exact)
     return replace(study, robustness=robustness, story=(robustness.sentence, *study.story)), moved
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dsd_plan.domain.hours import peaks_apart
 from dsd_plan.domain.performance import Performance
-from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.study import Agreement, Provenance, Study
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.backcast import backcast
@@ -34,12 +34,14 @@ def optimize(
     on_progress: OnProgress | None = None,
     today: Backcast | None = None,
     peak: float = 1.0,
+    pareto: Sequence[Objective] = (),
 ) -> Study:
     """The best plan of `scenario` with everything that speaks for and against it.
 
     `predict` is the model; `observe` replays a plan; `agree` compares what the two say of the chosen plan.
     Where loads follow the hours, `scenario` is that of the peak (`domain.hours.at_peak`), `peak` times what the user
-    wrote, and `today` the present system under that.
+    wrote, and `today` the present system under that. A front of the
+    axes in `pareto` is searched for.
     Raises InfeasibleError where no plan keeps every budget under the model and in the replay.
     """
     space = space_of(scenario)
@@ -66,6 +68,7 @@ def optimize(
         story=story,
         provenance=provenance,
         stage=progress.stage,
+        pareto=pareto,
     )
     progress.end()
     return study

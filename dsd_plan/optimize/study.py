@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.hours import varies
-from dsd_plan.domain.scenario import Mode, Scenario
+from dsd_plan.domain.scenario import Mode, Objective, Scenario
 from dsd_plan.domain.study import Agreement, Option, Provenance, Study, WorkloadParts
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.domain.summary import summary
@@ -25,7 +25,8 @@ from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
 from dsd_plan.optimize.ground import Ground
 from dsd_plan.optimize.hours import day_words
 from dsd_plan.optimize.maps import mode_maps
-from dsd_plan.optimize.options import option_of, option_rows, pareto_front, whole_devices, with_present
+from dsd_plan.optimize.options import option_of, option_rows, whole_devices, with_present
+from dsd_plan.optimize.pareto import pareto_front
 from dsd_plan.optimize.tipping import outlook_of, tipping_points
 from dsd_plan.optimize.verdict import verdict
 from dsd_plan.optimize.words import percent, plan_words
@@ -45,8 +46,9 @@ def study_of(
     story: Sequence[str],
     provenance: Provenance,
     stage: Callable[[str], None],
+    pareto: Sequence[Objective] = (),
 ) -> Study:
-    """The study of a decision. `stage` is told what begins."""
+    """The study of a decision. `stage` is told what begins; a front of `pareto` is searched for."""
     scenario = confirmation.evaluator.scenario
     chosen = decision.chosen
     rows = option_rows(confirmation, decision.outcomes, chosen, decision.survival, decision.days)
@@ -74,6 +76,7 @@ def study_of(
         outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
     tips = () if outlook is None else tipping_points(outlook)
     found = verdict(decision.case, tips)
+    front = pareto_front(confirmation, space, chosen.choice, pareto)
     return Study(
         name=scenario.name,
         scenario=summary(scenario),
@@ -87,7 +90,8 @@ def study_of(
         options=rows,
         alternatives=_alternatives(confirmation, decision),
         equivalents=tuple(_equivalent(confirmation, other, ratio) for other, ratio in decision.equivalents),
-        pareto=pareto_front(confirmation, chosen.choice),
+        pareto=front,
+        pareto_axes=tuple(pareto),
         optimality_gap=decision.best.gap,
         bound_scope=decision.best.scope,
         curves=curves,

@@ -10,7 +10,7 @@ from dsd_plan.report.decision import options_table
 from dsd_plan.report.maps import input_value, short_name
 from dsd_plan.report.markup import Html, isolated, printable, safe
 from dsd_plan.report.numbers import multiple, share
-from dsd_plan.report.outlook import A_BUDGET_BREAKS, input_words, outcome_words
+from dsd_plan.report.outlook import A_BUDGET_BREAKS, front_rows, front_title, input_words, outcome_words
 from dsd_plan.report.reading import key_metric
 from dsd_plan.report.tables import Cell, Number, Table, Words, named, records_table
 from dsd_plan.units import unit_of
@@ -32,8 +32,8 @@ def choices_section(study: Study) -> Section:
     if study.tipping_points:
         blocks.append(_tipping_table(study))
     if study.pareto:
-        title = "Plans that no other beats in everything"
-        table = records_table(title, study.pareto, "pareto")
+        title = front_title(study)
+        table = records_table(title, front_rows(study), "pareto")
         blocks.append(Folded(f"{title} ({len(table.rows)})", table) if len(table.rows) > MOST_OPEN else table)
     if not blocks:
         blocks.append(Prose("The study lists no other plans."))

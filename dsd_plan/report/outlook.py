@@ -92,3 +92,49 @@ def end_words(end: BadEnd) -> str:
         return f"RTT {end.of}: {number(end.set_to)} ms for {number(end.now)} ms"
     name = "load" if end.input == "load" else f"step time of {end.of}"
     return f"{name}: {number(end.set_to)} × today's"
+
+
+AXIS_NAMES = {"cost": "cost", "energy": "energy", "tpot": "TPOT", "devices": "devices"}
+
+
+def front_title(study: Study) -> str:
+    """What the front is of."""
+    if not study.pareto_axes:
+        return "Plans that no other beats in everything"
+    return f"Plans that no other beats in all of {', '.join(AXIS_NAMES.get(a, a) for a in study.pareto_axes)}"
+
+
+def front_rows(study: Study) -> list[dict[str, str | float | int | bool | None]]:
+    """A row a point of the front, its plan in words."""
+    return [
+        {
+            "mode": mode_words(point.mode),
+            "window": point.window,
+            "cost_per_hour": point.cost_per_hour,
+            "devices": point.devices,
+            "tpot_ms": point.tpot_ms,
+            "energy_j_per_token": point.energy_j_per_token,
+            "plan": point.words or None,
+            "chosen": point.chosen,
+        }
+        for point in study.pareto
+    ]
+
+
+def mode_words(modes: str) -> str:
+    """Several modes in a line, each as it is written in text."""
+    return ", ".join(mode_name(mode) for mode in modes.split(", "))
+
+
+def front_lines(study: Study) -> list[str]:
+    """A front that was asked for, a plan a line; the chosen one is marked."""
+    if not study.pareto_axes:
+        return []
+    if not study.pareto:
+        return [f"{front_title(study)}: none is known (no plan's energy is known where energy was asked for)"]
+    lines = [f"{front_title(study)}:"]
+    for point in study.pareto:
+        energy = "" if point.energy_j_per_token is None else f", {number(point.energy_j_per_token)} J a token"
+        numbers = f"{number(point.cost_per_hour)} an hour{energy}, TPOT {number(point.tpot_ms)} ms"
+        lines.append(f"{'> ' if point.chosen else ''}{numbers}, {point.devices} devices: {point.words}")
+    return lines

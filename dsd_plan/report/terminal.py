@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.report.capacity import what_breaks_first
 from dsd_plan.report.numbers import UNKNOWN
-from dsd_plan.report.outlook import MOST_TIPS, nearest_tips, robust_lines, tip_words, worth_words
+from dsd_plan.report.outlook import MOST_TIPS, front_lines, nearest_tips, robust_lines, tip_words, worth_words
 from dsd_plan.report.prices import price_lines
 from dsd_plan.report.reading import ANSWERS
 from dsd_plan.report.summary import day_line, headlines, option_columns, option_values, plain, reason_of, trust_lines
@@ -44,6 +44,8 @@ def render_text(study: Study, width: int = WIDTH) -> str:
         lines += labelled("Today", study.backcast.sentence, width)
     if study.verdict.measure_next:
         lines += labelled("Measure next", study.verdict.measure_next, width)
+    for at, line in enumerate(front_lines(study)):
+        lines += labelled("" if at else "Front", line, width)
     for at, line in enumerate(robust_lines(study)):
         lines += labelled("" if at else "Robust", line, width)
     tips = [tip_words(point) for point in nearest_tips(study)[:MOST_TIPS]]

@@ -34,6 +34,7 @@ from dsd_plan.domain.study import (
     Verdict,
     WorkloadParts,
 )
+from dsd_plan.domain.study_outlook import ParetoPoint
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import InputError, SchemaVersionError
 from dsd_plan.files import load_study, write_performance, write_study
@@ -97,7 +98,18 @@ STUDY = Study(
     options=(OPTION,),
     alternatives=(replace(OPTION, plan=None, predicted=None),),
     equivalents=(),
-    pareto=({"cost_per_hour": 8.0, "tpot_ms": 31.4, "chosen": True},),
+    pareto=(
+        ParetoPoint(
+            mode="fused",
+            window="4",
+            cost_per_hour=8.0,
+            devices=2,
+            tpot_ms=31.4,
+            energy_j_per_token=None,
+            chosen=True,
+            plan=PLAN,
+        ),
+    ),
     optimality_gap=0.02,
     bound_scope="frozen congestion",
     curves=(

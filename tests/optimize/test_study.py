@@ -138,13 +138,10 @@ def test_a_page_has_all_it_draws(both: tuple[Scenario, Study]) -> None:
 
 def test_the_front_holds_the_chosen_plan_or_something_no_worse(both: tuple[Scenario, Study]) -> None:
     found = both[1]
-    costs = [row["cost_per_hour"] for row in found.pareto]
-    times = [row["tpot_ms"] for row in found.pareto]
-    assert min(costs) <= found.replayed.fleet.cost_per_hour
-    for a, cost in enumerate(costs):
-        for b in range(len(costs)):
-            strictly = costs[b] < cost and times[b] < times[a]
-            assert not (strictly and found.pareto[b]["devices"] < found.pareto[a]["devices"])
+    assert min(point.cost_per_hour for point in found.pareto) <= found.replayed.fleet.cost_per_hour
+    values = [(point.cost_per_hour, point.tpot_ms, point.energy_j_per_token or 0.0) for point in found.pareto]
+    for one in values:
+        assert not any(all(a < b for a, b in zip(other, one, strict=True)) for other in values)
 
 
 def test_agreements_are_of_the_chosen_plan(both: tuple[Scenario, Study]) -> None:
