@@ -7,11 +7,14 @@ token of a sequence must be computed before another can be emitted. Rules: docs/
 from __future__ import annotations
 
 from dsd_plan.replay.compiled import compiled
+from dsd_plan.replay.features import FAULTY
 from dsd_plan.replay.layout import (
     AWAY,
     DISTRIBUTED,
+    KV_LOST,
     NONE,
     OUT,
+    REFILLED,
     REPLICA,
     RUNS,
     SEAT,
@@ -20,6 +23,7 @@ from dsd_plan.replay.layout import (
     TALK,
     TARGET,
     TARGET_ONLY,
+    TRAVEL,
     WAITS,
     Row,
     World,
@@ -30,12 +34,18 @@ from dsd_plan.replay.ranking import priority_of
 
 @compiled
 def arrives(world: World, r: int) -> None:
-    """A prompt joins the end of those that wait."""
+    """A prompt joins the end of those that wait; or a session whose KV was lost, to compute all of it again."""
     session = row(world.sessions, SESSION, r)
     replica = row(world.replicas, REPLICA, session.replica)
     seat = row(world.seats, SEAT, r)
-    seat.computed = seat.held = seat.proposals = seat.takes = seat.plan_takes = seat.emits = seat.left = 0
+    seat.computed = seat.held = seat.proposals = seat.takes = seat.plan_takes = seat.emits = 0
     seat.job = 1
+    if FAULTY and world.faulty == 1 and row(world.travels, TRAVEL, r).again == KV_LOST:
+        row(world.travels, TRAVEL, r).again = 0
+        session.fate |= REFILLED
+        seat.proposals = proposals(world, session)
+    else:
+        seat.left = 0
     wait_last(world, replica, r)
 
 
@@ -87,6 +97,50 @@ def drop_plan(world: World, replica: Row, r: int) -> None:
         replica.plan_tail = before
     replica.plan -= 1
     row(world.seats, SEAT, r).plan_takes = 0
+
+
+@compiled
+def pauses(world: World, replica: Row, r: int) -> None:
+    """The session has no job for now, as nobody knew: a step planned for it is not taken, and it does not wait."""
+    seat = row(world.seats, SEAT, r)
+    if seat.plan_takes > 0:
+        drop_plan(world, replica, r)
+    if seat.state == WAITS:
+        leave_chain(world, replica, r)
+        seat.state = AWAY
+
+
+@compiled
+def lets_go(world: World, replica: Row, r: int) -> None:
+    """A session that has no job gives up its place and its blocks."""
+    session = row(world.sessions, SESSION, r)
+    seat = row(world.seats, SEAT, r)
+    leave_chain(world, replica, r)
+    if seat.held > 0:
+        seat.left = seat.held
+        seat.left_full = (session.prompt + session.emitted - 1) // row(world.targets, TARGET, replica.target).block
+        seat.left_at = replica.given
+        hold(replica, seat, 0)
+
+
+@compiled
+def forgets(world: World, replica: Row) -> None:
+    """The server fails: nobody runs, waits or is planned for; its blocks are free, and nothing is in them."""
+    replica.running_head = replica.running_tail = replica.waiting_head = replica.waiting_tail = NONE
+    replica.step_head = replica.plan_head = replica.plan_tail = NONE
+    replica.running = replica.plan = 0
+    target = row(world.targets, TARGET, replica.target)
+    replica.blocks = target.blocks
+    replica.taken += target.blocks
+    replica.given = replica.taken + target.blocks
+
+
+@compiled
+def loses_seat(world: World, r: int) -> None:
+    """The server of a session has failed."""
+    seat = row(world.seats, SEAT, r)
+    seat.state = OUT
+    seat.job = seat.held = seat.computed = seat.takes = seat.plan_takes = seat.emits = seat.left = 0
 
 
 @compiled

@@ -17,7 +17,7 @@ from dsd_plan.replay.engine_like import (
     still_cached,
     wanted,
 )
-from dsd_plan.replay.features import BILLED
+from dsd_plan.replay.features import BILLED, FAULTY
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     FUSED,
@@ -32,6 +32,7 @@ from dsd_plan.replay.layout import (
     World,
 )
 from dsd_plan.replay.memory import row
+from dsd_plan.replay.spells import endured_ms, next_spell_ms
 from dsd_plan.replay.surfaces import surface_at
 from dsd_plan.replay.sustained import freshness
 
@@ -39,6 +40,8 @@ from dsd_plan.replay.sustained import freshness
 @compiled
 def start_step(world: World, i: int, replica: Row) -> None:
     """Begin the step that is planned, or plan one now; with planning ahead, plan the next at once."""
+    if replica.down == 1:
+        return
     if replica.plan == 0 and plan_step(world, replica) and replica.plan == 0:
         # The only session that had a job was preempted itself, and may be admitted again.
         plan_step(world, replica)
@@ -181,6 +184,8 @@ def begin_step(world: World, i: int, replica: Row) -> None:
         float(chunk_squares),
     )
     step_ms *= freshness(world, target.surface, worked_ms)
+    if FAULTY and world.faulty == 1:
+        draft_ms, step_ms = endured_ms(world, replica, draft_ms, step_ms)
     replica.stepping = 1
     replica.batch_draft_ms = draft_ms
     replica.batch_step_ms = step_ms
@@ -190,6 +195,8 @@ def begin_step(world: World, i: int, replica: Row) -> None:
     replica.jobs += replica.batch
     replica.running_ms += (draft_ms + step_ms) * replica.batch
     replica.ends_ms = world.now_ms + (draft_ms + step_ms)
+    if FAULTY and replica.lost == 1:  # to the bit, whatever its parts add up to
+        replica.ends_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
     if BILLED and world.keep_bills == 1:
         share_out(world, replica, int(longest), draft_ms, step_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)

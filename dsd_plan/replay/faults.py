@@ -5,7 +5,8 @@ from __future__ import annotations
 from dsd_plan.replay.bills import comes_to_replica, goes_from_replica
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_faults import away
-from dsd_plan.replay.features import BILLED
+from dsd_plan.replay.engine_like import forgets, lets_go, loses_seat, pauses
+from dsd_plan.replay.features import BILLED, ENGINE
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DETOUR,
@@ -19,6 +20,7 @@ from dsd_plan.replay.layout import (
     REPLICA,
     REPLICA_FAILS,
     RESUMES,
+    SEAT,
     SESSION,
     STALLED,
     STREAM,
@@ -29,12 +31,12 @@ from dsd_plan.replay.layout import (
     World,
 )
 from dsd_plan.replay.memory import row
-from dsd_plan.replay.replica import admit, join, prompt_arrives
+from dsd_plan.replay.replica import admit, join, prompt_arrives, wake
 from dsd_plan.replay.spells import detour_at
 
 
 @compiled
-def draft_again(world: World, session: Row, stream: Row, last: bool) -> None:
+def draft_again(world: World, r: int, session: Row, stream: Row, last: bool) -> None:
     """A session that went on without its draft goes back to it, once both its device and its route are there."""
     if stream.mode != DISTRIBUTED or session.mode != TARGET_ONLY:
         return
@@ -42,6 +44,15 @@ def draft_again(world: World, session: Row, stream: Row, last: bool) -> None:
     if not last and detour_at(world, stream, world.now_ms) == NONE and not away(world, int(session.device)):
         session.mode = DISTRIBUTED
         session.window = stream.window
+        stops(world, r, session)
+
+
+@compiled
+def stops(world: World, r: int, session: Row) -> None:
+    """The session has no job at the target for now, though an engine may have planned for one."""
+    replica = row(world.replicas, REPLICA, session.replica)
+    if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
+        pauses(world, replica, r)
 
 
 @compiled
@@ -50,10 +61,11 @@ def go_on(world: World, r: int, session: Row, stream: Row) -> None:
     d = detour_at(world, stream, world.now_ms)
     if d != NONE and row(world.detours, DETOUR, d).open == 0:
         detour = row(world.detours, DETOUR, d)
+        if session.mode < DISTRIBUTED:
+            stops(world, r, session)
         if world.now_ms >= detour.hold_ms:
-            replica = row(world.replicas, REPLICA, session.replica)
-            let_go(world, r, replica, session)
-            admit(world, replica)
+            let_go(world, r, row(world.replicas, REPLICA, session.replica), session)
+            freed(world, int(session.replica))
         if session.mode < DISTRIBUTED:
             session.fate |= STALLED
             push(world, detour.until_ms, RESUMES, r)
@@ -86,7 +98,21 @@ def let_go(world: World, r: int, replica: Row, session: Row) -> None:
     travel = row(world.travels, TRAVEL, r)
     if travel.again == 0:
         travel.again = KV_LOST
-        replica.kv_tokens -= session.prompt + session.output
+        if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
+            lets_go(world, replica, r)
+        else:
+            replica.kv_tokens -= session.prompt + session.output
+
+
+@compiled
+def freed(world: World, i: int) -> None:
+    """A replica has memory to give."""
+    replica = row(world.replicas, REPLICA, i)
+    if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
+        if replica.stepping == 0:
+            wake(world, i)
+    else:
+        admit(world, replica)
 
 
 @compiled
@@ -98,14 +124,15 @@ def happens(world: World, index: int) -> None:
     elif happening.kind == REPLICA_FAILS:
         replica_fails(world, int(happening.index))
     else:
-        stands_again(world, row(world.replicas, REPLICA, happening.index))
+        stands_again(world, int(happening.index))
 
 
 @compiled
-def stands_again(world: World, replica: Row) -> None:
+def stands_again(world: World, i: int) -> None:
     """Sessions that waited for the replica go in; those that do not fit wait for memory from now on."""
+    replica = row(world.replicas, REPLICA, i)
     replica.down = 0
-    admit(world, replica)
+    freed(world, i)
     r = replica.memory_head
     while r != NONE:
         replica.memory_waits += 1
@@ -125,6 +152,9 @@ def mark_present(world: World, first: int, end: int) -> None:
         row(world.travels, TRAVEL, r).here = 0
     for i in range(first, end):
         replica = row(world.replicas, REPLICA, i)
+        if ENGINE and row(world.targets, TARGET, replica.target).engine == 1:
+            mark_seats(world, replica)
+            continue
         if replica.stepping == 1:
             mark_chain(world, int(replica.batch_head), int(replica.batch))
         mark_chain(world, int(replica.head), int(replica.queued))
@@ -143,6 +173,21 @@ def mark_chain(world: World, r: int, count: int) -> None:
 
 
 @compiled
+def mark_seats(world: World, replica: Row) -> None:
+    """Mark those that have a job at an engine-like server: in the step, preempted since perhaps, running or waiting."""
+    if replica.stepping == 1:
+        r = replica.step_head
+        while r != NONE:
+            row(world.travels, TRAVEL, r).here = row(world.seats, SEAT, r).job
+            r = row(world.seats, SEAT, r).member
+    for first in (replica.running_head, replica.waiting_head):
+        r = first
+        while r != NONE:
+            row(world.travels, TRAVEL, r).here = row(world.seats, SEAT, r).job
+            r = row(world.seats, SEAT, r).next
+
+
+@compiled
 def hold_ends(world: World, s: int) -> None:
     """A stream has been cut off too long: its sessions that are not at the target lose their KV there."""
     pool = row(world.targets, TARGET, row(world.streams, STREAM, s).target)
@@ -153,7 +198,7 @@ def hold_ends(world: World, s: int) -> None:
         if gone and session.stream == s and session.emitted > 0 and on_target(session):
             let_go(world, r, row(world.replicas, REPLICA, session.replica), session)
     for i in range(pool.first, pool.first + pool.count):
-        admit(world, row(world.replicas, REPLICA, i))
+        freed(world, i)
 
 
 @compiled
@@ -167,9 +212,14 @@ def replica_fails(world: World, i: int) -> None:
     replica.queued = 0
     replica.memory_head = NONE
     replica.kv_tokens = 0
+    engine = ENGINE and row(world.targets, TARGET, replica.target).engine == 1
+    if engine:
+        forgets(world, replica)
     r = next_of(world, i, -1)
     while r != NONE:
         session = row(world.sessions, SESSION, r)
+        if engine:
+            loses_seat(world, r)
         to = fewest(world, row(world.targets, TARGET, replica.target), i)
         if to != i:
             if BILLED and world.keep_bills == 1:

@@ -98,14 +98,7 @@ def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Proble
 
 
 def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
-    """Faults where they are not worked out: engines, draft jobs that may leave a queue."""
-    engines = sorted({pool.device.name for pool in deployed.targets if pool.engine is not None})
-    if engines and deployed.scenario.faults:
-        yield Problem(
-            "faults",
-            f"not supported yet: faults with engine-like targets ({', '.join(engines)}); leave out the devices' "
-            "engine keys for a plain server, or the faults",
-        )
+    """Faults where they are not worked out: draft jobs that may leave a queue."""
     queued = {pool.device.name for index, pool in enumerate(deployed.drafts) if is_queued(deployed, index)}
     for index, fault in enumerate(deployed.scenario.faults):
         if (fault.kind == "link_down" and queued) or fault.device in queued:

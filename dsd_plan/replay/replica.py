@@ -31,7 +31,7 @@ from dsd_plan.replay.layout import (
 from dsd_plan.replay.like_sizes import take_alike
 from dsd_plan.replay.memory import row
 from dsd_plan.replay.ranking import queue_by_priority, wait_by_priority
-from dsd_plan.replay.spells import factor_at, next_spell_ms
+from dsd_plan.replay.spells import endured_ms, next_spell_ms
 from dsd_plan.replay.surfaces import surface_at
 from dsd_plan.replay.sustained import freshness
 from dsd_plan.replay.token_budget import is_prefill, take_within
@@ -254,17 +254,3 @@ def start_iteration(world: World, i: int, replica: Row) -> None:
     if BILLED and world.keep_bills == 1:
         share_out(world, replica, longest, draft_ms, step_ms)
     push(world, replica.ends_ms, ITERATION_ENDS, i)
-
-
-@compiled
-def endured_ms(world: World, replica: Row, draft_ms: float, step_ms: float) -> tuple[float, float]:
-    """The parts of an iteration that begins now: slower in a slow spell, cut off where the replica fails."""
-    factor = factor_at(world, replica.slow, replica.slow_end, world.now_ms)
-    draft_ms *= factor
-    step_ms *= factor
-    fails_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
-    if world.now_ms + (draft_ms + step_ms) < fails_ms:
-        return draft_ms, step_ms
-    replica.lost = 1
-    draft_ms = min(draft_ms, fails_ms - world.now_ms)
-    return draft_ms, fails_ms - world.now_ms - draft_ms

@@ -117,7 +117,7 @@ def emit(world: World, r: int, replica: Row) -> None:
     drafted = session.mode >= DISTRIBUTED
     window = int(session.window)
     if FAULTY and faulty:
-        draft_again(world, session, stream, last)
+        draft_again(world, r, session, stream, last)
     if not TIMED or stream.timed == 0:
         if world.keep_rounds == 1:
             keep_round(

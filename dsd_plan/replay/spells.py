@@ -48,3 +48,17 @@ def detour_at(world: World, stream: Row, at_ms: float) -> int:
         if detour.from_ms <= at_ms < detour.until_ms:
             return i
     return NONE
+
+
+@compiled
+def endured_ms(world: World, replica: Row, draft_ms: float, step_ms: float) -> tuple[float, float]:
+    """The parts of an iteration that begins now: slower in a slow spell, cut off where the replica fails."""
+    factor = factor_at(world, replica.slow, replica.slow_end, world.now_ms)
+    draft_ms *= factor
+    step_ms *= factor
+    fails_ms = next_spell_ms(world, replica.fails, replica.fails_end, world.now_ms)
+    if world.now_ms + (draft_ms + step_ms) < fails_ms:
+        return draft_ms, step_ms
+    replica.lost = 1
+    draft_ms = min(draft_ms, fails_ms - world.now_ms)
+    return draft_ms, fails_ms - world.now_ms - draft_ms

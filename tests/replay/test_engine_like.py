@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.step_time import engine_step_ms, iteration_ms, surface_of
 from dsd_plan.domain.workload import Requests
@@ -18,7 +19,7 @@ from dsd_plan.replay.conversations import least_prefill
 from dsd_plan.replay.whole_run import whole_run
 from tests.replay.builder import closed, poisson, profile, recorded, system
 from tests.replay.runs import kernel_run
-from tests.replay.test_twin import ACCEPTANCES, LAWS, TIRING, assert_identical
+from tests.replay.test_twin import ACCEPTANCES, LAWS, TIRING, assert_identical, faults
 from tests.replay.twin import Twin
 
 STEP = StepLaw(step_ms=10.0, per_prompt_token_ms=0.1)
@@ -36,7 +37,7 @@ def lone(requests: Requests, law: StepLaw = STEP, **engine: int | bool) -> Deplo
 
 
 @st.composite
-def systems(draw: st.DrawFn) -> Deployed:
+def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
     def requests() -> Requests:
         prompt, output = draw(st.integers(1, 120)), draw(st.integers(1, 40))
         kind = draw(st.sampled_from(["poisson", "closed", "trace"]))
@@ -56,9 +57,13 @@ def systems(draw: st.DrawFn) -> Deployed:
     names = ["a", "b"][: draw(st.integers(1, 2))]
     block = draw(st.sampled_from([1, 4, 16]))
     most = 160 + 6 * 3
+    modes = ["target_only", "fused", "distributed", "pipelined"]
+    mode = {name: draw(st.sampled_from(modes)) for name in names}
+    strikes = faults([("edge", "region")]).filter(lambda f: "pipelined" not in mode.values() or plays_ahead(f))
     return system(
         {name: requests() for name in names},
-        mode={name: draw(st.sampled_from(["target_only", "fused", "distributed", "pipelined"])) for name in names},
+        mode=mode,
+        faults=draw(st.lists(strikes, min_size=1, max_size=4)) if faulty else [],
         window={name: draw(st.integers(1, 5)) for name in names},
         target=draw(st.sampled_from(TIRING))(draw(st.sampled_from([*LAWS.values(), MIXED]))),
         fused=draw(st.sampled_from([StepLaw(step_ms=1.0, per_token_ms=0.01), LAWS["grid"]])),
@@ -75,6 +80,17 @@ def systems(draw: st.DrawFn) -> Deployed:
         }
         | draw(st.sampled_from([{}, {"token_cap": 7}, {"token_cap": 64}])),
     )
+
+
+def plays_ahead(fault: FaultWindow) -> bool:
+    """Whether it can be played where drafts go on ahead."""
+    return fault.kind != "link_down" and fault.device != "box"
+
+
+@given(systems(faulty=True), st.integers(0, 2**70))
+@settings(max_examples=250)
+def test_they_agree_under_faults(deployed: Deployed, seed: int) -> None:
+    assert_identical(deployed, seed)
 
 
 @given(systems(), st.integers(0, 2**70))

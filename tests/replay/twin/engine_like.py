@@ -8,6 +8,7 @@ from typing import Any
 
 from dsd_plan.domain.deployed import TargetPool
 from dsd_plan.domain.step_time import decode_ms, engine_step_ms, prefill_ms
+from tests.replay.twin.faults import REFILLED, fails_next_ms, slowness
 from tests.replay.twin.ledger import Member
 from tests.replay.twin.parts import Replica, Session, insert
 from tests.replay.twin.tiring import freshness
@@ -32,7 +33,7 @@ class Seat:
     @property
     def stays(self) -> bool:
         """What it wants next is known to the target alone."""
-        return self.session.stream.mode in ("target_only", "fused")
+        return self.session.mode in ("target_only", "fused")
 
 
 class EngineLike:
@@ -46,11 +47,18 @@ class EngineLike:
         self.seats: dict[Session, Seat] = {}
         self.planned: list[tuple[Seat, int]] = []
         self.preemptions = 0
+        self.members: list[Seat] = []
+        """Of the step in flight."""
 
     # What happens to a session
 
     def prompt_arrives(self, session: Session) -> None:
-        self.seats[session] = Seat(session)
+        before, self.seats[session] = self.seats.get(session), Seat(session)
+        if session.kv == "lost":
+            session.kv = "held"
+            session.fate |= REFILLED
+            self.seats[session].proposals = self.round_of(session)
+            self.seats[session].abandoned = before.abandoned if before is not None else None
         self.insert(self.waiting, self.seats[session])
 
     def has_job(self, session: Session) -> None:
@@ -76,13 +84,48 @@ class EngineLike:
         insert(line, seat, back, lambda other: other.session)
 
     def round_of(self, session: Session) -> int:
-        if session.stream.mode == "target_only":
+        if session.mode == "target_only":
             return 0
         return session.stream.assignment.candidates * session.window
+
+    # Faults
+
+    @property
+    def present(self) -> set[int]:
+        """Whose job is here."""
+        return {id(s.session) for s in (*self.running, *self.waiting, *self.members) if s.has_job}
+
+    def pauses(self, session: Session) -> None:
+        """Against what was planned, it has no job now."""
+        seat = self.seats[session]
+        self.planned = [(other, takes) for other, takes in self.planned if other is not seat]
+        if seat in self.waiting:
+            self.waiting.remove(seat)
+
+    def lets_go(self, session: Session) -> None:
+        seat = self.seats[session]
+        for places in (self.running, self.waiting):
+            if seat in places:
+                places.remove(seat)
+        if seat.held > 0:
+            seat.abandoned = seat.held, (session.context - 1) // self.engine.block_tokens, self.given
+            self.hold(seat, 0)
+
+    def fails(self) -> None:
+        for places in (self.running, self.waiting, self.planned, self.members):
+            places.clear()
+        self.seats.clear()
+        everything = 2**40 if self.engine.blocks is None else self.engine.blocks
+        self.free = inf if self.engine.blocks is None else everything
+        # As if each block had been taken and given back.
+        self.taken += everything
+        self.given = self.taken + everything
 
     # Steps
 
     def start(self) -> None:
+        if self.replica.down:
+            return
         if not self.planned and self.plan() and not self.planned:
             self.plan()
         if self.planned:
@@ -184,11 +227,18 @@ class EngineLike:
         step *= freshness(self.pool.profile, worked_ms)
         if self.pool.fused_profile is not None:
             drafted *= freshness(self.pool.fused_profile, worked_ms)
+        factor, fails_ms = slowness(self.replica.slow, world.now), fails_next_ms(self.replica.away, world.now)
+        drafted, step = float(drafted) * factor, float(step) * factor
         self.replica.stepping = True
+        self.members = [seat for seat, _ in members]
+        if world.now + (drafted + step) < fails_ms:
+            world.at(float(world.now + (drafted + step)), self.step_ends)
+        else:
+            drafted = min(drafted, fails_ms - world.now)
+            step = fails_ms - world.now - drafted
         self.replica.iterates(world.now, float(drafted), float(step), len(members))
         who = [self.member(seat, takes, any(seat is other for other, _ in chunks)) for seat, takes in members]
         world.ledger.iterates(self.replica, self.pool, world.now, float(drafted), float(step), who)
-        world.at(float(world.now + (drafted + step)), lambda: self.step_ends([seat for seat, _ in members]))
 
     @staticmethod
     def member(seat: Seat, takes: int, is_chunk: bool) -> Member:
@@ -211,8 +261,9 @@ class EngineLike:
             total += max(added - self.pool.fused_surface.law[0], 0.0) + mixed if fused else added
         return total
 
-    def step_ends(self, members: list[Seat]) -> None:
+    def step_ends(self) -> None:
         self.replica.stepping = False
+        members, self.members = self.members, []
         for seat in members:
             if seat in self.running:
                 seat.computed += seat.in_flight

@@ -117,6 +117,9 @@ class Faults:
     def goes_on(self, session: Session) -> None:
         """After its tokens were sent."""
         cut = self.is_cut_off(session.stream)
+        streams = session.mode in ("target_only", "fused")
+        if cut is not None and streams and session.replica in self.twin.engines:
+            self.twin.engines[session.replica].pauses(session)
         if cut is not None and self.twin.now >= cut.hold_until_s * 1000.0:
             self.let_go(session)
             self.twin.admit(session.replica)
@@ -144,19 +147,30 @@ class Faults:
     def let_go(self, session: Session) -> None:
         if session.kv == "held":
             session.kv = "lost"
-            session.replica.reserved -= session.prompt + session.output
+            if session.replica in self.twin.engines:
+                self.twin.engines[session.replica].lets_go(session)
+            else:
+                session.replica.reserved -= session.prompt + session.output
 
     def hold_ends(self, stream: Stream) -> None:
         replicas = self.twin.replicas[stream.target]
-        present = {id(s) for r in replicas for s in (*r.batch, *r.queue, *r.memory)}
+        present = set().union(*(self.present(replica) for replica in replicas))
         for session in self.twin.sessions:
             if session.stream is stream and 0 < session.emitted < session.output and id(session) not in present:
                 self.let_go(session)
         for replica in replicas:
             self.twin.admit(replica)
 
+    def present(self, replica: Replica) -> set[int]:
+        """Whose job is at a replica."""
+        if replica in self.twin.engines:
+            return self.twin.engines[replica].present
+        return {id(s) for s in (*replica.batch, *replica.queue, *replica.memory)}
+
     def fails(self, replica: Replica) -> None:
-        present = {id(s) for s in (*replica.batch, *replica.queue, *replica.memory)}
+        present = self.present(replica)
+        if replica in self.twin.engines:
+            self.twin.engines[replica].fails()
         mine = [s for s in self.twin.sessions if s.replica is replica and s.emitted < s.output]
         replica.down, replica.stepping, replica.reserved = True, False, 0
         replica.batch = []

@@ -204,6 +204,7 @@ class Twin:
 
     def prompt_arrives(self, session: Session) -> None:
         if session.replica in self.engines:
+            session.joined_ms = self.now
             self.engines[session.replica].prompt_arrives(session)
             return
         insert(session.replica.memory, session)
@@ -323,6 +324,8 @@ class Twin:
         alone = stream.mode == "distributed" and session.mode == "target_only"
         if alone and not last and self.faults.can_draft_again(session):
             session.mode, session.window = "distributed", stream.window
+            if session.replica in self.engines:
+                self.engines[session.replica].pauses(session)
         answers = session.mode in ("distributed", "pipelined")
 
         def known(arrival: float) -> None:
