@@ -8,7 +8,7 @@ from __future__ import annotations
 from dsd_plan.domain.step_time import StepSurface, decode_ms, mixed_kv_ms, prefill_ms
 from dsd_plan.replay.bills import drafted
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.features import BILLED
+from dsd_plan.replay.features import BILLED, FAULTY
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     BATCH_ENDS,
@@ -29,6 +29,7 @@ from dsd_plan.replay.layout import (
     World,
 )
 from dsd_plan.replay.memory import row
+from dsd_plan.replay.spells import factor_at
 from dsd_plan.replay.surfaces import surface_at
 from dsd_plan.replay.sustained import freshness
 
@@ -153,6 +154,8 @@ def start_batch(world: World, d: int, device: Row) -> None:
     surface = surface_at(world, pool.surface)
     batch_ms = drafting_ms(surface, longest, rows, contexts, prefills, prompts)
     batch_ms *= freshness(world, pool.surface, device.busy_ms)
+    if FAULTY and world.faulty == 1:
+        batch_ms *= factor_at(world, device.slow, device.slow_end, world.now_ms)
     device.ends_ms = world.now_ms + batch_ms
     push(world, device.ends_ms, BATCH_ENDS, (device.batches << BATCH_BITS) + d)
 

@@ -93,6 +93,11 @@ def verdict_arrives(world: World, r: int) -> None:
         speculation = row(world.speculations, SPECULATION, r)
         j = speculation.ahead
         speculation.next_window = next_window(world, stream, r, session)
+        if FAULTY and world.faulty == 1 and goes_alone(world, r, session, stream):
+            speculation.ahead = NONE
+            if j != NONE:
+                drop_job(world, j)
+            return
         if j != NONE and speculation.hit == 1:
             session.window = speculation.ahead_window
             speculation.confirmed = 1
@@ -105,13 +110,12 @@ def verdict_arrives(world: World, r: int) -> None:
         session.window = speculation.next_window
     else:
         session.window = next_window(world, stream, r, session)
-    queued = row(world.drafts, DRAFT, stream.draft).queued == 1
-    if FAULTY and world.faulty == 1 and not queued and goes_alone(world, r, session, stream):
-        return
+        if FAULTY and world.faulty == 1 and goes_alone(world, r, session, stream):
+            return
     if session.window == 0:
         send(world, r, session, stream, world.now_ms)
         return
-    if DRAFTS_QUEUE and queued:
+    if DRAFTS_QUEUE and row(world.drafts, DRAFT, stream.draft).queued == 1:
         queue_window(world, r, session, stream, int(session.prompt + session.emitted))
         return
     job_ms = window_ms(world, stream, session)

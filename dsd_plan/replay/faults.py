@@ -38,11 +38,11 @@ from dsd_plan.replay.spells import detour_at
 @compiled
 def draft_again(world: World, r: int, session: Row, stream: Row, last: bool) -> None:
     """A session that went on without its draft goes back to it, once both its device and its route are there."""
-    if stream.mode != DISTRIBUTED or session.mode != TARGET_ONLY:
+    if stream.mode < DISTRIBUTED or session.mode != TARGET_ONLY:
         return
     session.fate += 1 << FATE_BITS
     if not last and detour_at(world, stream, world.now_ms) == NONE and not away(world, int(session.device)):
-        session.mode = DISTRIBUTED
+        session.mode = stream.mode
         session.window = stream.window
         stops(world, r, session)
 

@@ -98,10 +98,10 @@ def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Proble
 
 
 def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
-    """Faults where they are not worked out: draft jobs that may leave a queue."""
+    """Faults where they are not worked out: draft devices that fail with jobs in a queue."""
     queued = {pool.device.name for index, pool in enumerate(deployed.drafts) if is_queued(deployed, index)}
     for index, fault in enumerate(deployed.scenario.faults):
-        if (fault.kind == "link_down" and queued) or fault.device in queued:
+        if fault.kind == "device_down" and fault.device in queued:
             yield Problem(
                 f"faults[{index}]",
                 f"not supported yet: {fault.kind} where drafts are pipelined, batched or shared by devices "

@@ -78,6 +78,13 @@ class Drafting:
             learn(device, took_ms)
         session.took_ms = {}
         window = self.window_of(session)
+        faults = self.world.faults
+        if faults.goes_alone(session):
+            if guess is not None:
+                session.ahead = None
+                self.drop(guess)
+            faults.asks_target(session, self.world.now)
+            return
         if guess is not None and session.hit:
             session.window, session.confirmed = session.ahead_window, True
             if guess.done:
@@ -88,10 +95,6 @@ class Drafting:
             session.ahead = None
             self.drop(guess)
         session.window = window
-        faults = self.world.faults
-        if not self.queued[stream.draft] and faults.goes_alone(session):
-            faults.asks_target(session, self.world.now)
-            return
         if window == 0:
             self.goes_up(session, self.world.now)
             return
@@ -173,6 +176,7 @@ class Drafting:
             mixed = pool.surface.law[5] * float(len(contexts)) * (sum(contexts) / max(len(contexts), 1))
             took += max(added - pool.surface.law[0], 0.0) + mixed if contexts else added
         took *= freshness(pool.profile, device.busy_ms)
+        took *= slowness(device.slow, self.world.now)
         device.began_ms = self.world.now
         device.batches += 1
         number = device.batches

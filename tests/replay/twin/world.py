@@ -309,7 +309,7 @@ class Twin:
             session.rounds += 1
             learn(session.replica, self.now - session.joined_ms)
             if session.mode == "target_only":
-                session.alone += stream.mode == "distributed"
+                session.alone += bool(session.devices)
                 session.told = 0, 0
             else:
                 accepted = acceptance.accept(session)
@@ -321,9 +321,9 @@ class Twin:
                     payload = stream.messages.rejected_down
         session.emitted += tokens
         last = session.emitted == session.output
-        alone = stream.mode == "distributed" and session.mode == "target_only"
+        alone = bool(session.devices) and session.mode == "target_only"
         if alone and not last and self.faults.can_draft_again(session):
-            session.mode, session.window = "distributed", stream.window
+            session.mode, session.window = stream.mode, stream.window
             if session.replica in self.engines:
                 self.engines[session.replica].pauses(session)
         answers = session.mode in ("distributed", "pipelined")
