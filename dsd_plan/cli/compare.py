@@ -24,7 +24,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", h
 def run(before: Before, after: After, output: Output = None, as_json: AsJson = False) -> None:
     """What changed from A to B: what went in, the plan, every number, budgets, options and the verdict.
 
-    A number's change is significant where the 95 % interval of the difference excludes none, not significant where it
+    A number's change is significant where the 95 % interval of the difference leaves out 0, not significant where it
     does not, and not known where a side has no interval. Nothing is computed anew: what the files hold is compared.
     """
     from dsd_plan.files import load_result

@@ -45,7 +45,7 @@ def sentence_of(found: Comparison) -> str:
     parts = []
     if found.verdict is not None:
         before, after = (ANSWERS.get(a, a) for a in (found.verdict.answer_before, found.verdict.answer_after))
-        parts.append(f"{before}, as before" if before == after else f"{after} instead of {before.lower()}")
+        parts.append(f"{before}, as before" if before == after else f"now {after.lower()} (before: {before.lower()})")
         parts.append("another plan" if found.plan else "the same plan")
     parts.append(number_sentence(found))
     cost = next((row for row in found.leading if (row.scope, row.metric) == ("fleet", "cost_per_hour")), None)

@@ -38,7 +38,7 @@ def test_a_file_compared_with_itself_has_not_changed(files: tuple[str, str], cap
 def test_the_terminal_tells_the_decision_the_numbers_and_what_changed(files: tuple[str, str], capsys: Captured) -> None:
     assert main(["compare", *files]) == 0
     text = capsys.readouterr().out
-    assert "Do not speculate instead of speculate; another plan; TPOT" in text.replace("\n", " ")
+    assert "Now do not speculate (before: speculate); another plan; TPOT" in text.replace("\n", " ")
     assert "assignments[chat].mode: distributed → target_only" in text
     assert "TPOT p95 of chat: kept → broken" in text
     assert max(map(len, text.splitlines()[1:])) <= 80
@@ -49,13 +49,13 @@ def test_json_and_page_tell_the_same(files: tuple[str, str], tmp_path: Path, cap
     assert main(["compare", *files, "--json", "-o", str(page)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["verdict"]["answer_after"] == "no"
-    assert told["sentence"].startswith("Do not speculate instead of speculate; another plan; TPOT")
+    assert told["sentence"].startswith("Now do not speculate (before: speculate); another plan; TPOT")
     assert "\u2068" not in told["sentence"]
     assert {row["finding"] for row in told["numbers"]} <= {
         *("same", "significant", "not significant", "not known", "changed")
     }
     html = page.read_text(encoding="utf-8")
-    assert "Do not speculate instead of speculate" in html
+    assert "Now do not speculate (before: speculate)" in html
     first = page.read_bytes()
     assert main(["compare", *files, "-o", str(page)]) == 0
     assert page.read_bytes() == first, "the same studies give the same bytes"
