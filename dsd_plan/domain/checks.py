@@ -151,7 +151,8 @@ def _pairs(scenario: Scenario, models: Collection[str]) -> Iterator[Problem]:
     seen: dict[tuple[str, str], int] = {}
     for index, pair in enumerate(scenario.pairs):
         place = f"pairs[{index}]"
-        yield from _dangling(f"{place}.draft", "model", pair.draft, models)
+        if pair.kind != "ngram":  # a table in the text itself is no model
+            yield from _dangling(f"{place}.draft", "model", pair.draft, models)
         yield from _dangling(f"{place}.target", "model", pair.target, models)
         first = seen.setdefault((pair.draft, pair.target), index)
         if first < index:

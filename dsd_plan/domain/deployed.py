@@ -8,42 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.acceptance import Acceptance, accepted_pmf, for_task
-from dsd_plan.domain.candidate_paths import with_candidates
+from dsd_plan.domain.acceptance import Acceptance
 from dsd_plan.domain.engine_settings import EngineSettings, engine_settings
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.network import Hop, route
+from dsd_plan.domain.ngrams import costs_nothing, with_ngrams
 from dsd_plan.domain.offered import requests_of
 from dsd_plan.domain.plan import Assignment, Deployment, Plan
 from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.speculation import AT_THE_EDGE as AT_THE_EDGE
+from dsd_plan.domain.speculation import Messages as Messages
+from dsd_plan.domain.speculation import MisfitError, messages_of, needed, speculation
 from dsd_plan.domain.step_time import StepSurface, surface_of
 from dsd_plan.domain.sustained import in_the_long_run
-from dsd_plan.domain.window_range import check_guess, largest_choice
-from dsd_plan.domain.wire import TOKEN_ID_BYTES, round_bytes
+from dsd_plan.domain.window_range import largest_choice
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace, Workload
 from dsd_plan.errors import PlanError, Problem
 
-AT_THE_EDGE = ("distributed", "pipelined")
-"""Modes in which the draft runs at the users' site, and each round crosses the network."""
 MIB_PER_GIB = 1024.0
-
-
-class Messages(NamedTuple):
-    """Payload bytes of each kind of message a stream sends."""
-
-    prompt_up: float
-    first_down: float
-    round_up: float
-    round_down: float
-    """Mean over rounds; a verdict's bytes may depend on whether a proposal was rejected."""
-    accepted_down: float
-    rejected_down: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +126,7 @@ class Deployed:
         """Device names with the profiles that are used there."""
         for pool in self.targets:
             yield pool.device.name, pool.profile
-            if pool.fused_profile is not None:
+            if pool.fused_profile is not None and not costs_nothing(pool.fused_profile):
                 yield pool.device.name, pool.fused_profile
         for draft in self.drafts:
             yield draft.device.name, draft.profile
@@ -155,6 +142,7 @@ class Deployed:
 
 def deploy(scenario: Scenario, plan: Plan) -> Deployed:
     """Resolve `plan` in `scenario`. Raises PlanError listing everything in the plan that does not fit."""
+    scenario = with_ngrams(scenario)
     problems: list[Problem] = []
     targets: dict[str, TargetPool] = {}
     drafts: dict[str, DraftPool] = {}
@@ -165,22 +153,22 @@ def deploy(scenario: Scenario, plan: Plan) -> Deployed:
             target = _target_pool(scenario, plan, assignment)
             known = targets.setdefault(assignment.target_device, target)
             if known.model != target.model:
-                raise _MisfitError(
+                raise MisfitError(
                     "target_device",
                     f"{assignment.target_device!r} would serve two targets, {known.model!r} and {target.model!r}; "
                     "not supported yet: give each target a device type of its own",
                 )
             if target.fused_draft is not None:
                 if known.fused_draft not in (None, target.fused_draft):
-                    raise _MisfitError("draft_model", "not supported yet: two fused drafts on one target device")
+                    raise MisfitError("draft_model", "not supported yet: two fused drafts on one target device")
                 targets[assignment.target_device] = target
             if assignment.mode in AT_THE_EDGE:
                 draft = _draft_pool(scenario, plan, assignment)
                 known_draft = drafts.setdefault(draft.device.name, draft)
                 if known_draft.model != draft.model:
-                    raise _MisfitError("draft_model", f"not supported yet: two drafts on {draft.device.name!r}")
+                    raise MisfitError("draft_model", f"not supported yet: two drafts on {draft.device.name!r}")
             streams.append(_stream(scenario, plan, i, list(targets), list(drafts)))
-        except _MisfitError as misfit:
+        except MisfitError as misfit:
             problems.append(Problem(f"{place}.{misfit.key}", misfit.text))
     both = sorted(set(targets) & set(drafts))
     problems += [
@@ -191,30 +179,23 @@ def deploy(scenario: Scenario, plan: Plan) -> Deployed:
     return Deployed(scenario, plan, tuple(streams), tuple(targets.values()), tuple(drafts.values()))
 
 
-class _MisfitError(Exception):
-    def __init__(self, key: str, text: str) -> None:
-        super().__init__(text)
-        self.key = key
-        self.text = text
-
-
 def _device(scenario: Scenario, name: str | None, key: str) -> Device:
     for device in scenario.devices:
         if device.name == name:
             return device
-    raise _MisfitError(key, f"no device {name!r}; the scenario has {', '.join(d.name for d in scenario.devices)}")
+    raise MisfitError(key, f"no device {name!r}; the scenario has {', '.join(d.name for d in scenario.devices)}")
 
 
 def _deployment(plan: Plan, device: str, model: str, key: str) -> Deployment:
     for deployment in plan.deployments:
         if (deployment.device, deployment.model) == (device, model):
             return deployment
-    raise _MisfitError(key, f"the plan deploys no {model!r} on {device!r}; add it to `deployments`")
+    raise MisfitError(key, f"the plan deploys no {model!r} on {device!r}; add it to `deployments`")
 
 
 def _profile(device: Device, model: str, key: str) -> LatencyProfile:
     if model not in device.profiles:
-        raise _MisfitError(
+        raise MisfitError(
             key, f"{device.name!r} has no profile for {model!r}; measure it with `dsd-plan profile device`"
         )
     return device.profiles[model]
@@ -224,14 +205,14 @@ def _workload(scenario: Scenario, name: str) -> Workload:
     for workload in scenario.workloads:
         if workload.name == name:
             return workload
-    raise _MisfitError(
+    raise MisfitError(
         "workload", f"no workload {name!r}; the scenario has {', '.join(w.name for w in scenario.workloads)}"
     )
 
 
 def _count(device: Device, deployment: Deployment, key: str) -> int:
     if deployment.count > device.count:
-        raise _MisfitError(key, f"deploys {deployment.count} × {device.name!r}, but only {device.count} are there")
+        raise MisfitError(key, f"deploys {deployment.count} × {device.name!r}, but only {device.count} are there")
     return deployment.count
 
 
@@ -240,17 +221,18 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
     model = _workload(scenario, assignment.workload).target
     deployment = _deployment(plan, device.name, model, "target_device")
     if scenario.site(device.site).count > 1:
-        raise _MisfitError("target_device", f"not supported yet: a target at site {device.site!r}, which has copies")
+        raise MisfitError("target_device", f"not supported yet: a target at site {device.site!r}, which has copies")
     profile = in_the_long_run(_profile(device, model, "target_device"))
     fused_draft: str | None = None
     fused_profile: LatencyProfile | None = None
     if assignment.mode == "fused":
-        fused_draft = _needed(assignment.draft_model, "draft_model")
+        fused_draft = needed(assignment.draft_model, "draft_model")
         fused_profile = in_the_long_run(_profile(device, fused_draft, "draft_model"))
-        beside = _deployment(plan, device.name, fused_draft, "draft_model")
+        free = costs_nothing(fused_profile)
+        beside = deployment if free else _deployment(plan, device.name, fused_draft, "draft_model")
         if beside.count != deployment.count:
             misfit = f"fused needs {fused_draft!r} on all {deployment.count} replicas of the target"
-            raise _MisfitError("draft_model", misfit)
+            raise MisfitError("draft_model", misfit)
     kv_tokens = _kv_tokens(scenario, plan, device, model, fused_draft)
     engine = engine_settings(device, kv_tokens)
     return TargetPool(
@@ -275,7 +257,7 @@ def _kv_tokens(scenario: Scenario, plan: Plan, device: Device, model: str, fused
     weights_gib = sum(scenario.model(name).weights_gib or 0.0 for name in resident)
     free_gib = device.memory_gib - weights_gib
     if free_gib <= 0:
-        raise _MisfitError(
+        raise MisfitError(
             "target_device",
             f"{' + '.join(resident)} need {weights_gib:.1f} GiB, {device.name!r} has {device.memory_gib:.1f}",
         )
@@ -289,15 +271,15 @@ def _draft_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Draft
     device = _device(scenario, assignment.draft_device, "draft_device")
     workload = _workload(scenario, assignment.workload)
     if device.site != workload.site:
-        raise _MisfitError(
+        raise MisfitError(
             "draft_device",
             f"{device.name!r} is at {device.site!r}, workload {workload.name!r} at {workload.site!r}",
         )
-    model = _needed(assignment.draft_model, "draft_model")
+    model = needed(assignment.draft_model, "draft_model")
     deployment = _deployment(plan, device.name, model, "draft_device")
     weights_gib = scenario.model(model).weights_gib or 0.0
     if weights_gib > device.memory_gib:
-        raise _MisfitError(
+        raise MisfitError(
             "draft_device",
             f"{model!r} needs {weights_gib:.1f} GiB, {device.name!r} has {device.memory_gib:.1f}",
         )
@@ -305,7 +287,7 @@ def _draft_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Draft
     copies = scenario.site(device.site).count
     count = _count(device, deployment, "draft_device")
     if assignment.draft_devices_per_session > count:
-        raise _MisfitError(
+        raise MisfitError(
             "draft_devices_per_session",
             f"{assignment.draft_devices_per_session} draft devices for a session, but a site has only {count} × "
             f"{device.name!r}",
@@ -314,35 +296,29 @@ def _draft_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Draft
     return DraftPool(device, model, profile, surface_of(profile), count * copies, cap)
 
 
-def _needed(value: str | None, key: str) -> str:
-    if value is None:
-        raise _MisfitError(key, "is needed unless mode is target_only")
-    return value
-
-
 def _stream(scenario: Scenario, plan: Plan, index: int, targets: list[str], drafts: list[str]) -> Stream:
     assignment = plan.assignments[index]
     workload = _workload(scenario, assignment.workload)
     target_site = scenario.device(assignment.target_device).site
     if workload.allowed_sites is not None and target_site not in workload.allowed_sites:
-        raise _MisfitError("target_device", f"text of {workload.name!r} may not go to {target_site!r} (allowed_sites)")
+        raise MisfitError("target_device", f"text of {workload.name!r} may not go to {target_site!r} (allowed_sites)")
     hops = route(scenario, workload.site, target_site)
     if hops is None:
-        raise _MisfitError("target_device", f"no route from {workload.site!r} to {target_site!r}; add a link")
+        raise MisfitError("target_device", f"no route from {workload.site!r} to {target_site!r}; add a link")
     window, acceptance = 0, None
     if assignment.mode in ("fused", *AT_THE_EDGE):
-        window, acceptance = _speculation(scenario, assignment, workload)
+        window, acceptance = speculation(scenario, assignment, workload)
     elif assignment.mode != "target_only":
-        raise _MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
+        raise MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
     at_the_edge = assignment.mode in AT_THE_EDGE
     try:
         requests, rows = requests_of(workload, plan.assignments, index, scenario.site(workload.site).count)
     except ValueError as error:
-        raise _MisfitError("share", str(error)) from None
+        raise MisfitError("share", str(error)) from None
     try:
         largest = largest_choice(assignment, acceptance, window)
     except ValueError as error:
-        raise _MisfitError("policy.largest", str(error)) from None
+        raise MisfitError("policy.largest", str(error)) from None
     return Stream(
         workload=workload,
         assignment=assignment,
@@ -350,51 +326,10 @@ def _stream(scenario: Scenario, plan: Plan, index: int, targets: list[str], draf
         requests=requests,
         up=hops[0],
         down=hops[1],
-        messages=_messages(scenario, assignment, workload, acceptance if at_the_edge else None),
+        messages=messages_of(scenario, assignment, workload, acceptance if at_the_edge else None),
         target=targets.index(assignment.target_device),
         draft=drafts.index(assignment.draft_device or "") if at_the_edge else None,
         acceptance=acceptance,
         largest_window=largest,
         rows=rows,
     )
-
-
-def _speculation(scenario: Scenario, assignment: Assignment, workload: Workload) -> tuple[int, Acceptance]:
-    if assignment.window is None:
-        raise _MisfitError("window", f"is needed in mode {assignment.mode!r}")
-    draft = _needed(assignment.draft_model, "draft_model")
-    try:
-        pair = scenario.pair(draft, workload.target)
-    except KeyError:
-        raise _MisfitError("draft_model", f"the scenario has no pair {draft!r} + {workload.target!r}") from None
-    try:
-        acceptance = for_task(pair.acceptance, workload.task)
-        acceptance = with_candidates(acceptance, assignment.candidates)
-        accepted_pmf(acceptance, assignment.window)
-        if assignment.mode == "pipelined":
-            check_guess(acceptance, assignment.window)
-    except KeyError as error:
-        raise _MisfitError("workload", str(error.args[0])) from None
-    except ValueError as error:
-        raise _MisfitError("window", str(error)) from None
-    return assignment.window, acceptance
-
-
-def _messages(
-    scenario: Scenario, assignment: Assignment, workload: Workload, acceptance: Acceptance | None
-) -> Messages:
-    """`acceptance` where proposals and verdicts travel."""
-    requests = workload.requests
-    prompt = float(requests.prompt_tokens.mean()) if isinstance(requests, RequestTrace) else requests.prompt_tokens
-    prompt_up = TOKEN_ID_BYTES * prompt
-    if acceptance is None:  # a stream carries one token
-        return Messages(prompt_up, TOKEN_ID_BYTES, 0.0, TOKEN_ID_BYTES, TOKEN_ID_BYTES, TOKEN_ID_BYTES)
-    window = assignment.window or 0
-    try:
-        sent = round_bytes(scenario, scenario.pair(assignment.draft_model or "", workload.target), window)
-    except ValueError as error:
-        raise _MisfitError("draft_model", f"{error}; give `vocabulary` in [[models]] of {workload.target!r}") from None
-    full = float(accepted_pmf(acceptance, window)[window])
-    down = full * sent.accepted_down + (1.0 - full) * sent.rejected_down
-    round_up = assignment.candidates * sent.up
-    return Messages(prompt_up, TOKEN_ID_BYTES, round_up, down, sent.accepted_down, sent.rejected_down)

@@ -61,12 +61,6 @@ SCENARIO: tuple[NotYet, ...] = (
         "leave it out, and give the devices that can be counted on as `count`",
     ),
     NotYet(
-        "pairs[].kind",
-        only("model"),
-        "drafts that are a head on the target or an n-gram table",
-        'leave it out, and describe the draft as a model of its own (`kind = "model"`)',
-    ),
-    NotYet(
         "pairs[].verify_via",
         only("native"),
         "verification by sending the context again, or pulled by the target",

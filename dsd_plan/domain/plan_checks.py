@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from dsd_plan.domain.names import unknown_name
+from dsd_plan.domain.ngrams import with_ngrams
 from dsd_plan.domain.not_yet import PLAN, not_yet_problems
 from dsd_plan.domain.plan import Assignment, Plan, Policy
 from dsd_plan.domain.scenario import Scenario
@@ -118,6 +119,7 @@ def _deployments(plan: Plan) -> Iterator[Problem]:
 
 
 def _misfits(scenario: Scenario, plan: Plan) -> Iterator[Problem]:
+    scenario = with_ngrams(scenario)
     devices = {device.name: device for device in scenario.devices}
     models = {model.name for model in scenario.models}
     workloads = {workload.name for workload in scenario.workloads}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from dsd_plan.domain.checks import scenario_problems
+from dsd_plan.domain.ngrams import with_ngrams
 from dsd_plan.domain.not_yet import SEARCH_MODES, SUPPORTED_MODES
 from dsd_plan.domain.scenario import InputFile, Mode, Scenario
 from dsd_plan.errors import Problem, ScenarioError
@@ -40,7 +41,7 @@ def scenario_of(raw: dict[str, Any], file: FileText, known: Known | None = None)
     before += _explicit_modes(raw)
     shaped = shape(Scenario, raw, loader_keys=("inputs",))
     scenario = sound(file.name, shaped, ScenarioError, scenario_problems, before)
-    return replace(scenario, inputs=(InputFile(file.name, file.sha256), *references.inputs))
+    return replace(with_ngrams(scenario), inputs=(InputFile(file.name, file.sha256), *references.inputs))
 
 
 def _take_schema(raw: dict[str, Any], name: str) -> list[Problem]:

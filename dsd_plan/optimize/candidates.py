@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Literal
 
 from dsd_plan.domain.acceptance import for_task, largest_window
 from dsd_plan.domain.deployed import deploy
@@ -36,6 +37,8 @@ class Candidate:
     draft_model: str | None = None
     draft_device: str | None = None
     window: int | None = None
+    kind: Literal["model", "head", "ngram"] = "model"
+    """What drafts: the pair's."""
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -66,6 +69,13 @@ class Space:
     notes: tuple[str, ...] = ()
     must: frozenset[Mode] = frozenset()
     """Modes of which at least one workload has to run in one; empty: no such wish."""
+
+    def of_kinds(self, kinds: tuple[str, ...]) -> Space:
+        """Without drafts of other kinds."""
+        groups = tuple(
+            tuple(c for c in group if c.draft_model is None or c.kind in kinds) for group in self.by_workload
+        )
+        return Space(groups, self.notes, self.must)
 
     def purely(self, mode: Mode) -> Space:
         """Every workload in `mode`; those that cannot, plainly on a target."""
@@ -212,8 +222,9 @@ def _families(scenario: Scenario, workload: Workload, notes: list[str]) -> Itera
             windows = _windows(scenario, workload, pair, notes)
             if "fused" in modes and pair.draft in target.profiles and windows:
                 names = (pair.target, target.name, pair.draft, target.name)
-                yield [Candidate(workload.name, "fused", *names, window) for window in windows]
-            for draft in scenario.devices if "distributed" in modes and windows else ():
+                yield [Candidate(workload.name, "fused", *names, window, pair.kind) for window in windows]
+            away = "distributed" in modes and windows and pair.kind == "model"
+            for draft in scenario.devices if away else ():
                 if draft.site == workload.site and draft.name != target.name and pair.draft in draft.profiles:
                     yield [
                         Candidate(
@@ -282,7 +293,7 @@ def plan_of(scenario: Scenario, choice: Choice) -> Plan:
     for candidate in choice.candidates:
         target = candidate.target_device
         models = [candidate.target_model]
-        if candidate.mode == "fused" and candidate.draft_model is not None:
+        if candidate.mode == "fused" and candidate.draft_model is not None and candidate.kind != "ngram":
             models.append(candidate.draft_model)
         for model in models:
             deployed[target, model] = Deployment(device=target, model=model, count=counts[target])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, cost_per_hour
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, WideSpace, cost_per_hour
 from dsd_plan.optimize.case import NOT_SEARCHED, Case
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
@@ -15,7 +15,7 @@ from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, Key, rounded, spelling
-from dsd_plan.optimize.options import MIXED, NAMES, Outcome, nearest_miss, trouble
+from dsd_plan.optimize.options import HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
 from dsd_plan.optimize.search import Found, search
 
 RUNNERS_UP = 2
@@ -54,7 +54,8 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     for mode in SIMPLEST_FIRST:
         if mode in evaluator.scenario.search.modes:
             stage(f"searching: {NAMES[mode]}")
-            outcomes.append(_surviving(confirmation, survival, _outcome(confirmation, space, mode)))
+            found = [_outcome(confirmation, within, mode, name) for name, within in _kinds(space, mode)]
+            outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]
     if len(space.by_workload) > 1:
         stage(f"searching: {MIXED}")
         outcomes += [_surviving(confirmation, survival, mixed) for mixed in _mixed(confirmation, space, outcomes)]
@@ -86,9 +87,19 @@ def _daily_key(days: Days, confirmed: Confirmed) -> Key:
     return (rounded(days.cost_per_hour(confirmed.choice)), *key[1:])
 
 
-def _outcome(confirmation: Confirmation, space: AnySpace, mode: Mode) -> Outcome:
+def _kinds(space: AnySpace, mode: Mode) -> list[tuple[str, AnySpace]]:
+    """What is searched for a mode, by name: on the target a head or n-gram apart from a draft model."""
+    if mode != "fused" or isinstance(space, WideSpace):
+        return [(NAMES[mode], space)]
+    named: list[tuple[str, AnySpace]] = [(NAMES[mode], space.of_kinds(("model",)))]
+    on_target = space.of_kinds(("head", "ngram"))
+    if any(candidate.mode == mode for group in on_target.by_workload for candidate in group):
+        named.insert(0, (HEAD, on_target))
+    return named
+
+
+def _outcome(confirmation: Confirmation, space: AnySpace, mode: Mode, name: str) -> Outcome:
     """The mode for every workload that can; where that breaks a budget, for some of them."""
-    name = NAMES[mode]
     tried = [space.purely(mode)]
     if mode != "target_only" and len(space.by_workload) > 1:
         tried.append(space.partly(mode))

@@ -18,6 +18,7 @@ from dsd_plan.domain.acceptance import (
     largest_window,
     survival_by_position,
 )
+from dsd_plan.domain.ngrams import costs_nothing
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.step_time import decode_ms, surface_of
 from dsd_plan.domain.study import AcceptanceEvidence, ProfileEvidence
@@ -131,7 +132,7 @@ def profile_evidence(scenario: Scenario) -> tuple[ProfileEvidence, ...]:
     """One entry a device and model."""
     found = []
     for device in scenario.devices:
-        for model, profile in device.profiles.items():
+        for model, profile in ((name, p) for name, p in device.profiles.items() if not costs_nothing(p)):
             contexts = [point.context_tokens for point in profile.points if point.phase == "decode"]
             surface = surface_of(profile)
             found.append(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from dsd_plan.domain.measurement import Measurement
+from dsd_plan.domain.ngrams import costs_nothing
 from dsd_plan.domain.scenario import Pair
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.domain.workload import RequestTrace, Workload
@@ -160,7 +161,7 @@ def _profile(case: Case) -> Next | None:
         (device.name, model)
         for device in case.scenario.devices
         for model, profile in device.profiles.items()
-        if (device.name, model) in used and profile.origin == "declared"
+        if (device.name, model) in used and profile.origin == "declared" and not costs_nothing(profile)
     ]
     if not declared:
         return None

@@ -10,7 +10,7 @@ from dsd_plan.domain.hours import HOURS_A_MONTH
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import Option
 from dsd_plan.domain.study_decision import Backcast
-from dsd_plan.optimize.budgets import budget_checks
+from dsd_plan.optimize.budgets import MANY_WORKLOADS, budget_checks
 from dsd_plan.optimize.candidates import (
     AnySpace,
     Choice,
@@ -37,15 +37,12 @@ TODAY = "do nothing: the system as it is today"
 PLAIN = "plain decoding on the target"
 ALL_DRAFTS_LOST = "all drafts lost at peak"
 NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
-NOT_ASSESSED = (
-    (
-        "head or n-gram on the target",
-        "not assessed: heads and n-gram tables are not supported yet, and no number is made up for them",
-    ),
-    (
-        "edge alone",
-        "not assessed: the draft's own text is another answer than the target's, and its quality was not measured",
-    ),
+HEAD = "head or n-gram on the target"
+NO_HEAD = "no head or n-gram pair in the scenario"
+EDGE_ALONE = "edge alone"
+NO_EDGE_ALONE = (
+    "not assessed: the draft's own text is another answer than the target's; list edge_only in search.modes where its "
+    "quality will do"
 )
 
 
@@ -107,9 +104,24 @@ def option_rows(
 ) -> tuple[Option, ...]:
     """One row an outcome, then what was not assessed; the chosen plan is marked once."""
     rows = [_over_the_day(option_of(confirmation, o, chosen, days), o.choice, survival, days) for o in outcomes]
-    rows.append(_all_drafts_lost(confirmation, chosen, survival))
-    rows += [Option(name=name, chosen=False, plan=None, predicted=None, reason=reason) for name, reason in NOT_ASSESSED]
-    return tuple(rows)
+    named = {row.name for row in rows}
+    for name, reason in ((HEAD, _no_head(confirmation.evaluator.scenario)), (EDGE_ALONE, NO_EDGE_ALONE)):
+        if name not in named:
+            rows.append(Option(name=name, chosen=False, plan=None, predicted=None, reason=reason))
+    order = (NAMES["target_only"], HEAD, NAMES["fused"], NAMES["distributed"], EDGE_ALONE)
+    rows.sort(key=lambda row: order.index(row.name) if row.name in order else len(order))
+    return (*rows, _all_drafts_lost(confirmation, chosen, survival))
+
+
+def _no_head(scenario: Scenario) -> str:
+    """Why there is no row with numbers for speculation on the target without a draft model."""
+    if all(pair.kind == "model" for pair in scenario.pairs):
+        return NO_HEAD
+    if "fused" not in scenario.search.modes:
+        return "fused is not in search.modes"
+    if len(scenario.workloads) >= MANY_WORKLOADS:
+        return f"of so many workloads it is not told apart from: {NAMES['fused']}"
+    return "no device that runs its target has a profile of a head"
 
 
 def _over_the_day(row: Option, choice: Choice | None, survival: Survival, days: Days) -> Option:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dsd_plan.domain.hours import peaks_apart
+from dsd_plan.domain.ngrams import with_ngrams
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.study import Agreement, Provenance, Study
@@ -44,6 +45,7 @@ def optimize(
     axes in `pareto` is searched for.
     Raises InfeasibleError where no plan keeps every budget under the model and in the replay.
     """
+    scenario = with_ngrams(scenario)
     space = space_of(scenario)
     progress = _Progress(scenario, on_progress)
     story = [*space.notes, _size(space.by_workload, scenario)]

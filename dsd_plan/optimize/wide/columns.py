@@ -145,7 +145,7 @@ def _rate_per_s(workload: Workload) -> float:
 def _drafters(
     scenario: Scenario, workload: Workload, targets: Sequence[Device], at_site: Mapping[str, Sequence[Device]]
 ) -> tuple[Device, ...]:
-    drafts = {pair.draft for pair in scenario.pairs if pair.target == workload.target}
+    drafts = {pair.draft for pair in scenario.pairs if pair.target == workload.target and pair.kind == "model"}
     verifying = {device.name for device in targets}
     return tuple(
         device
