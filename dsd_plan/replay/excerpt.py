@@ -142,16 +142,17 @@ def _iterations(rounds: Rows, groups: Rows, start_ms: float, end_ms: float) -> d
 
 def _queue(rounds: Rows, start_ms: float, end_ms: float) -> dict[str, Any]:
     """Jobs that wait for the replica's next iteration, from the excerpt's beginning on, wherever that changes."""
-    times = np.concatenate([rounds["joined_ms"], rounds["began_ms"]])
+    # What falls together may differ in a float's last digit: a job that leaves must not count before it came.
+    times = np.round(np.concatenate([rounds["joined_ms"], rounds["began_ms"]]) - start_ms, DIGITS)
     steps = np.concatenate([np.ones(rounds.size), -np.ones(rounds.size)])
-    before = int(steps[times <= start_ms].sum())
-    inside = (times > start_ms) & (times <= end_ms)
+    before = int(steps[times <= 0.0].sum())
+    inside = (times > 0.0) & (times <= end_ms - start_ms)
     at_ms, where = np.unique(times[inside], return_inverse=True)
     changes = np.bincount(where, steps[inside], minlength=at_ms.size)
     kept = changes != 0.0
     lengths = before + np.cumsum(changes)[kept]
     return {
-        "queue_at_ms": (0.0, *_times(at_ms[kept], start_ms)),
+        "queue_at_ms": (0.0, *at_ms[kept].tolist()),
         "queue": (before, *lengths.astype(int).tolist()),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.study import Agreement, Option, Study
 from dsd_plan.report.keypicture import key_picture
 from dsd_plan.report.markup import (
@@ -20,6 +21,7 @@ from dsd_plan.report.markup import (
 from dsd_plan.report.numbers import (
     METRICS,
     THIN,
+    count,
     given,
     given_quantity,
     interval,
@@ -50,7 +52,7 @@ from dsd_plan.report.reading import (
 from dsd_plan.report.summary import option_metrics
 from dsd_plan.report.tables import Cell, Number, Table, Words, quantity_cell, table_html
 
-LONGEST_HEADLINE, SHORTEST_HEADLINE = 190, 30
+LONGEST_HEADLINE, LONGEST_LINES, SHORTEST_HEADLINE = 190, 150, 30
 """Characters."""
 NOTHING = Html('<span class="unknown">–</span>')
 MOST_DEVICES, FEWER_DEVICES = 4, 2
@@ -94,21 +96,46 @@ def _difference(quantity_name: str, saved: float) -> Html:
 
 
 def split_sentence(sentence: str) -> tuple[str, str]:
-    """A headline and the rest: a long verdict is cut at its first semicolon or full stop."""
+    """A headline and the rest: a long verdict is cut at its first semicolon or full stop, else before a "but"."""
     if len(sentence) <= LONGEST_HEADLINE:
         return sentence, ""
     cuts = [at for mark in ("; ", ". ") if (at := sentence.find(mark)) >= SHORTEST_HEADLINE]
+    but = sentence.find(", but ")
+    if but >= SHORTEST_HEADLINE and min(cuts, default=len(sentence)) > LONGEST_LINES:
+        cuts.append(but)
     if not cuts:
         return sentence, ""
     rest = sentence[min(cuts) + 2 :]
     return f"{sentence[: min(cuts)]}.", rest[:1].upper() + rest[1:]
 
 
+def _enough(found: Measurement | None) -> str:
+    """How much of a measurement is enough."""
+    if found is None:
+        return ""
+    parts = []
+    if found.requests is not None:
+        parts.append(f"{count(found.requests)} requests")
+    elif found.tokens is not None:
+        parts.append(f"{count(found.tokens)} tokens")
+    if found.minutes is not None:
+        parts.append(f"{multiple(found.minutes)} minutes")
+    return f" Enough: {', '.join(parts)}." if parts else ""
+
+
 def _measure_next(study: Study, terms: FirstUse) -> Html:
     text = study.verdict.measure_next
     if not text:
         return Html("")
-    return Html(f'<p class="next"><strong>Measure next.</strong> {terms.mark(printable(text))}</p>')
+    # The command stands where a reader asks for it: what to measure is the message.
+    enough = _enough(study.verdict.measurement)
+    what, colon, how = printable(text).partition(": `")
+    if not colon:
+        return Html(f'<p class="next"><strong>Measure next.</strong> {terms.mark(what)}</p>')
+    return Html(
+        f'<details class="next"><summary><strong>Measure next.</strong> {terms.mark(what)}.{safe(enough)}</summary>'
+        f"<p>{terms.mark(f'`{how}')}</p></details>"
+    )
 
 
 def _options(study: Study, key: KeyMetric | None, identity: str) -> Html:
@@ -146,7 +173,11 @@ def _option_name(option: Option) -> Words:
 
 def _why(option: Option) -> Words:
     tag = Html('<span class="tag">chosen</span> ') if option.chosen else ""
-    return Words(Html(f"{tag}{safe(printable(option.reason))}"), printable(option.reason))
+    said = printable(option.reason)
+    if option.drafts_lost is not None:
+        survives = "survives" if option.drafts_lost.survives else "does not survive"
+        said = f"{said}; {survives} the loss of all drafts"
+    return Words(Html(f"{tag}{safe(said)}"), said)
 
 
 def _devices(option: Option) -> Words:

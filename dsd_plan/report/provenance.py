@@ -35,7 +35,7 @@ def provenance_section(study: Study) -> Section:
     blocks.append(Folded("The scenario as it was resolved", _scenario(study)))
     blocks.append(Folded("Every term, defined", _definitions()))
     title = "What leaves each site, and where do the numbers come from?"
-    return Section("provenance", "What leaves? Where from?", title, _so_what(study), tuple(blocks))
+    return Section("provenance", "Where from?", title, _so_what(study), tuple(blocks))
 
 
 def _facts(study: Study) -> Html:

@@ -25,6 +25,8 @@
     const notes = spec.layout.annotations;
     if (notes && plot.clientWidth < 760) spec.layout.annotations = notes.filter((item) => item.name !== "wide");
     if (narrow.matches) {
+      spec.layout.dragmode = false;
+      spec.layout.xaxis.fixedrange = true;
       spec.layout.font.size = 12;
       for (const axis of [spec.layout.xaxis, spec.layout.yaxis]) {
         if (!axis.ticktext || axis.ticktext.length <= 9) continue;
