@@ -118,9 +118,12 @@ class Deployed:
     @property
     def cost_per_hour(self) -> float:
         """Price of every deployed replica; models that share a replica are paid once."""
-        return sum(
-            self.scenario.device(name).cost_per_hour * replicas for name, replicas in self.replicas_used().items()
-        )
+        paid = 0.0
+        for name, replicas in self.replicas_used().items():
+            device = self.scenario.device(name)
+            copies = self.scenario.site(device.site).count
+            paid += device.cost_per_hour * device.paid_for(replicas // copies) * copies
+        return paid
 
     def profiles(self) -> Iterator[tuple[str, LatencyProfile]]:
         """Device names with the profiles that are used there."""
@@ -213,6 +216,9 @@ def _workload(scenario: Scenario, name: str) -> Workload:
 def _count(device: Device, deployment: Deployment, key: str) -> int:
     if deployment.count > device.count:
         raise MisfitError(key, f"deploys {deployment.count} × {device.name!r}, but only {device.count} are there")
+    if deployment.count > device.usable:
+        counted = f"of {device.count} with available {device.available:g} only {device.usable} can be counted on"
+        raise MisfitError(key, f"deploys {deployment.count} × {device.name!r}, but {counted}")
     return deployment.count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Literal
 
 from dsd_plan.domain.link_profile import LinkProfile, link_values
@@ -125,6 +126,15 @@ class Device:
     kv_blocks: Count | None = None
     async_scheduling: Flag | None = None
     prefix_cache: Flag | None = None
+
+    @property
+    def usable(self) -> int:
+        """Of `count`, how many can be counted on: floor(count · available)."""
+        return floor(self.count * self.available + 1e-9)
+
+    def paid_for(self, working: int) -> int:
+        """Devices that are paid for so that `working` of them can be counted on: working / available, rounded up."""
+        return working if self.available in (0.0, 1.0) else ceil(working / self.available - 1e-9)
 
 
 HOLD_S = 30.0

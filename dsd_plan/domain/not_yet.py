@@ -55,12 +55,6 @@ SEARCH_MODES = NotYet(
 
 SCENARIO: tuple[NotYet, ...] = (
     NotYet(
-        "devices[].available",
-        only(1.0),
-        "devices that are up only a share of the time",
-        "leave it out, and give the devices that can be counted on as `count`",
-    ),
-    NotYet(
         "pairs[].verify_via",
         only("native"),
         "verification by sending the context again, or pulled by the target",

@@ -211,7 +211,13 @@ def space_of(scenario: Scenario) -> AnySpace:
 def _families(scenario: Scenario, workload: Workload, notes: list[str]) -> Iterator[list[Candidate]]:
     """Candidates that differ in nothing but the window: they can be deployed all or none."""
     modes = scenario.search.modes
-    for target in scenario.devices:
+    devices = [device for device in scenario.devices if device.usable]
+    notes += [
+        f"{device.name} is left out: of {device.count} with `available` {device.available:g} none can be counted on"
+        for device in scenario.devices
+        if not device.usable
+    ]
+    for target in devices:
         if workload.target not in target.profiles:
             continue
         if "target_only" in modes:
@@ -224,7 +230,7 @@ def _families(scenario: Scenario, workload: Workload, notes: list[str]) -> Itera
                 names = (pair.target, target.name, pair.draft, target.name)
                 yield [Candidate(workload.name, "fused", *names, window, pair.kind) for window in windows]
             away = "distributed" in modes and windows and pair.kind == "model"
-            for draft in scenario.devices if away else ():
+            for draft in devices if away else ():
                 if draft.site == workload.site and draft.name != target.name and pair.draft in draft.profiles:
                     yield [
                         Candidate(
@@ -259,7 +265,7 @@ def _misfit(scenario: Scenario, candidate: Candidate) -> str | None:
 def full_counts(scenario: Scenario, chosen: Iterable[Candidate]) -> Counts:
     """Everything that is there of each device type the candidates run on."""
     used = {name for candidate in chosen for name in candidate.devices}
-    return tuple((device.name, device.count) for device in scenario.devices if device.name in used)
+    return tuple((device.name, device.usable) for device in scenario.devices if device.name in used)
 
 
 def with_count(counts: Counts, device: str, count: int) -> Counts:
@@ -277,7 +283,7 @@ def cost_per_hour(scenario: Scenario, counts: Counts) -> float:
     total = 0.0
     for name, count in counts:
         device = scenario.device(name)
-        total += device.cost_per_hour * count * site_copies(scenario, device)
+        total += device.cost_per_hour * device.paid_for(count) * site_copies(scenario, device)
     return total
 
 

@@ -29,7 +29,7 @@ def counted_counts(scenario: Scenario, choice: Choice, lost: DraftsLost | None) 
     for name in lost.targets:
         device = scenario.device(name)
         whole = None if lost.targets_needed is None else lost.targets_needed[name]
-        counts[name] = device.count if whole is None else whole // site_copies(scenario, device)
+        counts[name] = device.usable if whole is None else whole // site_copies(scenario, device)
     return counts
 
 

@@ -103,7 +103,7 @@ def raised(judge: Judge, fitted: Judged) -> Judged:
     for sign in (-1.0, 1.0):
         here = fitted
         for name in sorted(prices, key=lambda n: sign * prices[n]):
-            low, high = dict(here.choice.counts)[name], judge.scenario.device(name).count
+            low, high = dict(here.choice.counts)[name], judge.scenario.device(name).usable
             while low < high:
                 middle = (low + high + 1) // 2
                 counts = with_count(here.choice.counts, name, middle)

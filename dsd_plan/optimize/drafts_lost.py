@@ -127,7 +127,7 @@ class Survival:
 
     def _enough(self, judge: Judge, lost: Choice) -> Counts | None:
         """Fewest replicas that survive, from those deployed on; None where all that are there do not."""
-        full = tuple((name, judge.scenario.device(name).count) for name, _ in lost.counts)
+        full = tuple((name, judge.scenario.device(name).usable) for name, _ in lost.counts)
         if full == lost.counts or not judge.judge(replace(lost, counts=full)).latency_kept:
             return None
         if len(full) <= MOST_TYPES:

@@ -191,9 +191,9 @@ def _with_more_devices(evaluator: Evaluator, lens: Lens) -> list[str]:
             larger = replace(scenario, devices=tuple(devices))
             best = search(Judge(_asked_anew(evaluator, larger), lens), space_of(larger)).best
             if best is not None:
-                needed = dict(best.choice.counts).get(device.name, device.count)
-                if needed > device.count:
-                    advice.append(f"have {needed} × {device.name} instead of {device.count}")
+                needed = dict(best.choice.counts).get(device.name, device.usable)
+                if needed > device.usable:
+                    advice.append(f"have {device.paid_for(needed)} × {device.name} instead of {device.count}")
                 break
     return advice
 

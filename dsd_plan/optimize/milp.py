@@ -54,7 +54,7 @@ def relaxed_objective(bounds: Bounds, space: Space) -> float | None:
             rows.append(row)
             low.append(0.0)
             high.append(np.inf)
-    most = np.concatenate([np.ones(len(chosen)), [scenario.device(name).count for name in devices]])
+    most = np.concatenate([np.ones(len(chosen)), [scenario.device(name).usable for name in devices]])
     solved = milp(
         price,
         integrality=np.ones(columns),

@@ -22,6 +22,7 @@ from dsd_plan.optimize.candidates import (
 )
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.drafts_lost import Survival
+from dsd_plan.optimize.engines import engine_of, reprompting
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.objective import Judge
@@ -135,6 +136,8 @@ def _over_the_day(row: Option, choice: Choice | None, survival: Survival, days: 
         worst_hour_ttft_p95_ms=ttft_ms,
         worst_hour_tpot_p95_ms=tpot_ms,
         hours=days.of(choice),
+        engine=None if row.plan is None else engine_of(days.scenario, row.plan),
+        reprompting=() if row.plan is None else reprompting(days.scenario, row.plan, row.predicted),
     )
 
 

@@ -228,7 +228,7 @@ def _most_counts(judge: Judge, bounds: Bounds, front: _Front, node: _Node) -> Co
     """Of each device type, the most replicas with which the node could still win if all others had their fewest."""
     found = []
     for name, low in node.counts:
-        high = judge.scenario.device(name).count
+        high = judge.scenario.device(name).usable
         while low < high:
             middle = (low + high + 1) // 2
             counts = with_count(node.counts, name, middle)
@@ -263,7 +263,7 @@ def _neighbours(judge: Judge, counts: Counts, step: int) -> tuple[Counts, ...]:
     return tuple(
         with_count(counts, name, number + step)
         for name, number in counts
-        if 1 <= number + step <= judge.scenario.device(name).count
+        if 1 <= number + step <= judge.scenario.device(name).usable
     )
 
 

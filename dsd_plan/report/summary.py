@@ -123,6 +123,19 @@ def option_metrics(key: KeyMetric | None) -> list[str]:
     return [] if key is None else list(dict.fromkeys([key.metric, "tpot_mean_ms", "ttft_p95_ms"]))
 
 
+def engine_line(study: Study) -> str | None:
+    """Whether an engine can run the chosen plan, and what the context sent again would cost; None: not told."""
+    chosen = next((option for option in study.options if option.chosen), None)
+    if chosen is None or chosen.engine is None:
+        return None
+    again = [
+        f"a round of {row.workload} then sends {row.bytes_per_round:,.0f} bytes more and prefills "
+        f"{milliseconds(row.prefill_ms_per_round)} longer, {milliseconds(row.cached_prefill_ms_per_round)} from a cache"
+        for row in chosen.reprompting[:1]
+    ]
+    return "; ".join([f"{chosen.engine.today}: {chosen.engine.sentence}", *again])
+
+
 def day_line(study: Study) -> str:
     """The chosen plan in the busiest and the quietest hour."""
     busiest, quietest = (pick(study.hours, key=lambda row: row.load) for pick in (max, min))

@@ -12,7 +12,16 @@ from dsd_plan.report.numbers import UNKNOWN
 from dsd_plan.report.outlook import MOST_TIPS, front_lines, nearest_tips, robust_lines, tip_words, worth_words
 from dsd_plan.report.prices import price_lines
 from dsd_plan.report.reading import ANSWERS
-from dsd_plan.report.summary import day_line, headlines, option_columns, option_values, plain, reason_of, trust_lines
+from dsd_plan.report.summary import (
+    day_line,
+    engine_line,
+    headlines,
+    option_columns,
+    option_values,
+    plain,
+    reason_of,
+    trust_lines,
+)
 
 WIDTH, WIDEST = 80, 120
 """Columns: what suffices, and beyond which lines are hard to read."""
@@ -38,6 +47,8 @@ def render_text(study: Study, width: int = WIDTH) -> str:
     lines += labelled("Breaks first", what_breaks_first(study), width)
     for at, line in enumerate(trust_lines(study)):
         lines += labelled("" if at else "Trust", line, width)
+    if (runs := engine_line(study)) is not None:
+        lines += labelled("Runs today", runs, width)
     if study.hours:
         lines += labelled("Day", day_line(study), width)
     if study.backcast is not None:

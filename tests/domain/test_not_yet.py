@@ -37,7 +37,6 @@ def law(**changes: Any) -> Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "devices[1].available": device(available=0.9),
     "pairs[0].verify_via": replace(S, pairs=part(S.pairs, verify_via="reprompt")),
     "workloads[0].budgets.pace_tokens_per_s": replace(
         S, workloads=part(S.workloads, budgets=Budgets(pace_tokens_per_s=5.0))

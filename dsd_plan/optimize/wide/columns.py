@@ -92,7 +92,9 @@ def columns_of(scenario: Scenario, modes: Sequence[Mode]) -> Columns:
     """Arrays for the search among `modes`; what none of them can serve decodes plainly."""
     workloads = scenario.workloads
     wanted = {workload.target for workload in workloads}
-    targets = tuple(d for d in scenario.devices if wanted & set(d.profiles) and scenario.site(d.site).count == 1)
+    targets = tuple(
+        d for d in scenario.devices if d.usable and wanted & set(d.profiles) and scenario.site(d.site).count == 1
+    )
     at_site: dict[str, list[Device]] = {}
     for device in scenario.devices:
         at_site.setdefault(device.site, []).append(device)
@@ -150,7 +152,7 @@ def _drafters(
     return tuple(
         device
         for device in at_site.get(workload.site, ())
-        if device.name not in verifying and drafts & set(device.profiles)
+        if device.usable and device.name not in verifying and drafts & set(device.profiles)
     )
 
 

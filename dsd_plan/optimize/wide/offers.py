@@ -245,7 +245,7 @@ def _drafters_of(columns: Columns, minimize: Objective) -> _Drafters:
     count, price, busy = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for w, drafters in enumerate(columns.drafters):
         for slot, device in enumerate(drafters):
-            count[w, slot] = device.count
+            count[w, slot] = device.usable
             price[w, slot] = _price(device, minimize)
             busy[w, slot] = _extra_w(device) if minimize == "energy" else 0.0
     return _Drafters(count, price, busy)

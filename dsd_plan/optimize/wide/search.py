@@ -62,7 +62,7 @@ def _search(judge: Judge, modes: tuple[Mode, ...], levels: int) -> WideFound:
     columns = _columns(Same(judge.scenario), modes)
     asked = asked_of(judge.scenario, judge.lens.slack)
     corrections = taught(judge, columns, asked)
-    counts = np.array([float(device.count) for device in columns.targets])
+    counts = np.array([float(device.usable) for device in columns.targets])
     found = WideFound(None, None, None)
     solved: Solved | None = None
     loose = np.zeros(len(columns.rate), dtype=bool)
@@ -120,7 +120,7 @@ def unserved(judge: Judge, modes: tuple[Mode, ...]) -> tuple[str, ...]:
     """Workloads whose budgets no target keeps at any load, under the arrays."""
     columns = _columns(Same(judge.scenario), modes)
     asked = asked_of(judge.scenario, judge.lens.slack)
-    counts = np.array([float(device.count) for device in columns.targets])
+    counts = np.array([float(device.usable) for device in columns.targets])
     congestion = congestion_of(columns, *first_mix(columns))
     offers = offers_of(columns, congestion, asked, uncorrected(columns, asked), counts, len(LEVELS))
     lost = np.flatnonzero(~np.isfinite(offers.value).any(axis=(1, 2)))

@@ -116,10 +116,10 @@ def choice_of(columns: Columns, solved: Solved) -> Choice:
     counts: list[tuple[str, int]] = []
     for device in scenario.devices:
         if device.name in replicas:
-            counts.append((device.name, device.count if everything else replicas[device.name]))
+            counts.append((device.name, device.usable if everything else replicas[device.name]))
         elif device.name in drafting:
             wanted = max(int(np.ceil(drafting[device.name] - 1e-9)), 1)
-            counts.append((device.name, device.count if everything else min(wanted, device.count)))
+            counts.append((device.name, device.usable if everything else min(wanted, device.usable)))
     return Choice(tuple(candidates), tuple(counts))
 
 
