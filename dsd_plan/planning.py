@@ -340,6 +340,7 @@ def _replayed(
         replications=replications,
         run_all=threads.run_all,
         watch=threads.watch,
+        keep_series=False,
     )
     if threads.interrupted:
         raise KeyboardInterrupt

@@ -34,7 +34,8 @@ def count_tokens(
 ) -> None:
     """Add each group's tokens to arrived[workload, stretch] and bins[workload, bin] of when they arrive.
 
-    `workload` is by session from number `first` on; stretch s lies behind the first s marks.
+    `workload` is by session from number `first` on; stretch s lies behind the first s marks. A single row of bins
+    takes in all workloads.
     """
     for at in range(groups.size):
         arrival_ms = groups[at].arrival_ms
@@ -43,7 +44,7 @@ def count_tokens(
         while stretch > 0 and arrival_ms < marks_ms[stretch - 1]:
             stretch -= 1
         arrived[of, stretch] += groups[at].tokens
-        bins[of, int(arrival_ms / width_ms)] += groups[at].tokens
+        bins[of % bins.shape[0], int(arrival_ms / width_ms)] += groups[at].tokens
 
 
 @njit(cache=True, nogil=True)

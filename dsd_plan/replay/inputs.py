@@ -189,6 +189,7 @@ class _Tables:
 
     def __init__(self) -> None:
         self._parts: dict[str, list[Rows]] = {}
+        self._sizes: dict[str, int] = {}
 
     def add(self, name: str, rows: Sequence[Mapping[str, Any]]) -> int:
         """Append rows given by field; fields left out are 0. Returns where they begin."""
@@ -206,9 +207,10 @@ class _Tables:
         return self._append(name, table)
 
     def _append(self, name: str, table: Rows) -> int:
-        parts = self._parts.setdefault(name, [])
-        parts.append(table)
-        return sum(part.size for part in parts) - table.size
+        self._parts.setdefault(name, []).append(table)
+        first = self._sizes.get(name, 0)
+        self._sizes[name] = first + table.size
+        return first
 
     def joined(self) -> dict[str, Rows]:
         return {name: np.concatenate(parts) for name, parts in self._parts.items()}

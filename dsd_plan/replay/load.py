@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import ceil, inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
 
-from dsd_plan.domain.acceptance import accepted_pmf
+from dsd_plan.domain.acceptance import Acceptance, accepted_pmf
 from dsd_plan.domain.acceptance_laws import BetaLaw, MarkovLaw, round_moments
 from dsd_plan.domain.deployed import Deployed, DraftPool, Stream, TargetPool
 from dsd_plan.domain.faults import Detour, detours
+from dsd_plan.domain.identity import Same
 from dsd_plan.domain.network import Hop, mean_delay_ms
 from dsd_plan.domain.step_time import decode_ms, engine_step_ms, iteration_ms, mixed_kv_ms, prefill_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
@@ -34,22 +36,35 @@ class Means(NamedTuple):
 
 def means(stream: Stream) -> Means:
     """Mean lengths and number of rounds of the stream's requests."""
-    prompt = float(np.mean(stream.requests.prompt_tokens))
-    prefill = float(np.mean(stream.requests.prefill_tokens))
-    lengths, counts = np.unique(np.atleast_1d(stream.requests.output_tokens), return_counts=True)
+    requests = stream.requests
+    if not isinstance(requests, RequestTrace):
+        one = _expected_rounds(stream, requests.output_tokens)[requests.output_tokens - 1]
+        output = float(requests.output_tokens)
+        return Means(float(requests.prefill_tokens), output, requests.prompt_tokens + output / 2, float(one))
+    prompt = float(np.mean(requests.prompt_tokens))
+    prefill = float(np.mean(requests.prefill_tokens))
+    lengths, counts = np.unique(requests.output_tokens, return_counts=True)
     output = float(np.average(lengths, weights=counts))
     rounds = float(np.average(_expected_rounds(stream, int(lengths[-1]))[lengths - 1], weights=counts))
     return Means(prefill, output, prompt + output / 2, rounds)
 
 
 def _expected_rounds(stream: Stream, most: int) -> np.ndarray:
-    """Mean rounds to emit 0 … most − 1 tokens: m(n) = 1 + Σ_j P(X = j) m(n − j − 1), m(≤ 0) = 0."""
+    """Mean rounds to emit 0 … most − 1 tokens."""
     if stream.acceptance is None:
         return np.arange(most, dtype=np.float64)
-    if isinstance(stream.acceptance, BetaLaw | MarkovLaw):
-        told: np.ndarray = round_moments(stream.acceptance, stream.window, most - 1).rounds[0]
+    # Many streams share a pair and differ in length: the same rounds, further or less far.
+    return _rounds_to_emit(Same(stream.acceptance), stream.window, 1 << (most - 1).bit_length())[:most]
+
+
+@lru_cache(maxsize=512)
+def _rounds_to_emit(drafts: Same[Acceptance], window: int, most: int) -> np.ndarray:
+    """m(n) = 1 + Σ_j P(X = j) m(n − j − 1), m(≤ 0) = 0."""
+    acceptance = drafts.thing
+    if isinstance(acceptance, BetaLaw | MarkovLaw):
+        told: np.ndarray = round_moments(acceptance, window, most - 1).rounds[0]
         return told
-    pmf = accepted_pmf(stream.acceptance, stream.window)
+    pmf = accepted_pmf(acceptance, window)
     rounds = np.zeros(most)
     for n in range(1, most):
         reached = rounds[max(n - pmf.size, 0) : n][::-1]
@@ -117,7 +132,7 @@ def full_iteration_ms(
     pool: TargetPool, prefills: Mapping[int, float], decodes: Mapping[int, float], streams: Sequence[Stream]
 ) -> float:
     """Time of an iteration that holds so many jobs of each stream (fractions allowed: a mean mix)."""
-    mean = [_computed(pool, stream) for stream in streams]
+    mean = {i: _computed(pool, streams[i]) for i in {*prefills, *decodes}}
     n_p, n_d = sum(prefills.values()), sum(decodes.values())
     fused = [i for i in decodes if streams[i].mode == "fused"]
     new_tokens = sum(n * (_paths(streams[i]) + 1) for i, n in decodes.items()) / (n_d or 1.0)

@@ -14,17 +14,18 @@ from dsd_plan.domain.step_time import decode_origin, prefill_origin
 _WORST_LAST: tuple[Origin, ...] = ("measured", "interpolated", "extrapolated", "declared")
 
 
-def origins(deployed: Deployed, workload: str, mean_batch: dict[str, float | None]) -> dict[str, Origin]:
-    """By "decode_ms" (one token: the draft's, or the target's own), "verify_ms", "prefill_ms", "acceptance".
+def origins(deployed: Deployed, mean_batch: dict[str, float | None]) -> dict[str, dict[str, Origin]]:
+    """By workload, then by "decode_ms" (one token: the draft's, or the target's own), "verify_ms", "prefill_ms",
+    "acceptance".
 
     The worst over the workload's assignments and lengths. `mean_batch` is by target device.
     """
-    found: dict[str, Origin] = {}
+    found: dict[str, dict[str, Origin]] = {}
     for stream in deployed.streams:
-        if stream.workload.name == workload:
-            batch = mean_batch.get(deployed.targets[stream.target].device.name) or 1.0
-            for key, origin in _of_stream(deployed, stream, batch):
-                found[key] = max(found.get(key, "measured"), origin, key=_WORST_LAST.index)
+        mine = found.setdefault(stream.workload.name, {})
+        batch = mean_batch.get(deployed.targets[stream.target].device.name) or 1.0
+        for key, origin in _of_stream(deployed, stream, batch):
+            mine[key] = max(mine.get(key, "measured"), origin, key=_WORST_LAST.index)
     return found
 
 

@@ -15,6 +15,7 @@ from dsd_plan.domain.performance import (
     RoundParts,
     WorkloadPerformance,
 )
+from dsd_plan.domain.profile import Origin
 from dsd_plan.domain.workload import METRICS, RequestTrace
 from dsd_plan.replay.assumptions import assumptions
 from dsd_plan.replay.devices import DeviceUse, link_uses
@@ -103,10 +104,8 @@ def measured_performance(
     devices = tuple(use.performance for use in uses)
     mean_batch = {device.name: device.mean_batch for device in devices}
     seconds = sum(sample.span_ms for sample in samples) / MS_PER_S
-    workloads = tuple(
-        _workload(deployed, name, samples, seconds, _energy_j(deployed, name, uses), mean_batch)
-        for name in samples[0].workloads
-    )
+    energy_j, origin = _energy_j(deployed, uses), origins(deployed, mean_batch)
+    workloads = tuple(_workload(name, samples, seconds, energy_j[name], origin[name]) for name in samples[0].workloads)
     return Performance(
         source="replay",
         workloads=workloads,
@@ -117,29 +116,25 @@ def measured_performance(
     )
 
 
-def _energy_j(deployed: Deployed, workload: str, uses: Sequence[DeviceUse]) -> float | None:
-    """What the workload's share of every device that it uses drew, over all measured time."""
-    total = 0.0
+def _energy_j(deployed: Deployed, uses: Sequence[DeviceUse]) -> dict[str, float | None]:
+    """By workload: what its share of every device that it uses drew, over all measured time."""
+    by_device = {use.performance.name: use for use in uses}
+    found: dict[str, float | None] = {}
     for index, stream in enumerate(deployed.streams):
-        if stream.workload.name == workload:
-            used = {deployed.targets[stream.target].device.name}
-            if stream.draft is not None:
-                used.add(deployed.drafts[stream.draft].device.name)
-            for use in uses:
-                if use.performance.name in used:
-                    if use.energy_j is None:
-                        return None
-                    total += float(use.energy_j[index])
-    return total
+        used = {deployed.targets[stream.target].device.name}
+        if stream.draft is not None:
+            used.add(deployed.drafts[stream.draft].device.name)
+        drew_j = [use.energy_j for name, use in by_device.items() if name in used]
+        name = stream.workload.name
+        so_far = found.get(name, 0.0)
+        for each_j in drew_j:
+            so_far = None if each_j is None or so_far is None else so_far + float(each_j[index])
+        found[name] = so_far
+    return found
 
 
 def _workload(
-    deployed: Deployed,
-    name: str,
-    samples: Sequence[Sample],
-    seconds: float,
-    energy_j: float | None,
-    mean_batch: dict[str, float | None],
+    name: str, samples: Sequence[Sample], seconds: float, energy_j: float | None, origin: dict[str, Origin]
 ) -> WorkloadPerformance:
     mine = [sample.workloads[name] for sample in samples]
     requests = _sum(mine, lambda s: s.requests)
@@ -166,7 +161,7 @@ def _workload(
         bytes_per_token=_ratio(_sum(mine, lambda s: s.payload_bytes), _sum(mine, lambda s: s.tokens)),
         round_parts=_round_parts(mine),
         ci=_intervals(latency, tokens_per_s, tokens_per_round, samples, name),
-        origin=origins(deployed, name, mean_batch),
+        origin=origin,
     )
 
 

@@ -45,6 +45,7 @@ class Task:
     keep_bills: bool = False
     on_chunk: OnChunk | None = None
     watch: Watch | None = None
+    keep_series: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Replicate:
 def replicate(task: Task, replication: int) -> Replication:
     """Run one replication; its random numbers follow from seed and number alone."""
     horizon = horizon_of(task.deployed, task.requests)
-    tallies = Tallies(task.deployed, len(horizon.warm) + 1)
+    tallies = Tallies(task.deployed, len(horizon.warm) + 1, task.keep_series)
 
     def take(chunk: Chunk) -> None:
         tallies.take(chunk)

@@ -78,6 +78,7 @@ def replayed(
     on_chunk: OnChunk | None = None,
     keep_rounds: bool = False,
     keep_bills: bool = False,
+    keep_series: bool = True,
 ) -> Replayed:
     """Replay a plan event by event.
 
@@ -85,8 +86,9 @@ def replayed(
     share of them is warm-up. The same seed gives the same result, whatever order replications run in.
     An open stream that offers more than a device can do, or a run that has not settled, gives
     `steady = False` and nulls. `on_chunk` is given what ended, with every round, and with each session's shares of its
-    servers' time (`bills`), where these are kept. `run_all` may give fewer replications than it was asked for. Raises
-    ScenarioError or PlanError for what cannot be replayed yet, ValueError for fewer than 2 requests or no replication.
+    servers' time (`bills`), where these are kept. Without `keep_series` it is not kept how each workload went over time.
+    `run_all` may give fewer replications than it was asked for. Raises ScenarioError or PlanError for what cannot be
+    replayed yet, ValueError for fewer than 2 requests or no replication.
     """
     if requests < 2 or replications < 1:
         raise ValueError(f"{requests} requests in {replications} replications; at least 2 in 1 are needed")
@@ -106,7 +108,7 @@ def replayed(
     from dsd_plan.replay.replication import Replicate, Task
 
     fixed, users = tables_of(deployed), users_of(deployed)
-    task = Task(deployed, fixed, users, seed, requests, keep_rounds, keep_bills, on_chunk, watch)
+    task = Task(deployed, fixed, users, seed, requests, keep_rounds, keep_bills, on_chunk, watch, keep_series)
     ran = list(run_all(Replicate(task), range(replications)))
     # What faults leave behind is no warm-up.
     cut = Cut(0) if deployed.scenario.faults else common_cut(ran)
@@ -136,6 +138,7 @@ def replayed(
         tuple(
             series_columns(one.number, one.tallies, first.at_ms, one.ran.marks[-1].at_ms)
             for first, one in zip(opened, ran, strict=True)
+            if keep_series
         ),
         energy_parts(times, pooled.fleet.tokens_per_s or 0.0),
         shares,

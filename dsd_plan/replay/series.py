@@ -16,7 +16,10 @@ requests that end in it (TPOT) or get their first token in it (TTFT) how many an
 
 
 class TimeBins:
-    """Sums by workload over equal stretches of time, which double when the run outgrows them."""
+    """Sums by workload over equal stretches of time, which double when the run outgrows them.
+
+    With one row for several workloads they are all summed in it.
+    """
 
     def __init__(self, workloads: int) -> None:
         self.width_ms = 1.0
@@ -28,7 +31,7 @@ class TimeBins:
             return
         self.reach(float(at_ms.max()))
         of = self.sums.shape[1]
-        places = workload * BINS + (at_ms / self.width_ms).astype(np.int64)
+        places = workload % of * BINS + (at_ms / self.width_ms).astype(np.int64)
         self.sums[what] += np.bincount(places, weights, minlength=of * BINS).reshape(of, BINS)
 
     def reach(self, last_ms: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -49,6 +50,7 @@ def interval(point: float | None, estimates: Sequence[float]) -> tuple[float, fl
     return point - half, point + half
 
 
+@lru_cache(maxsize=256)
 def student_t(probability: float, degrees: int) -> float:
     """Quantile of Student's t."""
     from scipy.special import stdtrit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,9 +51,11 @@ OF_TIME = ("finished", "good", "arrived_tokens")
 class Tallies:
     """Sums, latencies and series of one run. Stretch 0 lies before the first mark, the last one after the last."""
 
-    def __init__(self, deployed: Deployed, marks: int) -> None:
+    def __init__(self, deployed: Deployed, marks: int, by_workload: bool = True) -> None:
+        """`by_workload`: whether it is kept how each of them went over time, not only all together."""
         names = [workload.name for workload in deployed.scenario.workloads]
-        self.workloads = [name for name in names if any(s.workload.name == name for s in deployed.streams)]
+        served = {stream.workload.name for stream in deployed.streams}
+        self.workloads = [name for name in names if name in served]
         self.stretches = marks + 1
         shape = (len(self.workloads), self.stretches)
         self.of_requests = {name: np.zeros(shape) for name in OF_REQUESTS}
@@ -63,14 +66,15 @@ class Tallies:
         """By workload and stretch: "ttft", "tpot", "e2e" by request, "itl" by gap."""
         self.e2e = [BatchMeans() for _ in self.workloads]
         self.e2e_counts = np.zeros(shape, dtype=np.int64)
-        self.bins = TimeBins(len(self.workloads))
+        self.bins = TimeBins(len(self.workloads) if by_workload else 1)
         self.prompts: Indices = np.zeros(sum(pool.replicas for pool in deployed.targets), dtype=np.int64)
         """Requests that each replica was given."""
         self.fates: Indices = np.zeros(len(FATES), dtype=np.int64)
         """Requests that faults did each of FATES to, of the `ended` ones."""
         self.ended = 0
         self._deployed = deployed
-        self._of_stream = np.array([self.workloads.index(s.workload.name) for s in deployed.streams], dtype=np.int64)
+        place = {name: index for index, name in enumerate(self.workloads)}
+        self._of_stream = np.array([place[s.workload.name] for s in deployed.streams], dtype=np.int64)
         self._speculative = np.array([s.window > 0 for s in deployed.streams])
         self._end_ms = _recording_ends_ms(deployed)
         self._late: int | None = None
@@ -166,22 +170,20 @@ class Tallies:
             self._values("itl", of).add(mine.copy())
 
     def _scatter(self, metric: str, places: Indices, values: Array) -> None:
-        present = np.flatnonzero(np.bincount(places))
-        for place in present:
-            mine = values if present.size == 1 else values[places == place]
+        for place, mine in _grouped(places):
             # A copy: a view would keep the whole chunk in memory.
-            self._values(metric, int(place)).add(mine.astype(np.float64))
+            self._values(metric, place).add(values[mine].astype(np.float64))
 
     def _values(self, metric: str, place: int) -> Values:
         return self.latency[metric][place // self.stretches][place % self.stretches]
 
     def _add_series(self, sessions: Rows, workload: Indices, stretch: Indices) -> None:
         counted = stretch < self.stretches - 1
-        e2e_ms = sessions["last_ms"] - sessions["started_ms"]
-        for index, means in enumerate(self.e2e):
-            mine = counted & (workload == index)
-            means.add(e2e_ms[mine])
-            self.e2e_counts[index] += np.bincount(stretch[mine], minlength=self.stretches)
+        e2e_ms = (sessions["last_ms"] - sessions["started_ms"])[counted]
+        for index, mine in _grouped(workload[counted]):
+            self.e2e[index].add(e2e_ms[mine])
+        places = (workload * self.stretches + stretch)[counted]
+        self.e2e_counts += np.bincount(places, minlength=self.e2e_counts.size).reshape(self.e2e_counts.shape)
         longer = sessions["output"] > 1
         self.bins.add(ENDS, workload, sessions["last_ms"])
         self.bins.add(END_MS, workload, sessions["last_ms"], sessions["last_ms"])
@@ -189,6 +191,15 @@ class Tallies:
         self.bins.add(TPOT_MS, workload[longer], sessions["last_ms"][longer], tpot_ms(sessions[longer]))
         self.bins.add(FIRSTS, workload, sessions["first_ms"])
         self.bins.add(TTFT_MS, workload, sessions["first_ms"], sessions["first_ms"] - sessions["started_ms"])
+
+
+def _grouped(numbers: Indices) -> Iterator[tuple[int, Indices]]:
+    """Every number that there is, and where it is, in order."""
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers))
+    for number, (start, end) in enumerate(pairwise([0, *ends.tolist()])):
+        if start < end:
+            yield number, order[start:end]
 
 
 def _recording_ends_ms(deployed: Deployed) -> float | None:
@@ -244,16 +255,24 @@ def kept_budgets(deployed: Deployed, chunk: Chunk) -> Which:
         "tpot": (sessions["last_ms"] - sessions["first_ms"]) / np.maximum(sessions["output"] - 1, 1),
         "e2e": sessions["last_ms"] - sessions["started_ms"],
     }
-    for one in {stream.workload.name: stream.workload for stream in deployed.streams}.values():
-        others = np.array([stream.workload.name != one.name for stream in deployed.streams])[sessions["stream"]]
-        for metric, statistic, limit_ms in one.budgets.limits():
-            if metric == "itl":
-                gaps = chunk.groups[chunk.groups["gap_ms"] > 0]
-                own = gaps["session"] - chunk.first
-                share = int(statistic.removeprefix("p")) / 100.0
-                kept = np.bincount(own[gaps["gap_ms"] <= limit_ms], minlength=sessions.size)
-                within = kept >= share * np.bincount(own, minlength=sessions.size)
-            else:
-                within = own_ms[metric] <= limit_ms
-            keeps &= within | others
+    for (metric, statistic), of_stream in _limits_by_stream(deployed).items():
+        limit_ms = of_stream[sessions["stream"]]
+        if metric == "itl":
+            gaps = chunk.groups[chunk.groups["gap_ms"] > 0]
+            own = gaps["session"] - chunk.first
+            share = int(statistic.removeprefix("p")) / 100.0
+            kept = np.bincount(own[gaps["gap_ms"] <= limit_ms[own]], minlength=sessions.size)
+            keeps &= kept >= share * np.bincount(own, minlength=sessions.size)
+        else:
+            keeps &= own_ms[metric] <= limit_ms
     return keeps
+
+
+def _limits_by_stream(deployed: Deployed) -> dict[tuple[str, str], Array]:
+    """By metric and statistic, the limit of every stream's workload; infinite where it has none."""
+    found: dict[tuple[str, str], Array] = {}
+    for index, stream in enumerate(deployed.streams):
+        for metric, statistic, limit_ms in stream.workload.budgets.limits():
+            limits = found.setdefault((metric, statistic), np.full(len(deployed.streams), np.inf))
+            limits[index] = limit_ms
+    return found

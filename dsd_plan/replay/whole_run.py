@@ -94,8 +94,8 @@ def _notes(deployed: Deployed, run: Run, whole: WholeRun) -> Iterator[str]:
     for index, pool in enumerate(deployed.targets):
         mine = replicas[replicas["target"] == index]
         mean_batch[pool.device.name] = _ratio(mine["jobs"].sum(), mine["iterations"].sum())
-    for name in dict.fromkeys(stream.workload.name for stream in deployed.streams):
-        yield from extrapolation_notes(name, origins(deployed, name, mean_batch))
+    for name, origin in origins(deployed, mean_batch).items():
+        yield from extrapolation_notes(name, origin)
     yield from assumptions(deployed)
     yield from repetition_notes(deployed, end_s)
     prompts = np.bincount(sessions["replica"], minlength=replicas.size)
