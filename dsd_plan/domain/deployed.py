@@ -183,10 +183,11 @@ def deploy(scenario: Scenario, plan: Plan) -> Deployed:
 
 
 def _device(scenario: Scenario, name: str | None, key: str) -> Device:
-    for device in scenario.devices:
-        if device.name == name:
-            return device
-    raise MisfitError(key, f"no device {name!r}; the scenario has {', '.join(d.name for d in scenario.devices)}")
+    try:
+        return scenario.device(name or "")
+    except KeyError:
+        there = ", ".join(device.name for device in scenario.devices)
+        raise MisfitError(key, f"no device {name!r}; the scenario has {there}") from None
 
 
 def _deployment(plan: Plan, device: str, model: str, key: str) -> Deployment:
@@ -205,12 +206,11 @@ def _profile(device: Device, model: str, key: str) -> LatencyProfile:
 
 
 def _workload(scenario: Scenario, name: str) -> Workload:
-    for workload in scenario.workloads:
-        if workload.name == name:
-            return workload
-    raise MisfitError(
-        "workload", f"no workload {name!r}; the scenario has {', '.join(w.name for w in scenario.workloads)}"
-    )
+    try:
+        return scenario.workload(name)
+    except KeyError:
+        there = ", ".join(workload.name for workload in scenario.workloads)
+        raise MisfitError("workload", f"no workload {name!r}; the scenario has {there}") from None
 
 
 def _count(device: Device, deployment: Deployment, key: str) -> int:

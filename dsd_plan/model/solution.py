@@ -23,7 +23,7 @@ from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill
 from dsd_plan.model.moments import Time
 from dsd_plan.model.saturation import check_memory, places_of
 from dsd_plan.model.sessions import MOST_STATES, ByOthers, Live, Pool, by_others, live_along, live_sessions
-from dsd_plan.model.traffic import MS_PER_S, Demand, by_draft, by_target
+from dsd_plan.model.traffic import MS_PER_S, Demand, by_draft, by_target, in_groups
 from dsd_plan.queueing.distributions import normal_at
 
 Array = NDArray[np.float64]
@@ -86,28 +86,34 @@ class Solution:
 def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     """Find the fixed point. Raises UnstableError where sessions' memory cannot hold the offered load."""
     states = [_unloaded(deployed, demand) for demand in demands]
-    pools: list[PoolSolution | None] = []
+    pools: list[PoolSolution | None] = [None] * len(deployed.targets)
+    # Those who share no device are none of each other's business, and settle by themselves.
+    settled = [_settle(deployed, mine, states, pools) for mine in in_groups(demands)]
+    return Solution(tuple(states), tuple(pools), all(settled))
+
+
+def _settle(
+    deployed: Deployed, demands: tuple[Demand, ...], states: list[StreamState], pools: list[PoolSolution | None]
+) -> bool:
+    """Iterate until rates and rounds stand, in `states` and `pools`; whether they do."""
     # Without draft queues, open streams do not wait for each other's rates; nor does one alone on its pool.
     streamed = all(demand.stream.draft is None for demand in demands)
-    alone = len(demands) == len({demand.stream.target for demand in demands})
-    independent = streamed and (alone or all(demand.users == 0 for demand in demands))
     at_targets, at_drafts = by_target(demands), by_draft(demands)
+    alone = len(demands) == len(at_targets)
+    independent = streamed and (alone or all(demand.users == 0 for demand in demands))
+    mine = [states[demand.index] for demand in demands]
     _wait_for_drafts(deployed, at_drafts, states, damped=False)
-    settled = False
     for step in range(MOST_PASSES):
-        before = [(state.rate, state.round) for state in states]
-        pools = [
-            _solve_pool(deployed, index, tuple(at_targets.get(index, ())), states, pools[index] if pools else None)
-            for index in range(len(deployed.targets))
-        ]
+        before = [(state.rate, state.round) for state in mine]
+        for index, there in at_targets.items():
+            pools[index] = _solve_pool(deployed, index, tuple(there), states, pools[index])
         _wait_for_drafts(deployed, at_drafts, states, damped=step >= UNDAMPED_PASSES)
-        settled = independent or all(
+        if independent or all(
             abs(state.rate - rate) <= CLOSE * state.rate and abs(state.round - round_ms) <= CLOSE * state.round
-            for state, (rate, round_ms) in zip(states, before, strict=True)
-        )
-        if settled:
-            break
-    return Solution(tuple(states), tuple(pools), settled)
+            for state, (rate, round_ms) in zip(mine, before, strict=True)
+        ):
+            return True
+    return False
 
 
 def _unloaded(deployed: Deployed, demand: Demand) -> StreamState:

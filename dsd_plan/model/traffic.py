@@ -140,6 +140,26 @@ def by_target(demands: Sequence[Demand]) -> dict[int, list[Demand]]:
     return found
 
 
+def in_groups(demands: Sequence[Demand]) -> list[tuple[Demand, ...]]:
+    """The streams in groups that share no target pool and no draft pool."""
+    groups: list[tuple[set[tuple[str, int]], list[Demand]]] = []
+    for demand in demands:
+        used = {("target", demand.stream.target)}
+        if demand.stream.draft is not None:
+            used.add(("draft", demand.stream.draft))
+        met = [group for group in groups if group[0] & used]
+        first = met[0] if met else (set(), [])
+        if not met:
+            groups.append(first)
+        for other in met[1:]:
+            first[0].update(other[0])
+            first[1].extend(other[1])
+            groups.remove(other)
+        first[0].update(used)
+        first[1].append(demand)
+    return [tuple(sorted(members, key=lambda demand: demand.index)) for _, members in groups]
+
+
 def by_draft(demands: Sequence[Demand]) -> dict[int, list[Demand]]:
     """Demands of each pool of draft devices that any of them uses."""
     found: dict[int, list[Demand]] = {}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from statistics import median
 
 from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.study_decision import Backcast
-from dsd_plan.optimize.budgets import MANY_WORKLOADS, Limit, Reading, judged_value, observed_interval
+from dsd_plan.optimize.budgets import MANY_WORKLOADS, Reading
 from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace
 from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
+from dsd_plan.optimize.many import given_the_doubt, lesson_of
 from dsd_plan.optimize.objective import Judge, Judged, spelling
 from dsd_plan.optimize.search import Found, search
 
@@ -36,6 +36,8 @@ Observe = Callable[[Plan], Observation]
 
 MOST_REPLAYS = 8
 """Plans of one space that are replayed before the search gives up on it."""
+MOST_REPLAYS_OF_MANY = 5
+"""The same where there are many workloads: one plan's replay tells of each of them."""
 GROSS_ERROR = 0.10
 """Error of a budgeted quantity above which the model is corrected and the search repeated, even if budgets hold."""
 NEAR_MISS = 0.06
@@ -57,20 +59,6 @@ class Confirmed:
     def choice(self) -> Choice:
         """What the plan says."""
         return self.judged.choice
-
-
-def _given_the_doubt(reading: Reading, pooled: Performance, limits: Sequence[Limit]) -> Reading:
-    """Of a thousand budgets some seem broken by chance: one counts as broken where its whole interval is beyond it."""
-    found = dict(reading)
-    for limit in limits:
-        seen = None if limit.of_fleet else observed_interval(pooled, limit.scope, limit.quantity)
-        if seen is not None:
-            found[limit.scope, limit.quantity] = judged_value(limit, seen, many=True)
-    return found
-
-
-Factor = tuple[str, str, str]
-"""(workload or "fleet", its mode or "", quantity)."""
 
 
 class Confirmation:
@@ -106,7 +94,7 @@ class Confirmation:
             pooled = self.observed[choice].pooled
             self._readings[choice] = reading_of(pooled, self.evaluator.limits)
             if self._many:
-                self._readings[choice] = _given_the_doubt(self._readings[choice], pooled, self.evaluator.limits)
+                self._readings[choice] = given_the_doubt(self._readings[choice], pooled, self.evaluator.limits)
         return self.observed[choice]
 
     def best(self, space: AnySpace, name: str, seeds: Sequence[Choice] = ()) -> Confirmed | None:
@@ -114,7 +102,8 @@ class Confirmation:
 
         `seeds`: choices of the space that are known to be good.
         """
-        for _ in range(MOST_REPLAYS):
+        most = MOST_REPLAYS_OF_MANY if isinstance(space, WideSpace) else MOST_REPLAYS
+        for _ in range(most):
             found = search(Judge(self.evaluator, self.lens), space, seeds)
             if found.best is None:
                 return None
@@ -123,7 +112,7 @@ class Confirmation:
                 return self._second_look(space, name, self._confirmed(found))
             if self._accepts(name, choice):
                 return self._second_look(space, name, self._confirmed(found))
-        self.tell(f"{name}: gave up after {MOST_REPLAYS} replays without a plan that keeps its budgets in the replay")
+        self.tell(f"{name}: gave up after {most} replays without a plan that keeps its budgets in the replay")
         return None
 
     def _second_look(self, space: AnySpace, name: str, confirmed: Confirmed) -> Confirmed:
@@ -179,25 +168,22 @@ class Confirmation:
             if (found := seen.get((scope, quantity))) is not None and expected is not None and expected > 0.0
         }
         if self._many:
-            ratios = self._by_mode(choice, ratios)
+            return self._lesson(choice, trial.reading, seen)
         self._factors.update(ratios)
         return max((abs(ratio - 1.0) for ratio in ratios.values()), default=0.0)
 
-    def _by_mode(self, choice: Choice, ratios: Mapping[Factor, float]) -> dict[Factor, float]:
-        """None of many was seen for long: all in a mode are corrected by their median, but those whose budget broke."""
-        groups: dict[tuple[str, str], list[float]] = {}
-        for (_, mode, quantity), ratio in ratios.items():
-            groups.setdefault((mode, quantity), []).append(ratio)
-        usual = {key: median(found) for key, found in groups.items()}
-        broken = {
+    def _lesson(self, choice: Choice, expected: Reading, seen: Reading) -> float:
+        limits = self.evaluator.limits
+        broken = frozenset(
             (limit.scope, limit.quantity)
-            for limit in self.evaluator.limits
-            if limit.excess(self._readings[choice].get((limit.scope, limit.quantity))) > 0.0
-        }
-        return {
-            (scope, mode, quantity): ratio if (scope, quantity) in broken else usual[mode, quantity]
-            for (scope, mode, quantity), ratio in ratios.items()
-        }
+            for limit in limits
+            if limit.excess(seen.get((limit.scope, limit.quantity))) > 0.0
+        )
+        observed = self.observed[choice]
+        runs = [reading_of(run, limits) for run in observed.runs]
+        found = lesson_of(choice, expected, reading_of(observed.pooled, limits), runs, broken, GROSS_ERROR)
+        self._factors.update(found.factors)
+        return found.off
 
     def _confirmed(self, found: Found) -> Confirmed:
         assert found.best is not None

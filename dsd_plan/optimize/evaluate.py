@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
@@ -11,7 +11,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import PlanError, UnstableError
-from dsd_plan.optimize.budgets import FLEET, Limit, Reading, limits_of, quantity_of
+from dsd_plan.optimize.budgets import FLEET, MANY_WORKLOADS, Limit, Reading, limits_of, quantity_of
 from dsd_plan.optimize.candidates import Choice, plan_of
 
 Predict = Callable[[Deployed], Performance]
@@ -40,6 +40,9 @@ class Evaluator:
         self.limits: tuple[Limit, ...] = limits_of(scenario)
         self.predict = predict
         self._trials: dict[Choice, Trial] = {}
+        self._parts: dict[Hashable, Performance] = {}
+        self.kept: dict[object, object] = {}
+        """What a search of this scenario keeps for the next."""
 
     @property
     def calls(self) -> int:
@@ -60,12 +63,19 @@ class Evaluator:
     def _ask(self, choice: Choice) -> Trial:
         plan = plan_of(self.scenario, choice)
         try:
-            performance = self.predict(deploy(self.scenario, plan))
+            performance = self._predicted(deploy(self.scenario, plan))
         except UnstableError as error:
             return Trial(choice, plan, None, {}, saturated=(error.device, error.saturation))
         except PlanError as error:
             return Trial(choice, plan, None, {}, misfit="; ".join(problem.text for problem in error.problems))
         return Trial(choice, plan, performance, reading_of(performance, self.limits))
+
+    def _predicted(self, deployed: Deployed) -> Performance:
+        if len(deployed.streams) < MANY_WORKLOADS:
+            return self.predict(deployed)
+        from dsd_plan.optimize.wide.parts import predict_in_parts
+
+        return predict_in_parts(deployed, self.predict, self._parts)
 
 
 def reading_of(performance: Performance, limits: tuple[Limit, ...]) -> Reading:

@@ -25,8 +25,12 @@ def offers_on(
     mode: Indices,
     slot: Indices,
     drafter_load: Array,
-    base: Array,
-    slow: Array,
+    column: Indices,
+    away: Array,
+    known_away: Array,
+    table: Array,
+    slope: Array,
+    spread: Array,
     first_wait: Array,
     noise: Array,
     levels: Array,
@@ -69,8 +73,10 @@ def offers_on(
 
     `seen_of` holds its budgeted latencies and its mean TPOT, shape (w, slopes, limits + 1), before `factors`.
 
-    Latencies are taken as normal: a round lasts `base` + verify + the queue for a draft device; the number of rounds,
-    each round's noise and the `slow` variance of a whole request's rounds spread it.
+    Latencies are taken as normal: a round lasts what `table` says + verify + the queue for a draft device; the number
+    of rounds, each round's noise and how the number of sessions beside it fluctuates spread it.
+    `table` has a row a level; its columns are rounds at `known_away`, then those that `column` points to of gears that
+    stream, of which others are -1. `slope` is how it follows the logarithm of the load, whose variance is `spread`.
     Gears that break a budget at a level break it at every higher one.
     """
     best = np.full(value.shape, np.inf)
@@ -82,9 +88,22 @@ def offers_on(
                 continue
             edge = mode[g] == EDGE
             k = rounds[w, g]
+            below, part, beyond = 0, 0.0, 0.0
+            if column[g] < 0:
+                gone = away[w, g]
+                last = known_away.size - 1
+                below = min(max(np.searchsorted(known_away, gone, side="right") - 1, 0), last - 1)
+                part = min(max((gone - known_away[below]) / (known_away[below + 1] - known_away[below]), 0.0), 1.0)
+                beyond = max(gone - known_away[last], 0.0)
             job = k * (verify[w, g] + per_job[g]) + prefill[w, g] + per_job[g]
             for level in range(levels.size):
-                one = base[level, w, g] + verify[w, g]
+                if column[g] < 0:
+                    base = (1.0 - part) * table[level, below] + part * table[level, below + 1] + beyond
+                    steep = (1.0 - part) * slope[level, below] + part * slope[level, below + 1]
+                else:
+                    base, steep = table[level, column[g]], slope[level, column[g]]
+                slow = steep * steep * spread[level]
+                one = base + verify[w, g]
                 first = first_way[w] + first_wait[level] + prefill[w, g]
                 rate = open_rate[w]
                 if users[w] > 0.0:
@@ -107,7 +126,7 @@ def offers_on(
                 one += queue
                 first_spread = first_variance[w] + noise[level]
                 decode = k * one
-                decode_spread = rounds_variance[w, g] * one * one + k * variance + k * k * slow[level, w, g]
+                decode_spread = rounds_variance[w, g] * one * one + k * variance + k * k * slow
                 kept = True
                 for q in range(kinds.size):
                     if kinds[q] == 0:

@@ -16,6 +16,7 @@ from dsd_plan.optimize.wide.congestion import LEVELS, Congestion, time_away
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 SLOPES = (0.0, 0.5, 2.0, 1e3)
 """Multiples of a replica's price that scarcity may add to it: for each, the gear that would then be best is kept."""
@@ -109,18 +110,22 @@ def offers_of(
     corrections: Corrections,
     replicas: Array,
     levels: int | Indices,
+    who: Flags | None = None,
 ) -> Offers:
     """The offers of every target: at any of the first `levels` levels of load, or at the one given for each target.
 
-    `replicas`: about how many share each target's sessions, shape (t,): more of them fluctuate less.
+    `replicas`: about how many share each target's sessions, shape (t,): more of them fluctuate less. `who`: the
+    workloads that are asked about, where not all are; the others find no offer.
     """
     price = np.array([_price(device, asked.minimize) for device in columns.targets])
     drafters = _drafters_of(columns, asked.minimize)
+    away = [time_away(columns, int(np.flatnonzero(columns.target_site == s)[0])) for s in _sites(columns)]
 
     def of(t: int) -> tuple[Array, ...]:
         some = slice(levels) if isinstance(levels, int) else slice(levels[t], levels[t] + 1)
         many, each = float(replicas[t]), float(price[t])
-        return _offers(columns, congestion, asked, drafters, corrections, t, some, many, each)
+        gone = away[columns.target_site[t]]
+        return _offers(columns, congestion, asked, drafters, corrections, t, some, many, each, gone, who)
 
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(of, range(len(columns.targets))))
@@ -139,23 +144,29 @@ def _offers(
     levels: slice,
     replicas: float,
     price: float,
+    away: Array,
+    who: Flags | None,
 ) -> tuple[Array, ...]:
     # numba is loaded here: small scenarios are searched without it.
     from dsd_plan.optimize.wide.kernel import offers_on
 
     costs, ways, s = columns.costs[t], columns.ways, columns.target_site[t]
-    away = time_away(columns, t)
     shape = (len(columns.rate), len(SLOPES))
     factors = corrections.by_workload * corrections.by_target[:, t, None, :]
     found = [np.full(shape, np.inf), *(np.zeros(shape) for _ in range(4)), np.zeros((*shape, len(factors)))]
-    rounds = _rounds_at(columns, congestion, t, away)
+    table = _table(congestion, t)
+    possible = columns.allowed & costs.fits & ways.there[:, s, None]
     offers_on(
-        columns.allowed & costs.fits & ways.there[:, s, None],
+        possible if who is None else possible & who[:, None],
         np.array([MODES.index(gear.mode) for gear in columns.gears]),
         np.array([max(gear.slot, 0) for gear in columns.gears]),
         np.array([gear.load for gear in columns.gears]),
-        rounds[levels],
-        _slow(congestion, t, rounds, replicas)[levels],
+        _columns_of_gears(columns, congestion),
+        away,
+        congestion.away,
+        table[levels],
+        np.gradient(table, np.log(np.array(LEVELS)), axis=0)[levels],
+        _spread(congestion, t, replicas)[levels],
         np.ascontiguousarray(congestion.first[t, levels]),
         np.ascontiguousarray(congestion.noise[t, levels]),
         np.array(LEVELS[levels]),
@@ -192,35 +203,32 @@ def _offers(
     return tuple(found)
 
 
-def _rounds_at(columns: Columns, congestion: Congestion, t: int, away: Array) -> Array:
-    """A round at every level, its own verify time and any queue for a draft device aside; shape (l, w, g)."""
-    found = np.zeros((len(LEVELS), *away.shape))
-    edge = ~columns.streamed
-    for level in range(len(LEVELS)):
-        for g in np.flatnonzero(~edge):
-            gear = columns.gears[g]
-            if gear.mode == "fused":
-                found[level, :, g] = congestion.round_fused[t, level, congestion.windows.index(gear.window)]
-            else:
-                found[level, :, g] = congestion.round_streamed[t, level]
-        if edge.any():
-            table = congestion.round_away[t, level]
-            beyond = np.maximum(away[:, edge] - congestion.away[-1], 0.0)
-            found[level][:, edge] = np.interp(away[:, edge], congestion.away, table) + beyond
-    return found
+def _sites(columns: Columns) -> range:
+    return range(int(columns.target_site.max(initial=-1)) + 1)
 
 
-def _slow(congestion: Congestion, t: int, rounds: Array, replicas: float) -> Array:
-    """Variance of a request's mean round because the number of sessions beside it fluctuates, as `rounds`.
+def _table(congestion: Congestion, t: int) -> Array:
+    """Rounds at every level, their own verify time and any queue for a draft device aside; shape (l, columns).
 
-    The sessions of all replicas fluctuate like a Poisson number, and the load with them; how a round follows the load
-    is read off the levels.
+    By the probes' times away, then of the plain, then of the fused windows: see `_columns_of_gears`.
     """
-    levels = np.array(LEVELS)
-    slope = np.gradient(rounds, np.log(levels), axis=0)
-    spread = 1.0 / (congestion.live[t] * max(replicas, 1.0))
-    found: Array = slope**2 * np.minimum(spread, 1.0)[:, None, None]
-    return found
+    streamed = congestion.round_streamed[t][:, None]
+    return np.concatenate([congestion.round_away[t], streamed, congestion.round_fused[t]], axis=1)
+
+
+def _columns_of_gears(columns: Columns, congestion: Congestion) -> Indices:
+    """Where each gear's rounds are in a table; −1 where they follow from its time away."""
+    plain = congestion.away.size
+    found = {"target_only": lambda window: plain, "fused": lambda window: plain + 1 + congestion.windows.index(window)}
+    return np.array([found[g.mode](g.window) if g.mode in found else -1 for g in columns.gears], dtype=np.int64)
+
+
+def _spread(congestion: Congestion, t: int, replicas: float) -> Array:
+    """Variance of the load's logarithm at every level, as a request sees it.
+
+    The sessions of all replicas fluctuate like a Poisson number, and the load with them.
+    """
+    return np.minimum(1.0 / (congestion.live[t] * max(replicas, 1.0)), 1.0)
 
 
 def _per_job(columns: Columns, t: int) -> Array:

@@ -18,7 +18,7 @@ from dsd_plan.optimize.objective import Judge, Judged
 from dsd_plan.optimize.wide.columns import Columns, columns_of
 from dsd_plan.optimize.wide.congestion import LEVELS, congestion_of
 from dsd_plan.optimize.wide.corrections import corrected, taught
-from dsd_plan.optimize.wide.offers import asked_of, offers_of, uncorrected
+from dsd_plan.optimize.wide.offers import Array, Corrections, asked_of, offers_of, uncorrected
 from dsd_plan.optimize.wide.solve import SETTLED, Solved, choice_of, first_mix, mended, solve_wide
 
 AFRESH = 1
@@ -43,52 +43,95 @@ class WideFound:
     nearest: Judged | None
     """The plan whose worst budget is broken least, whether or not it keeps them."""
     bound: float | None
+    state: _State | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """Where a search ended, for one that knows more to go on from."""
+
+    solved: Solved | None
+    """The best plan in arrays, before replicas were taken away."""
+    corrections: Corrections
+    lessons: Array
+    """What replays had taught by then, as `Corrections.by_workload`."""
 
 
 def search_wide(judge: Judge, modes: tuple[Mode, ...]) -> WideFound:
     """The best plan among `modes`, every workload in any of them, as `judge` sees it. Deterministic.
 
-    The fullest level, where a little more work changes much, is tried where that takes no time.
+    The fullest level, where a little more work changes much, is tried where that takes no time. Where it does, a search
+    that only knows a few replays more than the last goes on from that one's plan, and its bound is that one's.
     """
-    found = _search(judge, modes, len(LEVELS) - 1)
     if len(judge.scenario.workloads) <= FEW:
-        fuller = _search(judge, modes, len(LEVELS))
-        if fuller.best is not None and (found.best is None or fuller.best.key < found.best.key):
-            return fuller
+        found, fuller = _search(judge, modes, len(LEVELS) - 1), _search(judge, modes, len(LEVELS))
+        better = fuller.best is not None and (found.best is None or fuller.best.key < found.best.key)
+        return fuller if better else found
+    kept, key = judge.evaluator.kept, ("wide", modes, judge.lens.slack)
+    last = kept.get(key)
+    found = _search(judge, modes, len(LEVELS) - 1) if not isinstance(last, WideFound) else _resumed(judge, modes, last)
+    kept[key] = found
     return found
+
+
+def _resumed(judge: Judge, modes: tuple[Mode, ...], last: WideFound) -> WideFound:
+    """The last plan with those placed anew whose budgets a replay found broken."""
+    assert last.state is not None
+    columns, asked = _columns(Same(judge.scenario), modes), asked_of(judge.scenario, judge.lens.slack)
+    lessons = taught(judge, columns, asked).by_workload
+    if last.best is None or last.state.solved is None:
+        return last if np.array_equal(lessons, last.state.lessons) else _search(judge, modes, len(LEVELS) - 1)
+    judged, solved = judge.judge(last.best.choice), last.state.solved
+    if judged.kept:
+        return replace(last, best=judged)
+    known = last.state.corrections
+    known = replace(known, by_workload=known.by_workload * lessons / last.state.lessons)
+    counts = np.array([float(device.usable) for device in columns.targets])
+    for _ in range(MENDED):
+        corrections, loose = corrected(judge, columns, asked, solved, judged, known)
+        mend = mended(columns, asked, corrections, counts, solved, loose)
+        if mend is None:
+            break
+        solved, known = mend, corrections
+        judged = judge.judge(choice_of(columns, solved))
+        if judged.kept:
+            best = _trimmed(judge, columns, judged)
+            return WideFound(best, best, last.bound, _State(solved, known, lessons))
+    return _search(judge, modes, len(LEVELS) - 1)
 
 
 def _search(judge: Judge, modes: tuple[Mode, ...], levels: int) -> WideFound:
     columns = _columns(Same(judge.scenario), modes)
     asked = asked_of(judge.scenario, judge.lens.slack)
     corrections = taught(judge, columns, asked)
+    lessons = corrections.by_workload
     counts = np.array([float(device.usable) for device in columns.targets])
-    found = WideFound(None, None, None)
+    found = WideFound(None, None, None, _State(None, corrections, lessons))
     solved: Solved | None = None
     loose = np.zeros(len(columns.rate), dtype=bool)
     for turn in range(1 + AFRESH + MENDED):
         if turn <= AFRESH:
-            solved = solve_wide(columns, asked, corrections, counts, levels) or solved
+            solved = solve_wide(columns, asked, corrections, counts, levels, solved) or solved
         elif solved is not None:
             solved = mended(columns, asked, corrections, counts, solved, loose)
         if solved is None:
             break
         judged = judge.judge(choice_of(columns, solved))
         settled = found.best is not None and judged.objective >= found.best.objective * (1.0 - SETTLED)
-        found = _with(found, judged, solved)
+        found = _with(found, judged, solved, _State(solved, corrections, lessons))
         if judged.kept and (turn > AFRESH or settled):
             break
         corrections, loose = corrected(judge, columns, asked, solved, judged, corrections)
     return found if found.best is None else replace(found, best=_trimmed(judge, columns, found.best))
 
 
-def _with(found: WideFound, judged: Judged, solved: Solved) -> WideFound:
+def _with(found: WideFound, judged: Judged, solved: Solved, state: _State) -> WideFound:
     nearest = found.nearest
     if nearest is None or judged.excess < nearest.excess:
         nearest = judged
     if judged.kept and (found.best is None or judged.key < found.best.key):
-        return WideFound(judged, nearest, solved.bound)
-    return WideFound(found.best, nearest, found.bound)
+        return WideFound(judged, nearest, solved.bound, state)
+    return replace(found, nearest=nearest)
 
 
 def _trimmed(judge: Judge, columns: Columns, best: Judged) -> Judged:

@@ -1,0 +1,103 @@
+"""A large plan predicted in parts that share no device and no thin link: a change leaves most of them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from math import isfinite
+
+from dsd_plan.domain.deployed import Deployed, Stream
+from dsd_plan.domain.performance import DevicePerformance, FleetPerformance, Performance, WorkloadPerformance
+
+Parts = dict[Hashable, Performance]
+"""By what the plan says of the part."""
+
+
+def predict_in_parts(deployed: Deployed, predict: Callable[[Deployed], Performance], known: Parts) -> Performance:
+    """What `predict` says of the whole plan, asked only for parts that are not `known` yet; they are added.
+
+    The scenario must be the same for all that is known. Raises as `predict` does.
+    """
+    found = []
+    for members in parts_of(deployed):
+        part = _part(deployed, members)
+        key = (part.plan.assignments, part.plan.deployments)
+        if key not in known:
+            known[key] = predict(part)
+        found.append(known[key])
+    return _together(deployed, found)
+
+
+def parts_of(deployed: Deployed) -> tuple[tuple[int, ...], ...]:
+    """Streams that share a target, a draft pool, a thin link or a workload, directly or through others."""
+    leader = list(range(len(deployed.streams)))
+
+    def of(index: int) -> int:
+        while leader[index] != index:
+            leader[index] = leader[leader[index]]
+            index = leader[index]
+        return index
+
+    first: dict[Hashable, int] = {}
+    for index, stream in enumerate(deployed.streams):
+        for shared in _shared(stream):
+            leader[of(index)] = of(first.setdefault(shared, index))
+    groups: dict[int, list[int]] = {}
+    for index in range(len(leader)):
+        groups.setdefault(of(index), []).append(index)
+    return tuple(map(tuple, groups.values()))
+
+
+def _shared(stream: Stream) -> list[Hashable]:
+    shared: list[Hashable] = [("target", stream.target), ("workload", stream.workload.name)]
+    if stream.draft is not None:
+        shared.append(("draft", stream.draft))
+    shared += [("link", hop.link, hop.outward) for hop in (*stream.up, *stream.down) if isfinite(hop.mbps)]
+    return shared
+
+
+def _part(deployed: Deployed, members: tuple[int, ...]) -> Deployed:
+    streams = [deployed.streams[index] for index in members]
+    targets = sorted({stream.target for stream in streams})
+    drafts = sorted({stream.draft for stream in streams if stream.draft is not None})
+    used = {deployed.targets[t].device.name for t in targets} | {deployed.drafts[d].device.name for d in drafts}
+    plan = replace(
+        deployed.plan,
+        assignments=tuple(stream.assignment for stream in streams),
+        deployments=tuple(one for one in deployed.plan.deployments if one.device in used),
+    )
+    return Deployed(
+        deployed.scenario,
+        plan,
+        tuple(
+            replace(s, target=targets.index(s.target), draft=None if s.draft is None else drafts.index(s.draft))
+            for s in streams
+        ),
+        tuple(deployed.targets[t] for t in targets),
+        tuple(deployed.drafts[d] for d in drafts),
+    )
+
+
+def _together(deployed: Deployed, found: list[Performance]) -> Performance:
+    by_name: dict[str, WorkloadPerformance] = {w.name: w for part in found for w in part.workloads}
+    by_device: dict[str, DevicePerformance] = {d.name: d for part in found for d in part.devices}
+    names = dict.fromkeys(stream.workload.name for stream in deployed.streams)
+    workloads = tuple(by_name[name] for name in names)
+    devices = tuple(by_device[name] for name in deployed.replicas_used() if name in by_device)
+    tokens_per_s = sum(workload.tokens_per_s or 0.0 for workload in workloads)
+    watts = [device.power_w for device in devices if device.power_w is not None]
+    power_w = sum(watts) if len(watts) == len(devices) else None
+    return Performance(
+        source="model",
+        workloads=workloads,
+        devices=devices,
+        fleet=FleetPerformance(
+            tokens_per_s=tokens_per_s,
+            goodput_per_s=sum(workload.goodput_per_s or 0.0 for workload in workloads),
+            power_w=power_w,
+            energy_j_per_token=None if power_w is None else power_w / tokens_per_s,
+            cost_per_hour=deployed.cost_per_hour,
+            cost_per_million_tokens=deployed.cost_per_hour / (tokens_per_s * 3600.0) * 1e6,
+        ),
+        notes=tuple(dict.fromkeys(note for part in found for note in part.notes)),
+    )
