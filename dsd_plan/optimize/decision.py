@@ -20,6 +20,8 @@ from dsd_plan.optimize.search import Found, search
 
 RUNNERS_UP = 2
 """Plans beside each mode's best that are replayed, because they might be its equals."""
+MOST_OF_RUNNERS_UP = 60
+"""Workloads from which on no plan but each mode's best is replayed: what else was tried are steps towards it."""
 SAME_PRICE = 1e-3
 """Relative difference of two prices that is none."""
 CLOSE = 0.05
@@ -160,6 +162,8 @@ def _equals(confirmation: Confirmation, best: Confirmed) -> list[Confirmed]:
 
 
 def _runners_up(confirmation: Confirmation, best: Confirmed) -> list[Choice]:
+    if len(best.choice.candidates) > MOST_OF_RUNNERS_UP:
+        return []
     judge = Judge(confirmation.evaluator, confirmation.lens)
     close = []
     for trial in confirmation.evaluator.trials():

@@ -11,7 +11,7 @@ from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.study import Agreement, Provenance, Study
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.backcast import backcast
-from dsd_plan.optimize.candidates import space_of
+from dsd_plan.optimize.candidates import AnySpace, WideSpace, space_of
 from dsd_plan.optimize.confirm import Confirmation, Observe
 from dsd_plan.optimize.decision import decide
 from dsd_plan.optimize.evaluate import Evaluator, Predict
@@ -48,7 +48,7 @@ def optimize(
     scenario = with_ngrams(scenario)
     space = space_of(scenario)
     progress = _Progress(scenario, on_progress)
-    story = [*space.notes, _size(space.by_workload, scenario)]
+    story = [*space.notes, _size(space, scenario)]
 
     def tell(line: str) -> None:
         story.append(line)
@@ -76,9 +76,12 @@ def optimize(
     return study
 
 
-def _size(by_workload: Sequence[Sequence[object]], scenario: Scenario) -> str:
+def _size(space: AnySpace, scenario: Scenario) -> str:
+    if isinstance(space, WideSpace):
+        return f"{len(scenario.workloads)} workloads: ways to serve them are not listed, and prices guide the search"
     ways = ", ".join(
-        f"{len(group)} for {workload.name}" for workload, group in zip(scenario.workloads, by_workload, strict=True)
+        f"{len(group)} for {workload.name}"
+        for workload, group in zip(scenario.workloads, space.by_workload, strict=True)
     )
     return f"ways to serve each workload, replicas aside: {ways}"
 

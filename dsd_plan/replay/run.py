@@ -86,9 +86,9 @@ def replayed(
     share of them is warm-up. The same seed gives the same result, whatever order replications run in.
     An open stream that offers more than a device can do, or a run that has not settled, gives
     `steady = False` and nulls. `on_chunk` is given what ended, with every round, and with each session's shares of its
-    servers' time (`bills`), where these are kept. Without `keep_series` it is not kept how each workload went over time.
-    `run_all` may give fewer replications than it was asked for. Raises ScenarioError or PlanError for what cannot be
-    replayed yet, ValueError for fewer than 2 requests or no replication.
+    servers' time (`bills`), where these are kept; `keep_series` keeps how each workload went over time. `run_all` may
+    give fewer replications than it was asked for. Raises ScenarioError or PlanError for what cannot be replayed yet,
+    ValueError for fewer than 2 requests or no replication.
     """
     if requests < 2 or replications < 1:
         raise ValueError(f"{requests} requests in {replications} replications; at least 2 in 1 are needed")
