@@ -87,7 +87,6 @@ def solve(deployed: Deployed, demands: tuple[Demand, ...]) -> Solution:
     """Find the fixed point. Raises UnstableError where sessions' memory cannot hold the offered load."""
     states = [_unloaded(deployed, demand) for demand in demands]
     pools: list[PoolSolution | None] = [None] * len(deployed.targets)
-    # Those who share no device are none of each other's business, and settle by themselves.
     settled = [_settle(deployed, mine, states, pools) for mine in in_groups(demands)]
     return Solution(tuple(states), tuple(pools), all(settled))
 
@@ -97,10 +96,9 @@ def _settle(
 ) -> bool:
     """Iterate until rates and rounds stand, in `states` and `pools`; whether they do."""
     # Without draft queues, open streams do not wait for each other's rates; nor does one alone on its pool.
-    streamed = all(demand.stream.draft is None for demand in demands)
     at_targets, at_drafts = by_target(demands), by_draft(demands)
-    alone = len(demands) == len(at_targets)
-    independent = streamed and (alone or all(demand.users == 0 for demand in demands))
+    alone = len(demands) == len(at_targets) or all(demand.users == 0 for demand in demands)
+    independent = alone and not at_drafts
     mine = [states[demand.index] for demand in demands]
     _wait_for_drafts(deployed, at_drafts, states, damped=False)
     for step in range(MOST_PASSES):

@@ -52,11 +52,16 @@ def load_curves(
 ) -> tuple[LoadCurve, ...]:
     """One curve for every choice and workload; today's load is among the points. Saturated points hold no latency.
 
-    `drawn`: the workloads that get a curve, where not all do; `shares` of the knee are the other points.
+    `drawn`: the workloads that get a curve, where not all do, and only the devices that serve them are looked at;
+    `shares` of the knee are the other points.
     """
     curves = []
     for choice in choices:
         deployed = explorer.deployed(choice)
+        if drawn is not None:
+            from dsd_plan.optimize.wide.parts import around
+
+            deployed = around(deployed, drawn)
         top = knee(explorer, deployed)
         loads = sorted({*(share * top for share in shares), 1.0})
         seen = [(load, explorer.performance(with_load(deployed, load))) for load in loads]

@@ -10,6 +10,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.study import Agreement, Provenance, Study
 from dsd_plan.domain.study_decision import Backcast
+from dsd_plan.optimize.abridged import abridged
 from dsd_plan.optimize.backcast import backcast
 from dsd_plan.optimize.candidates import AnySpace, WideSpace, space_of
 from dsd_plan.optimize.confirm import Confirmation, Observe
@@ -73,7 +74,7 @@ def optimize(
         pareto=pareto,
     )
     progress.end()
-    return study
+    return abridged(study)
 
 
 def _size(space: AnySpace, scenario: Scenario) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from dsd_plan.optimize.candidates import Choice
+
+MOST_NAMED = 8
+"""Workloads that a plan in a few words names."""
 
 
 def number(value: float | None) -> str:
@@ -26,4 +31,6 @@ def plan_words(choice: Choice) -> str:
     ]
     if len(set(ways)) == 1:
         return ways[0]
+    if len(ways) > MOST_NAMED:
+        return "; ".join(f"{way} for {number}" for way, number in Counter(ways).most_common())
     return "; ".join(f"{c.workload} {way}" for c, way in zip(choice.candidates, ways, strict=True))

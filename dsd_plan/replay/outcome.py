@@ -25,6 +25,8 @@ from dsd_plan.replay.origin import origins
 from dsd_plan.replay.samples import Sample, WorkloadSample
 from dsd_plan.replay.statistics import CHANCE, STATISTICS, drifts, interval, quantiles
 
+MOST_NAMED = 8
+"""Workloads that are told of one by one."""
 FEW_REQUESTS = 100
 """With fewer than this behind a number its 99th percentile is one request's bad luck."""
 
@@ -229,10 +231,17 @@ def _total(values: Iterator[float | None]) -> float | None:
 
 
 def _notes(deployed: Deployed, samples: Sequence[Sample], workloads: Sequence[WorkloadPerformance]) -> Iterator[str]:
+    few = [w for w in workloads if w.requests is not None and 0 < w.requests < FEW_REQUESTS]
+    if len(few) > MOST_NAMED:
+        least = min(few, key=lambda workload: workload.requests or 0)
+        yield (
+            f"of {len(few)} workloads fewer than {FEW_REQUESTS} requests were measured, of {least.name} only "
+            f"{least.requests}; replay more for their p99"
+        )
     for workload in workloads:
         if workload.requests == 0:
             yield f"{workload.name}: no request was measured; replay more requests"
-        elif workload.requests is not None and workload.requests < FEW_REQUESTS:
+        elif len(few) <= MOST_NAMED and any(workload is one for one in few):
             yield f"{workload.name}: only {workload.requests} requests were measured; replay more for its p99"
         yield from extrapolation_notes(workload.name, workload.origin)
     for name in dict.fromkeys(s.workload.name for s in deployed.streams if isinstance(s.requests, RequestTrace)):

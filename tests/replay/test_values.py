@@ -57,13 +57,16 @@ def test_live_sessions_by_bin_are_what_a_count_of_every_instant_gives() -> None:
     random = np.random.default_rng(5)
     start_ms = random.uniform(0.0, 5e4, 4000)
     end_ms = start_ms + random.exponential(800.0, 4000)
-    bins = TimeBins(2)
+    bins, alone = TimeBins(2), TimeBins(1)
     for part in np.array_split(np.arange(4000), 7):
         which = part % 2
         for what, at, weight in ((STARTS, start_ms, None), (START_MS, start_ms, start_ms), (ENDS, end_ms, None)):
             bins.add(what, which, at[part], None if weight is None else weight[part])
         bins.add(END_MS, which, end_ms[part], end_ms[part])
         bins.add(TOKENS, which, end_ms[part], np.full(part.size, 2))
+        for what, at, weight in ((STARTS, start_ms, None), (START_MS, start_ms, start_ms), (ENDS, end_ms, None)):
+            alone.add(what, which, at[part], None if weight is None else weight[part])
+        alone.add(END_MS, which, end_ms[part], end_ms[part])
     assert bins.width_ms == 128.0
     assert bins.sums[TOKENS].sum() == 8000
     edges = bins.edges_ms()
@@ -76,6 +79,7 @@ def test_live_sessions_by_bin_are_what_a_count_of_every_instant_gives() -> None:
         assert live[place] == pytest.approx(spent / (b - a), abs=1e-6)
     inside = np.clip(np.minimum(end_ms, 30000.0) - np.maximum(start_ms, 10000.0), 0.0, None).sum() / 20000.0
     assert bins.mean_live(10000.0, 30000.0) == pytest.approx(inside, rel=1e-3)
+    assert alone.live_ms()[0] == pytest.approx(bins.live_ms().sum(axis=0), rel=1e-9, abs=1e-3)
 
 
 @given(st.lists(st.integers(0, 3000), max_size=12))

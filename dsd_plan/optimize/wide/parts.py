@@ -20,7 +20,7 @@ def predict_in_parts(deployed: Deployed, predict: Callable[[Deployed], Performan
     """
     found = []
     for members in parts_of(deployed):
-        part = _part(deployed, members)
+        part = part_of(deployed, members)
         key = (part.plan.assignments, part.plan.deployments)
         if key not in known:
             known[key] = predict(part)
@@ -48,6 +48,12 @@ def parts_of(deployed: Deployed) -> tuple[tuple[int, ...], ...]:
     return tuple(map(tuple, groups.values()))
 
 
+def around(deployed: Deployed, workloads: frozenset[str]) -> Deployed:
+    """The parts of a plan that hold these workloads."""
+    mine = [part for part in parts_of(deployed) if any(deployed.streams[i].workload.name in workloads for i in part)]
+    return part_of(deployed, tuple(sorted(index for part in mine for index in part)))
+
+
 def _shared(stream: Stream) -> list[Hashable]:
     shared: list[Hashable] = [("target", stream.target), ("workload", stream.workload.name)]
     if stream.draft is not None:
@@ -56,7 +62,8 @@ def _shared(stream: Stream) -> list[Hashable]:
     return shared
 
 
-def _part(deployed: Deployed, members: tuple[int, ...]) -> Deployed:
+def part_of(deployed: Deployed, members: tuple[int, ...]) -> Deployed:
+    """The plan of these streams alone, which is whole where they are a union of parts."""
     streams = [deployed.streams[index] for index in members]
     targets = sorted({stream.target for stream in streams})
     drafts = sorted({stream.draft for stream in streams if stream.draft is not None})
