@@ -228,7 +228,8 @@ def _spread(congestion: Congestion, t: int, replicas: float) -> Array:
 
     The sessions of all replicas fluctuate like a Poisson number, and the load with them.
     """
-    return np.minimum(1.0 / (congestion.live[t] * max(replicas, 1.0)), 1.0)
+    found: Array = np.minimum(1.0 / (congestion.live[t] * max(replicas, 1.0)), 1.0)
+    return found
 
 
 def _per_job(columns: Columns, t: int) -> Array:

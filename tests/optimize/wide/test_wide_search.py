@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from dsd_plan.domain.deployed import deploy
+from dsd_plan.domain.performance import Performance
+from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.errors import InfeasibleError
 from dsd_plan.model import predict
@@ -13,6 +16,7 @@ from dsd_plan.optimize import candidates
 from dsd_plan.optimize.candidates import Space, WideSpace, space_of
 from dsd_plan.optimize.confirm import Confirmation, Observation
 from dsd_plan.optimize.evaluate import Evaluator
+from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.options import NAMES, Outcome, option_of
@@ -84,4 +88,43 @@ def test_a_mode_without_a_plan_does_not_blame_profiles_that_are_there() -> None:
     assert plain.trial.performance is not None
     confirmation = Confirmation(Evaluator(given, predict), lambda plan: Observation(plain.trial.performance), print)
     chosen = confirmation.confirmed(plain.choice)
-    assert "keeps every budget" in option_of(confirmation, outcome, chosen).reason
+    days = Days(confirmation)
+    assert "keeps every budget" in option_of(confirmation, outcome, chosen, days).reason
+
+
+def test_a_replay_that_breaks_budgets_is_learnt_from_and_asking_again_costs_nothing() -> None:
+    given = fleet(64, 6, seed=1, rate_per_s=1.5, windows=(2, 4), modes=("target_only", "fused"))
+    observed: list[Plan] = []
+    slow: dict[str, float] = {}
+
+    def observe(plan: Plan) -> Observation:
+        seen = predict(deploy(given, plan))
+        if not observed:
+            room = {w.name: (w.budgets.tpot_p95_ms or 0.0) / tpot_p95(seen, w.name) for w in given.workloads}
+            slow.update({name: 1.02 * room[name] for name in sorted(room, key=lambda name: room[name])[:3]})
+        observed.append(plan)
+        slower = tuple(
+            replace(w, tpot_ms=replace(w.tpot_ms, p95=slow[w.name] * tpot_p95(seen, w.name))) if w.name in slow else w
+            for w in seen.workloads
+        )
+        return Observation(replace(seen, workloads=slower))
+
+    told: list[str] = []
+    confirmation, space = Confirmation(Evaluator(given, predict), observe, told.append), space_of(given)
+    confirmed = confirmation.best(space, "any mode")
+    assert confirmed is not None
+    assert confirmed.judged.kept
+    assert "broken" in told[0]
+    assert "kept" in told[-1]
+    assert len(observed) == len(told) > 1
+    asked = confirmation.evaluator.calls
+    again = search(Judge(confirmation.evaluator, confirmation.lens), space).best
+    assert again is not None
+    assert again.choice == confirmed.choice
+    assert confirmation.evaluator.calls == asked
+
+
+def tpot_p95(performance: Performance, workload: str) -> float:
+    found = performance.workload(workload).tpot_ms.p95
+    assert found is not None
+    return found
