@@ -21,6 +21,7 @@ from dsd_plan.replay.layout import (
     PREFILL,
     QUEUED,
     RUNNING,
+    SESSION,
     TIED,
     WAKE,
     WINDOW,
@@ -73,6 +74,7 @@ def queue_job(world: World, part: int, s: int, r: int, kind: int, steps: int, ro
     job.part = part
     job.stream = s
     job.session = r
+    job.number = row(world.sessions, SESSION, r).number
     job.kind = kind
     job.state = QUEUED
     job.steps = steps
@@ -186,12 +188,22 @@ def settle_batch(world: World, d: int) -> None:
         work.draft_jobs += 1
         work.draft_batches += 1.0 / device.batch
         if BILLED and world.keep_bills == 1:
-            drafted(world, int(job.session), d, job.spent_ms)
-        if job.state == DROPPED:
+            drafted(world, charged(world, job), d, job.spent_ms)
+        if job.state >= DROPPED:
             work.wasted_ms += job.spent_ms
         j = job.next
     if device.queued > 0:
         wake_device(world, d)
+
+
+@compiled
+def charged(world: World, job: Row) -> int:
+    """The session that a job was done for; NONE where it has ended, and others may have its row."""
+    if job.session != NONE:
+        session = row(world.sessions, SESSION, job.session)
+        if session.number == job.number and session.done == 0:
+            return int(job.session)
+    return NONE
 
 
 @compiled

@@ -6,6 +6,8 @@ from dsd_plan.domain.step_time import prefill_ms
 from dsd_plan.replay.bills import comes_to_device, drafted, goes_from_device
 from dsd_plan.replay.compiled import compiled
 from dsd_plan.replay.draft_faults import (
+    away,
+    away_since,
     draft_while_it_stands,
     goes_alone,
     prefill_while_it_stands,
@@ -79,7 +81,11 @@ def tie(world: World, r: int, session: Row, stream: Row) -> None:
             if BILLED and world.keep_bills == 1:
                 comes_to_device(world, r, part, int(its.device))
             row(world.devices, DEVICE, its.device).live += 1
-        its.prefill = queue_job(world, part, int(session.stream), r, PREFILL, 0, 0, int(session.prefill))
+        its.prefill = NONE
+        its.seen_ms = -1.0
+        if not FAULTY or world.faulty == 0 or not away(world, int(its.device)):
+            its.seen_ms = world.now_ms
+            its.prefill = queue_job(world, part, int(session.stream), r, PREFILL, 0, 0, int(session.prefill))
 
 
 @compiled
@@ -98,7 +104,7 @@ def verdict_arrives(world: World, r: int) -> None:
             if j != NONE:
                 drop_job(world, j)
             return
-        if j != NONE and speculation.hit == 1:
+        if j != NONE and speculation.hit == 1 and not (FAULTY and world.faulty == 1 and forgotten(world, j)):
             session.window = speculation.ahead_window
             speculation.confirmed = 1
             if row(world.draft_jobs, JOB, j).state == DRAFTED:
@@ -157,7 +163,19 @@ def queue_window(world: World, r: int, session: Row, stream: Row, context: int) 
     row(world.speculations, SPECULATION, r).waits = parts
     for part in range(parts):
         rows = (stream.candidates - part + parts - 1) // parts
+        if FAULTY and world.faulty == 1:
+            its = tied(world, r, part)
+            if away_since(world, int(its.device), its.seen_ms):
+                its.prefill = queue_job(world, part, int(session.stream), r, PREFILL, 0, 0, context)
+            its.seen_ms = world.now_ms
         queue_job(world, part, int(session.stream), r, WINDOW, int(session.window), rows, context)
+
+
+@compiled
+def forgotten(world: World, j: int) -> bool:
+    """Whether a guess is done, and its device was away since."""
+    job = row(world.draft_jobs, JOB, j)
+    return job.state == DRAFTED and away_since(world, int(job.device), job.came_ms + job.took_ms)  # type: ignore[no-any-return]
 
 
 @compiled

@@ -139,8 +139,8 @@ class Run:
         own_devices = fixed["devices"].copy() if "devices" in fixed else np.zeros(0, TABLES["devices"])
         devices, queued = int(drafts["count"].sum()), bool(drafts["queued"].any())
         tied = int(streams["tied"].max(initial=1))
-        # An event makes at most a job for each device of a session, or for each member of a batch.
-        an_event = max(tied, int(drafts["batch_cap"].max())) if queued else 0
+        # An event makes at most two jobs for each device of a session, or one for each member of a batch.
+        an_event = max(2 * tied, int(drafts["batch_cap"].max())) if queued else 0
         room = FIRST_JOBS + an_event if queued else 0
         # Where batches may be stopped, their ends stay in the heap: room for as many as there are other events.
         # A session has two where a round that was foreseen has become void.

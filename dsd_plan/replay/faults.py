@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dsd_plan.replay.bills import comes_to_replica, goes_from_replica
 from dsd_plan.replay.compiled import compiled
-from dsd_plan.replay.draft_faults import away
+from dsd_plan.replay.draft_faults import any_away, device_fails
 from dsd_plan.replay.engine_like import forgets, lets_go, loses_seat, pauses
-from dsd_plan.replay.features import BILLED, ENGINE
+from dsd_plan.replay.features import BILLED, DRAFTS_QUEUE, ENGINE
 from dsd_plan.replay.heap import push
 from dsd_plan.replay.layout import (
     DETOUR,
+    DEVICE_FAILS,
     DISTRIBUTED,
     FATE_BITS,
     HAPPENING,
@@ -41,7 +42,7 @@ def draft_again(world: World, r: int, session: Row, stream: Row, last: bool) -> 
     if stream.mode < DISTRIBUTED or session.mode != TARGET_ONLY:
         return
     session.fate += 1 << FATE_BITS
-    if not last and detour_at(world, stream, world.now_ms) == NONE and not away(world, int(session.device)):
+    if not last and detour_at(world, stream, world.now_ms) == NONE and not any_away(world, r, session, stream):
         session.mode = stream.mode
         session.window = stream.window
         stops(world, r, session)
@@ -123,6 +124,9 @@ def happens(world: World, index: int) -> None:
         hold_ends(world, int(happening.index))
     elif happening.kind == REPLICA_FAILS:
         replica_fails(world, int(happening.index))
+    elif happening.kind == DEVICE_FAILS:
+        if DRAFTS_QUEUE:
+            device_fails(world, int(happening.index))
     else:
         stands_again(world, int(happening.index))
 

@@ -42,8 +42,8 @@ happening."""
 PREFILL, WINDOW, AHEAD = range(3)
 """What a draft job is: the prompt, a round's proposals, or a guess at the round after the one in flight."""
 
-QUEUED, RUNNING, DRAFTED, DROPPED = range(4)
-"""A draft job waits; is in a batch; is done (a guess whose verdict is out); is in a batch for nothing."""
+QUEUED, RUNNING, DRAFTED, DROPPED, LOST = range(5)
+"""A draft job waits; is in a batch; is done (a guess whose verdict is out); is in a batch for nothing; lost with it."""
 
 FORESEEN, VOID = 1, 2
 
@@ -66,8 +66,8 @@ DETOUR = _row("up up_end down down_end open", "from_ms until_ms hold_ms")
 """When a stream's route is cut; the way that is left where `open`; until when memory is held where not."""
 HAPPENING = _row("kind index", "at_ms")
 """What faults do at known instants, in order."""
-REPLICA_FAILS, REPLICA_BACK, HOLD_ENDS = range(3)
-"""Kinds of happening; `index` is a replica, a replica, a detour's stream."""
+REPLICA_FAILS, REPLICA_BACK, HOLD_ENDS, DEVICE_FAILS = range(4)
+"""Kinds of happening; `index` is a replica, a replica, a detour's stream, a draft device whose jobs are queued."""
 
 STALLED, DETOURED, ALONE, MOVED, REFILLED = (1 << bit for bit in range(5))
 FATES = {
@@ -197,10 +197,10 @@ that have ended. Where they are not, `foreseen` − 1 is the session whose next 
 or −1: it ends at `ends_ms`, takes `job_ms`, and `up_ms` on its way up.
 """
 JOB = _row(
-    "device stream session part kind state steps rows context previous next",
+    "device stream session number part kind state steps rows context previous next",
     "spent_ms came_ms took_ms",
 )
-"""A draft device's job: steps × rows at a context, or a prefill.
+"""A draft device's job: steps × rows at a context, or a prefill; `number`: its session's.
 
 On the `part`-th device of the session, which is NONE when the session has ended; `spent_ms`: its share of its batch;
 from when it `came_ms` to its end it `took_ms`.
@@ -250,10 +250,11 @@ drafts ahead, NONE without one, for a window of `ahead_window`; `next_window`: w
 """
 POLICY = _row("smallest largest", "grow_above shrink_below smoothing")
 """A stream's parameters of its policy; no window is larger than `largest`."""
-TIED = _row("device prefill", "took_ms since_ms")
+TIED = _row("device prefill", "took_ms since_ms seen_ms")
 """Draft devices of a session: `most_tied` rows a slot. Where jobs are queued `prefill` is its job, NONE when done.
 
-`took_ms`: from when its part of the window in flight was asked for to its end; 0 without one; `since_ms`: as of a BILL.
+`took_ms`: from when its part of the window in flight was asked for to its end; 0 without one; `since_ms`: as of a BILL;
+`seen_ms`: under faults, when it was last given a job of the session.
 """
 BILL = _row("", "edge_ms edge_idle_ms draft_ms step_ms idle_ms since_ms adds_ms draft_adds_ms")
 """A session's shares of its servers' time, where they are kept: of draft devices working, and idle; of its replica

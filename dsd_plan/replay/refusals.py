@@ -9,7 +9,6 @@ import numpy as np
 from dsd_plan.domain.deployed import Deployed, Stream, TargetPool
 from dsd_plan.domain.not_yet import PLAN, SCENARIO, not_yet_problems
 from dsd_plan.errors import PlanError, Problem, ScenarioError
-from dsd_plan.replay.inputs import is_queued
 
 
 def refuse_unsupported(deployed: Deployed) -> None:
@@ -18,8 +17,7 @@ def refuse_unsupported(deployed: Deployed) -> None:
     if problems:
         raise ScenarioError(deployed.scenario.name, problems)
     never = (*_never_admitted(deployed), *_never_verified(deployed))
-    refused = (*_unplayable_faults(deployed), *_unplayable_batching(deployed))
-    problems = (*not_yet_problems(deployed.plan, PLAN), *never, *refused)
+    problems = (*not_yet_problems(deployed.plan, PLAN), *never, *_unplayable_batching(deployed))
     if problems:
         raise PlanError(f"plan for {deployed.scenario.name}", problems)
 
@@ -95,15 +93,3 @@ def _never_fits(index: int, stream: Stream, pool: TargetPool) -> Iterator[Proble
             f"a request of {stream.workload.name!r} needs {needed} KV blocks, a replica of {pool.device.name!r} has "
             f"{engine.blocks} besides the one kept back; choose a device with more",
         )
-
-
-def _unplayable_faults(deployed: Deployed) -> Iterator[Problem]:
-    """Faults where they are not worked out: draft devices that fail with jobs in a queue."""
-    queued = {pool.device.name for index, pool in enumerate(deployed.drafts) if is_queued(deployed, index)}
-    for index, fault in enumerate(deployed.scenario.faults):
-        if fault.kind == "device_down" and fault.device in queued:
-            yield Problem(
-                f"faults[{index}]",
-                f"not supported yet: {fault.kind} where drafts are pipelined, batched or shared by devices "
-                f"({', '.join(sorted(queued))}); use mode distributed on devices that draft one job at a time",
-            )

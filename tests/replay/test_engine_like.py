@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsd_plan.domain.deployed import Deployed
-from dsd_plan.domain.fleet import FaultWindow
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.domain.step_time import engine_step_ms, iteration_ms, surface_of
 from dsd_plan.domain.workload import Requests
@@ -59,7 +58,7 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
     most = 160 + 6 * 3
     modes = ["target_only", "fused", "distributed", "pipelined"]
     mode = {name: draw(st.sampled_from(modes)) for name in names}
-    strikes = faults([("edge", "region")]).filter(lambda f: "pipelined" not in mode.values() or plays_ahead(f))
+    strikes = faults([("edge", "region")])
     return system(
         {name: requests() for name in names},
         mode=mode,
@@ -80,11 +79,6 @@ def systems(draw: st.DrawFn, faulty: bool = False) -> Deployed:
         }
         | draw(st.sampled_from([{}, {"token_cap": 7}, {"token_cap": 64}])),
     )
-
-
-def plays_ahead(fault: FaultWindow) -> bool:
-    """Whether it can be played where drafts go on ahead."""
-    return fault.kind != "link_down" and fault.device != "box"
 
 
 @given(systems(faulty=True), st.integers(0, 2**70))

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.fleet import FaultWindow, Link
 from dsd_plan.domain.plan import Policy
 from dsd_plan.domain.profile import StepLaw
-from dsd_plan.errors import PlanError
 from dsd_plan.model import predict
 from dsd_plan.replay.engine import Run, keys_of, users_of
 from dsd_plan.replay.inputs import tables_of
@@ -153,14 +153,6 @@ def test_what_faults_did_is_told() -> None:
     assert "predicted without the scenario's faults, which only a replay plays" in predict(deployed).notes
 
 
-def test_a_device_that_fails_with_jobs_in_its_queue_is_not_played_yet() -> None:
-    lost = FaultWindow(kind="device_down", device="box", at_s=0.02, for_s=0.08)
-    for changes in ({"mode": "pipelined"}, {"draft_cap": 4}):
-        deployed = system(closed(4, 0.1), faults=(lost,), link=LINK, **changes)
-        with pytest.raises(PlanError, match="device_down where drafts are pipelined"):
-            replay(deployed, requests=10, replications=1)
-
-
 def test_a_pipelined_session_goes_round_a_cut_without_its_draft_and_comes_back() -> None:
     """As a distributed one; the guess of 40–65 is thrown away at 75 though it was right, that of 155–175 at the end."""
     cut = FaultWindow(kind="link_down", between=("edge", "region"), at_s=0.05, for_s=0.07)
@@ -293,3 +285,55 @@ def test_rounds_made_without_the_draft_have_no_window() -> None:
     assert rounds["window"].tolist() == [0, *[0] * 7, 4]
     assert (rounds["asked_ms"] <= rounds["sent_ms"]).all()
     assert (rounds["sent_ms"] <= rounds["joined_ms"]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "wasted_ms"),
+    [
+        ({"mode": "distributed", "draft_cap": 4}, 10.0),
+        ({"mode": "pipelined"}, 10.0 + 20.0),
+        ({"mode": "distributed", "candidates": 2, "devices": 2, "devices_per_session": 2}, 10.0 + 10.0),
+    ],
+)
+def test_a_device_that_fails_loses_its_batch(changes: dict[str, Any], wasted_ms: float) -> None:
+    """As one that drafts a job at a time: lost at 30, alone until the token of 105 tells that it is back; then the draft
+    reads all again. Pipelined the last guess is thrown away as well; of two devices the other stops too.
+    """
+    index = 1 if "candidates" in changes else 0
+    lost = FaultWindow(kind="device_down", device="box", index=index, at_s=0.03, for_s=0.07)
+    given = {
+        "target": StepLaw(step_ms=10.0),
+        "link": LINK,
+        "faults": (lost,),
+        "acceptance": AcceptanceLaw(per_token=1.0),
+    }
+    run = kernel_run(system(recorded([0.0, 9.0], [100, 100], [13, 1]), **given, **changes), most=2)
+    groups = run.tables["groups"][: int(run.worlds["logged"][0])]
+    mine = groups[groups["session"] == 0]
+    expected = [(20.0, 1), *((t, 1) for t in (50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0)), (155.0, 5)]
+    assert list(zip(mine["arrival_ms"].tolist(), mine["tokens"].tolist(), strict=True)) == expected
+    assert run.tables["sessions"]["fate"][0] == ALONE | 7 << FATE_BITS
+    assert run.tables["work"]["wasted_ms"][0] == wasted_ms
+
+
+def test_a_guess_is_lost_with_its_device() -> None:
+    """Guessing 40–65, gone 50–55: the verdict of 60 finds no guess; the draft reads all again and drafts, 60–85."""
+    lost = FaultWindow(kind="device_down", device="box", at_s=0.05, for_s=0.005)
+    found, session = arrivals(lost, output=11, mode="pipelined", acceptance=ALL_RIGHT)
+    assert found == [(20.0, 1), (60.0, 5), (105.0, 5)]
+    assert session["fate"] == 0
+
+
+def test_a_guess_that_was_right_is_lost_before_it_is_done() -> None:
+    """The verdict of 60 waits for the guess until 65, but it is lost at 62: one token alone (67–77, there at 82)."""
+    lost = FaultWindow(kind="device_down", device="box", at_s=0.062, for_s=0.008)
+    found, session = arrivals(lost, output=12, mode="pipelined", acceptance=ALL_RIGHT)
+    assert found == [(20.0, 1), (60.0, 5), (82.0, 1), (127.0, 5)]
+    assert session["fate"] == ALONE | 1 << FATE_BITS
+
+
+def test_a_guess_that_is_done_is_lost_with_its_device() -> None:
+    """The window waits for a cut link until 100; the guess of 40–65 is lost at 70: after the verdict 120–145."""
+    lost = FaultWindow(kind="device_down", device="box", at_s=0.07, for_s=0.005)
+    found, _ = arrivals(CUT, lost, output=11, mode="pipelined", acceptance=ALL_RIGHT)
+    assert found == [(20.0, 1), (120.0, 5), (165.0, 5)]

@@ -38,9 +38,10 @@ class Drafting:
             device.live += 1
             self.world.ledger.comes(device, session, self.world.now)
             if self.queued[stream.draft]:
-                job = Job("prefill", session, session.prefill)
-                session.prefills.append(job)
-                device.queue.append(job)
+                session.seen[device] = -1.0
+                if not is_away(device.away, self.world.now):
+                    session.seen[device] = self.world.now
+                    device.queue.append(Job("prefill", session, session.prefill, device=device))
             else:
                 pool = self.world.deployed.drafts[stream.draft]
                 if not is_away(device.away, self.world.now):
@@ -85,7 +86,7 @@ class Drafting:
                 self.drop(guess)
             faults.asks_target(session, self.world.now)
             return
-        if guess is not None and session.hit:
+        if guess is not None and session.hit and not self.forgotten(guess):
             session.window, session.confirmed = session.ahead_window, True
             if guess.done:
                 session.took_ms = {guess.device: guess.took_ms}
@@ -103,6 +104,9 @@ class Drafting:
             session.waits = parts
             for part, device in enumerate(session.devices):
                 rows = len(range(part, stream.assignment.candidates, parts))
+                if self.away_since(device, session.seen[device]):
+                    device.queue.append(Job("prefill", session, session.context, device=device))
+                session.seen[device] = self.world.now
                 device.queue.append(
                     Job("window", session, session.context, session.window, rows, device=device, came_ms=self.world.now)
                 )
@@ -196,9 +200,41 @@ class Drafting:
         device.jobs.append((device.began_ms, self.world.now))
         for job in batch:
             job.spent_ms = took / len(batch)
-            if job.dropped:
+            if job.dropped or job.lost:
                 self.waste(job)
         return batch
+
+    def away_since(self, device: Draft, since_ms: float) -> bool:
+        return any(since_ms < spell.from_s * 1000.0 < self.world.now for spell in device.away)
+
+    def forgotten(self, guess: Job) -> bool:
+        return guess.done and self.away_since(guess.device, guess.came_ms + guess.took_ms)
+
+    def fails(self, device: Draft) -> None:
+        lost = [job for job in (*device.batch, *device.queue) if not job.dropped]
+        device.queue = []
+        for job in lost:
+            job.lost = True
+        if device.batch:
+            self.settle(device)
+        for job in lost:
+            session = job.session
+            if job.kind == "prefill" or session.read:
+                continue
+            if job.kind == "ahead":
+                session.ahead = None
+                if not session.confirmed:
+                    continue
+                session.confirmed = False
+            else:
+                session.took_ms = {}
+                for other in session.devices:
+                    if other is not device:
+                        mine = [j for j in (*other.batch, *other.queue) if j.session is session and j.kind == "window"]
+                        for part in mine:
+                            if not part.dropped:
+                                self.drop(part)
+            self.world.faults.asks_target(session, self.world.now)
 
     def done(self, job: Job) -> None:
         job.done = True
@@ -214,8 +250,10 @@ class Drafting:
             self.send(session)
 
     def drop(self, job: Job) -> None:
-        device = job.session.devices[0]
+        device = job.device
         job.dropped = True
+        if job.lost:
+            return
         if job.done:
             self.waste(job)
         elif job in device.queue:

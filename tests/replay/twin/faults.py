@@ -64,6 +64,11 @@ class Faults:
                 if detour.ways is None and detour.hold_until_s < detour.until_s:
                     end_ms = detour.hold_until_s * 1000.0
                     happenings.append((end_ms, lambda stream=stream: self.hold_ends(stream)))
+        for drafts, queued in zip(twin.drafts, twin.drafting.queued, strict=True):
+            for device in drafts if queued else ():
+                happenings += [
+                    (spell.from_s * 1000.0, lambda device=device: twin.drafting.fails(device)) for spell in device.away
+                ]
         for at_ms, action in sorted(happenings, key=lambda happening: happening[0]):
             twin.at(at_ms, action)
 
@@ -97,11 +102,13 @@ class Faults:
 
     def goes_alone(self, session: Session) -> bool:
         detour = self.detour(session.stream, self.twin.now)
-        return is_away(session.devices[0].away, self.twin.now) or (detour is not None and detour.ways is not None)
+        return self.lacks_a_device(session) or (detour is not None and detour.ways is not None)
 
     def can_draft_again(self, session: Session) -> bool:
-        now = self.twin.now
-        return self.detour(session.stream, now) is None and not is_away(session.devices[0].away, now)
+        return self.detour(session.stream, self.twin.now) is None and not self.lacks_a_device(session)
+
+    def lacks_a_device(self, session: Session) -> bool:
+        return any(is_away(device.away, self.twin.now) for device in session.devices)
 
     def asks_target(self, session: Session, leaves_ms: float) -> None:
         session.mode, session.window = "target_only", 0

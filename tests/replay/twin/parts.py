@@ -38,7 +38,8 @@ class Session:
     """When its job came to the target's queue."""
     took_ms: dict[Draft, float] = field(default_factory=dict)
     """Of the window in flight: how long it took each device."""
-    prefills: list[Job] = field(default_factory=list)
+    seen: dict[Draft, float] = field(default_factory=dict)
+    """When each of its devices with a queue was last given a job of it."""
     waits: int = 0
     decided: int = 0
     """The policy's window in force; `smoothed` its share of accepted proposals."""
@@ -106,6 +107,8 @@ class Job:
     rows: int = 0
     done: bool = False
     dropped: bool = False
+    lost: bool = False
+    """With its device."""
     spent_ms: float = 0.0
     device: Draft | None = None
     came_ms: float = 0.0
