@@ -296,7 +296,7 @@ def test_rounds_made_without_the_draft_have_no_window() -> None:
     ],
 )
 def test_a_device_that_fails_loses_its_batch(changes: dict[str, Any], wasted_ms: float) -> None:
-    """As one that drafts a job at a time: lost at 30, alone until the token of 105 tells that it is back; then the draft
+    """As one that drafts a job at a time: lost at 30, alone until the token of 105 tells that it is back; the draft
     reads all again. Pipelined the last guess is thrown away as well; of two devices the other stops too.
     """
     index = 1 if "candidates" in changes else 0
