@@ -175,7 +175,7 @@ def queue_window(world: World, r: int, session: Row, stream: Row, context: int) 
 def forgotten(world: World, j: int) -> bool:
     """Whether a guess is done, and its device was away since."""
     job = row(world.draft_jobs, JOB, j)
-    return job.state == DRAFTED and away_since(world, int(job.device), job.came_ms + job.took_ms)  # type: ignore[no-any-return]
+    return job.state == DRAFTED and away_since(world, int(job.device), job.came_ms + job.took_ms)
 
 
 @compiled
