@@ -41,6 +41,15 @@ def with_candidates(acceptance: Acceptance, candidates: int) -> Acceptance:
     )
 
 
+def recorded_paths(acceptance: Acceptance) -> tuple[int, ...]:
+    """Numbers of candidate paths whose rounds were recorded, ascending; 1 where paths were not, or nothing was."""
+    if isinstance(acceptance, RoundTrace) and acceptance.candidates is not None:
+        return tuple(sorted({int(paths) for paths in np.unique(acceptance.candidates)}))
+    if isinstance(acceptance, RoundTrace | AcceptanceCounts):
+        return (acceptance.metadata.candidates or 1,)
+    return (1,)
+
+
 def _recorded(trace: RoundTrace, candidates: int) -> RoundTrace:
     told = trace.metadata.candidates or 1
     of_row = np.full(trace.proposed.size, told) if trace.candidates is None else trace.candidates

@@ -15,7 +15,7 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.errors import Problem
 
-SUPPORTED_MODES = ("target_only", "fused", "distributed")
+SUPPORTED_MODES = ("target_only", "fused", "distributed", "pipelined")
 """Modes that can be predicted, replayed and chosen today."""
 
 DEFAULT_MODES = Search().modes
@@ -49,7 +49,7 @@ def only(*values: object) -> Callable[[Any], bool]:
 SEARCH_MODES = NotYet(
     "search.modes",
     lambda modes: modes == DEFAULT_MODES or set(modes) <= set(SUPPORTED_MODES),
-    "searching the modes pipelined and edge_only",
+    "searching the mode edge_only",
     f"list only {', '.join(SUPPORTED_MODES)}, or leave `modes` out: what cannot be searched yet is skipped",
 )
 
@@ -80,7 +80,7 @@ PLAN: tuple[NotYet, ...] = (
         "assignments[].mode",
         lambda mode: mode != "edge_only",
         "mode edge_only",
-        f"use one of {', '.join((*SUPPORTED_MODES, 'pipelined'))}",
+        f"use one of {', '.join(SUPPORTED_MODES)}",
     ),
     NotYet(
         "assignments[].routing",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, WideSpace, cost_per_hour
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, WideSpace, cost_per_hour, searched_modes
 from dsd_plan.optimize.case import NOT_SEARCHED, Case
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
@@ -54,7 +54,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     survival, days = Survival(confirmation, peak), Days(confirmation)
     outcomes = []
     for mode in SIMPLEST_FIRST:
-        if mode in evaluator.scenario.search.modes:
+        if mode in searched_modes(evaluator.scenario):
             stage(f"searching: {NAMES[mode]}")
             found = [_outcome(confirmation, within, mode, name) for name, within in _kinds(space, mode)]
             outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]

@@ -11,7 +11,7 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Mode
 from dsd_plan.domain.workload import ClosedRequests
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice
+from dsd_plan.optimize.candidates import EDGE_MODES, SIMPLEST_FIRST, Choice
 from dsd_plan.optimize.contenders import Contender, Explorer
 from dsd_plan.optimize.curves import knee
 from dsd_plan.optimize.variation import (
@@ -78,7 +78,7 @@ class Ground:
         """Multiple of today's load at which the chosen plan saturates."""
         here = next(candidate for candidate in chosen.candidates if candidate.workload == workload)
         window = here.window or USUAL_WINDOW
-        self.near: Mapping[Mode, int] = {"fused": window, "distributed": window}
+        self.near: Mapping[Mode, int] = {"fused": window, "distributed": window, "pipelined": window}
         """A good window of each mode, to start from."""
         requests = stream_of(explorer.deployed(chosen), workload).requests
         self._closed = isinstance(requests, ClosedRequests)
@@ -147,7 +147,7 @@ class Ground:
         """
         if mode == "target_only":
             condition = replace(condition, acceptance=None)
-        if mode != "distributed" and not self._closed:
+        if mode not in EDGE_MODES and not self._closed:
             condition = replace(condition, rtt_ms=None)
         return condition
 

@@ -23,6 +23,7 @@ WAYS = {
     "target_only": "plain decoding",
     "fused": "drafting beside the target",
     "distributed": "drafting at the edge",
+    "pipelined": "drafting ahead at the edge",
 }
 
 Tips = Sequence[TippingPoint]

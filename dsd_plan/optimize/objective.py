@@ -10,7 +10,7 @@ from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.step_time import decode_ms, prefill_ms, surface_of
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace, Workload
 from dsd_plan.optimize.budgets import FLEET, Limit, Reading
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, cost_per_hour, device_total
+from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Candidate, Choice, cost_per_hour, device_total
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator, Lens, Trial
 
 Key = tuple[float, int, float, int, int, str]
@@ -150,11 +150,17 @@ def spelling(choice: Choice) -> str:
         return f"{', '.join(ways)} ({number} devices of {len(choice.counts)} types)"
     served: dict[str, list[str]] = {}
     for c in choice.candidates:
-        draft = f" with {c.draft_model} on {c.draft_device}, window {c.window}" if c.window is not None else ""
+        draft = (
+            f" with {c.draft_model} on {c.draft_device}, window {c.window}{_paths(c)}" if c.window is not None else ""
+        )
         served.setdefault(f"{c.mode.replace('_', ' ')} on {c.target_device}{draft}", []).append(c.workload)
     ways = [way if len(served) == 1 else f"{' + '.join(names)}: {way}" for way, names in served.items()]
     replicas = ", ".join(f"{count} × {name}" for name, count in choice.counts)
     return f"{'; '.join(ways)} ({replicas})"
+
+
+def _paths(candidate: Candidate) -> str:
+    return f" on {candidate.paths} paths" if candidate.paths > 1 else ""
 
 
 def tpot_weights(scenario: Scenario) -> dict[str, float]:

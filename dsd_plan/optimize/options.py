@@ -32,6 +32,7 @@ NAMES: Mapping[Mode, str] = {
     "target_only": "do nothing: plain decoding on the target",
     "fused": "draft beside the target",
     "distributed": "draft at the edge",
+    "pipelined": "draft at the edge, going on ahead",
 }
 MIXED = "each workload in its own way"
 TODAY = "do nothing: the system as it is today"
@@ -214,6 +215,7 @@ def _impossible(outcome: Outcome) -> str:
         "target_only": "no device has a profile of a target",
         "fused": "no device that runs a target has a profile of its draft",
         "distributed": "no device at the users' sites has a profile of a draft",
+        "pipelined": "no device at the users' sites has a profile of a draft",
     }
     return lacks.get(modes[0] if modes else "", "; ".join(outcome.space.notes) or "not in the search")
 

@@ -14,7 +14,7 @@ from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.backcast import against, today_words
 from dsd_plan.optimize.budgets import budget_checks
-from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace, device_total
+from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace, device_total, searched_modes
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.contenders import Explorer, contenders
@@ -64,15 +64,18 @@ def study_of(
     if isinstance(space, WideSpace):
         curves = load_curves(explorer, [chosen.choice], _tightest(scenario, chosen), FEW_SHARES)
     else:
-        curves = load_curves(explorer, dict.fromkeys([chosen.choice, *bests.values()]))
-    groups = contenders(space, scenario, chosen.choice, bests)
+        drawn = [choice for choice in bests.values() if not _goes_ahead(choice)]
+        curves = load_curves(explorer, dict.fromkeys([chosen.choice, *drawn]))
+    groups = {} if _goes_ahead(chosen.choice) else contenders(space, scenario, chosen.choice, bests)
+    if "pipelined" in searched_modes(scenario):
+        story = (*story, "maps and tipping points are without the mode pipelined, which takes long to predict")
     grounds = [Ground(explorer, chosen.choice, workload, group) for workload, group in groups.items() if group]
     stage("mapping which mode wins where")
     maps = mode_maps(grounds)
     stage("looking for tipping points")
     outlook = None
-    if isinstance(space, Space):
-        others = [outcome.choice for outcome in decision.outcomes if outcome.choice is not None]
+    if isinstance(space, Space) and not _goes_ahead(chosen.choice):
+        others = [o.choice for o in decision.outcomes if o.choice is not None and not _goes_ahead(o.choice)]
         outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
     tips = () if outlook is None else tipping_points(outlook)
     found = verdict(decision.case, tips)
@@ -140,6 +143,11 @@ def _bests(decision: Decision) -> dict[Mode, Choice]:
         if choice is not None and len(speculative) == 1:
             found.setdefault(speculative.pop(), choice)
     return found
+
+
+def _goes_ahead(choice: Choice) -> bool:
+    """Plans that take too long to predict to be asked about under many conditions."""
+    return "pipelined" in choice.modes
 
 
 def _alternatives(confirmation: Confirmation, decision: Decision) -> tuple[Option, ...]:

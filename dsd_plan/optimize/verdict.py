@@ -13,7 +13,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.optimize.budgets import interval_of
-from dsd_plan.optimize.candidates import Candidate, cost_per_hour, device_total, site_copies
+from dsd_plan.optimize.candidates import EDGE_MODES, Candidate, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
@@ -60,7 +60,7 @@ def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Nex
         return "yes", f"{how}: {numbers}; plain decoding {case.plain_trouble}{_lost_words(case)}.", declared
     answer = _answer(case)
     if answer == "yes":
-        at_the_edge = any(candidate.mode == "distributed" for candidate in case.speculative.choice.candidates)
+        at_the_edge = any(candidate.mode in EDGE_MODES for candidate in case.speculative.choice.candidates)
         edge = "" if at_the_edge else edge_words(case, tips)
         where = f"{how}{', not at the edge' if edge else ''}"
         gain = f"{_gain(case)}{against_words(case)}"
@@ -119,7 +119,11 @@ def _how(case: Case, plan: Confirmed) -> str:
 def _how_many(speculating: list[Candidate], workloads: int) -> str:
     """Of many workloads: "beside the target for 210 of 300 workloads (windows 2–4) and at the edge for 12 …"."""
     words = []
-    for mode, where in (("fused", "beside the target"), ("distributed", "at the edge")):
+    for mode, where in (
+        ("fused", "beside the target"),
+        ("distributed", "at the edge"),
+        ("pipelined", "at the edge, going on ahead,"),
+    ):
         windows = [c.window for c in speculating if c.mode == mode and c.window is not None]
         if windows:
             low, high = min(windows), max(windows)

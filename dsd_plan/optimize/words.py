@@ -27,7 +27,10 @@ def percent(share: float) -> str:
 def plan_words(choice: Choice) -> str:
     """Modes and windows in a few words: "distributed, window 4"."""
     ways = [
-        c.mode.replace("_", " ") + (f", window {c.window}" if c.window is not None else "") for c in choice.candidates
+        c.mode.replace("_", " ")
+        + (f", window {c.window}" if c.window is not None else "")
+        + (f" on {c.paths} paths" if c.paths > 1 else "")
+        for c in choice.candidates
     ]
     if len(set(ways)) == 1:
         return ways[0]

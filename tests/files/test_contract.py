@@ -100,10 +100,7 @@ windows = [1, 2, 3, 4]
 minimize = "cost"
 """
 
-TO_COME = (
-    "available = 0.9\n",
-    ', "pipelined"',
-)
+TO_COME = ("available = 0.9\n",)
 
 
 @pytest.fixture
@@ -121,7 +118,6 @@ def test_what_is_to_come_is_refused_by_name(metro: Path) -> None:
         load_scenario(metro)
     assert {problem.place for problem in caught.value.problems} == {
         "devices[0].available",
-        "search.modes",
     }
     assert all(problem.text.startswith("not supported yet: ") for problem in caught.value.problems)
 

@@ -71,10 +71,10 @@ def _all_ways(scenario: Scenario, workload: str) -> Iterator[Assignment]:
                 draft_device=target.name,
                 window=window,
             )
-            for draft in scenario.devices:
+            for draft, mode in product(scenario.devices, ("distributed", "pipelined")):
                 yield Assignment(
                     workload=workload,
-                    mode="distributed",
+                    mode=mode,  # type: ignore[arg-type]
                     target_device=target.name,
                     draft_model=pair.draft,
                     draft_device=draft.name,

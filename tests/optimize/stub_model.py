@@ -116,6 +116,7 @@ def _at(deployed: Deployed, rates: list[_Rates]) -> tuple[list[WorkloadPerforman
         for stream, rate, rounds in zip(deployed.streams, rates, steps, strict=True):
             if stream.draft == index:
                 job = stream.window * decode_ms(draft.surface, 1.0, 1.0, 0.0)
+                job *= 1.5 if stream.mode == "pipelined" else 1.0
                 busy += rate.per_s / 1000.0 / draft.count * (rounds * job + prefill_ms(draft.surface, 1.0, rate.prompt))
         if busy >= 1.0 and not closed:
             raise UnstableError(draft.device.name, busy, "deploy more devices")
@@ -150,7 +151,9 @@ def _workload(
     if stream.draft is not None:
         surface = deployed.drafts[stream.draft].surface
         draft = stream.window * decode_ms(surface, 1.0, 1.0, 0.0) * draft_wait[stream.draft]
-        cycle = draft + up + 1.5 * step + down
+        away = up + 1.5 * step + down
+        # What goes on ahead hides half of the shorter part.
+        cycle = draft + away - (0.5 * min(draft, away) if stream.mode == "pipelined" else 0.0)
     else:
         cycle = step
     tpot = rounds * cycle / max(rate.output - 1.0, 1.0)

@@ -28,7 +28,7 @@ WAYS = {
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, minimize: str) -> Scenario:
+def scenarios(draw: st.DrawFn, minimize: str, ahead: bool = False) -> Scenario:
     boxes = draw(st.integers(1, 3))
     devices: list[Device] = [
         edge_box(count=boxes, step_ms=draw(st.sampled_from([1.0, 3.0, 8.0]))),
@@ -59,6 +59,7 @@ def scenarios(draw: st.DrawFn, minimize: str) -> Scenario:
         links=tuple(links),
         budgets=budgets,
         windows=(1, 3),
+        modes=("target_only", "distributed", "pipelined") if ahead else ("target_only", "fused", "distributed"),
         minimize=minimize,
     )
 
@@ -81,6 +82,18 @@ def test_search_is_as_good_as_brute_force(minimize: str, way: str, data: st.Data
     assert found.best.objective <= best.objective * MOST_ABOVE_BEST
     if found.bound is not None:
         assert found.bound <= best.objective * MOST_ABOVE_BEST
+
+
+@pytest.mark.parametrize("minimize", ["cost", "energy", "tpot"])
+@settings(max_examples=8)
+@given(data=st.data())
+def test_drafts_that_go_on_ahead_are_searched_where_modes_are_named(minimize: str, data: st.DataObject) -> None:
+    given_scenario = data.draw(scenarios(minimize, ahead=True))
+    best = best_plan(given_scenario, stub_model.predict)
+    found = search(Judge(Evaluator(given_scenario, stub_model.predict)), space_of(given_scenario))
+    assert (found.best is None) == (best is None)
+    if best is not None and found.best is not None:
+        assert best.objective * (1 - 1e-9) <= found.best.objective <= best.objective * MOST_ABOVE_BEST
 
 
 def test_a_search_that_runs_out_of_predictions_keeps_an_honest_bound() -> None:
