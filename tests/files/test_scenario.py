@@ -167,7 +167,6 @@ def test_problems_of_a_profile_carry_its_name_and_place(folder: Folder) -> None:
             "(found edge_only)",
         ),
         ("windows = [1, 2, 4]", 'minimize = "costs"', "search.minimize", "did you mean cost?"),
-        ("idle_w = 8.0", "available = 0.9", "devices[0].available", "not supported yet: devices that are up only"),
         ("idle_w = 8.0", "inputs = 1", "devices[0].inputs", "unknown key"),
         ('name = "clinics"', 'name = "clinics"\ninputs = []', "inputs", "unknown key; leave it out"),
         ('name = "clinics"', "name = 2026-01-01", "name", "found a date, expected a name (text)"),
