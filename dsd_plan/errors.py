@@ -93,13 +93,18 @@ class PreemptionError(UnstableError):
         )
 
 
+def few_digits(value: float) -> str:
+    """Four significant digits, without an exponent where that is a large number's."""
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
 class InfeasibleError(DsdPlanError):
     """No plan in the search keeps every budget; names the binding one and the nearest miss."""
 
-    def __init__(self, budget: str, limit: float, nearest: float, advice: str) -> None:
+    def __init__(self, budget: str, limit: float, nearest: float, advice: str, found: str = "") -> None:
+        """`found`: the miss in words, where it is no budget's."""
         self.budget = budget
         self.limit = limit
         self.nearest = nearest
-        super().__init__(
-            f"no plan keeps every budget: {budget} allows {limit:.4g}, the nearest plan reaches {nearest:.4g}; {advice}"
-        )
+        miss = found or f"{budget} allows {few_digits(limit)}, the nearest plan reaches {few_digits(nearest)}"
+        super().__init__(f"no plan keeps every budget: {miss}; {advice}")

@@ -28,6 +28,8 @@ class Trial:
     """Every budgeted quantity, each workload's mean TPOT ("tpot_mean_ms") and the fleet's energy a token."""
     saturated: tuple[str, float] | None = None
     """Device type and its saturation, where the offered work is more than it can do."""
+    unstable: str = ""
+    """What the model says of that."""
     misfit: str | None = None
     """Why the choice cannot be deployed."""
 
@@ -65,7 +67,7 @@ class Evaluator:
         try:
             performance = self._predicted(deploy(self.scenario, plan))
         except UnstableError as error:
-            return Trial(choice, plan, None, {}, saturated=(error.device, error.saturation))
+            return Trial(choice, plan, None, {}, saturated=(error.device, error.saturation), unstable=str(error))
         except PlanError as error:
             return Trial(choice, plan, None, {}, misfit="; ".join(problem.text for problem in error.problems))
         return Trial(choice, plan, performance, reading_of(performance, self.limits))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf
+from math import ceil, inf
 
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
-from dsd_plan.errors import InfeasibleError, Problem, ScenarioError
+from dsd_plan.errors import InfeasibleError, Problem, ScenarioError, few_digits
 from dsd_plan.optimize.budgets import FLEET, Limit
-from dsd_plan.optimize.candidates import AnySpace, WideSpace, space_of
+from dsd_plan.optimize.candidates import AnySpace, WideSpace, site_copies, space_of
 from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
 from dsd_plan.optimize.objective import Judge, Judged, spelling
+from dsd_plan.optimize.physical import bearable_load, floor_of
 from dsd_plan.optimize.search import search
+from dsd_plan.optimize.words import number
 
 SLACKS = (0.05, 0.2, 0.8, 3.2, 12.8, 51.2, 204.8)
 """Shares by which latency budgets are loosened in turn, where no plan that was tried keeps the fleet's budgets."""
 REFINEMENTS = 6
+WAITS_FOR_EVER = "KV memory holds"
+"""What the model says of a device whose memory cannot hold a single request."""
 MORE_DEVICES = (2, 4, 8)
 """Multiples of what is there that are tried when more replicas might help."""
 
@@ -37,7 +41,7 @@ class _Relief:
     def __str__(self) -> str:
         move = "lower" if self.limit.at_least else "raise"
         wanted = [
-            f"{move} {limit} from {limit.limit:.4g} to {value:.4g} ({limit.excess(value):+.1%})"
+            f"{move} {limit} from {few_digits(limit.limit)} to {few_digits(value)} ({limit.excess(value):+.1%})"
             for limit, value in ((self.limit, self.value), *self.others)
         ]
         return f"{' and '.join(wanted)} for {spelling(self.judged.choice)}"
@@ -56,26 +60,41 @@ def why_infeasible(evaluator: Evaluator, space: AnySpace, lens: Lens) -> Infeasi
     empty = [w.name for w, group in zip(evaluator.scenario.workloads, space.by_workload, strict=True) if not group]
     if empty:
         reasons = "; ".join(space.notes) or "no device has a profile for its target"
-        return InfeasibleError(f"a way to serve {', '.join(empty)}", 1.0, 0.0, reasons)
+        what = f"a way to serve {', '.join(empty)}"
+        return InfeasibleError(what, 1.0, 0.0, reasons, f"there is not {what}")
     reliefs = [*_without_fleet_budgets(evaluator, space, lens), *_with_slack(evaluator, evaluator, space, lens)]
     if not reliefs and any(limit.of_fleet for limit in evaluator.limits):
         unlimited = _asked_anew(evaluator, replace(evaluator.scenario, budgets=FleetBudgets()))
         reliefs = _with_slack(evaluator, unlimited, space, lens)
-    more = _with_more_devices(evaluator, lens)
+    overloaded = [trial for trial in evaluator.trials() if trial.saturated is not None and _is_whole(evaluator, trial)]
+    nearest = min(overloaded, key=_saturation, default=None)
+    more = _with_more_devices(evaluator, lens, None if reliefs or nearest is None else nearest.saturated)
     if reliefs:
         least = min(reliefs, key=lambda relief: relief.share)
         advice = [str(relief) for relief in sorted(reliefs, key=lambda relief: relief.share)[:2]]
-        return InfeasibleError(str(least.limit), least.limit.limit, least.value, "; or ".join([*advice, *more]))
-    overloaded = [trial for trial in evaluator.trials() if trial.saturated is not None and _is_whole(evaluator, trial)]
-    if overloaded:
-        nearest = min(overloaded, key=_saturation)
+        floor = floor_of(evaluator, space, least.limit)
+        forced = "" if floor is None or floor.value <= least.limit.limit else f"{floor.words}; "
+        if not forced and least.limit.of_workload:
+            load = bearable_load(evaluator, space, lens)
+            more += [] if load is None else [load_words(load)]
+        text = f"{forced}{'; or '.join([*advice, *more])}"
+        return InfeasibleError(str(least.limit), least.limit.limit, least.value, text)
+    if nearest is not None:
         assert nearest.saturated is not None
         device, saturation = nearest.saturated
-        advice = [*more, f"lower the load below {1.0 / saturation:.0%} of today's"]
-        return InfeasibleError(f"{device}: saturation", 1.0, saturation, "; or ".join(advice))
+        found = f"{device} is offered {saturation:.4g} times what it can do, with all that there are"
+        load = bearable_load(evaluator, space, lens, 1.0 / saturation)
+        words = f"lower the load below {1.0 / saturation:.2g} of today's" if load is None else load_words(load)
+        advice = [*more, words, *_floors(evaluator, space)]
+        if WAITS_FOR_EVER in nearest.unstable:
+            found = nearest.unstable.partition("; ")[2]
+            needed = _memory_needed(evaluator.scenario, device, saturation)
+            advice = [*more, f"{device} needs memory_gib of {needed:.4g} or more"]
+            return InfeasibleError(f"{device}: memory", 1.0, saturation, "; or ".join(advice), f"{device}: {found}")
+        return InfeasibleError(f"{device}: saturation", 1.0, saturation, "; or ".join(advice), found)
     misfits = dict.fromkeys(trial.misfit for trial in evaluator.trials() if trial.misfit is not None)
     advice_text = "; ".join(misfits) or "its devices cannot serve all workloads at once: give each target its own type"
-    return InfeasibleError("a plan that can be deployed", 1.0, 0.0, advice_text)
+    return InfeasibleError("a plan that can be deployed", 1.0, 0.0, advice_text, "no plan can be deployed")
 
 
 def _why_wide(evaluator: Evaluator, space: WideSpace, lens: Lens) -> InfeasibleError:
@@ -86,7 +105,8 @@ def _why_wide(evaluator: Evaluator, space: WideSpace, lens: Lens) -> InfeasibleE
     lost = unserved(judge, space.modes)
     if lost:
         some = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
-        return InfeasibleError(f"budgets of {some}", 1.0, 0.0, "no device keeps them even at a light load: loosen them")
+        what = f"no device keeps the budgets of {some}, not even at a light load"
+        return InfeasibleError(f"budgets of {some}", 1.0, 0.0, "loosen them", what)
     tried = [judge.judge(trial.choice) for trial in evaluator.trials() if _is_whole(evaluator, trial)]
     known = [judged for judged in tried if judged.worst is not None and judged.value is not None]
     if known:
@@ -95,7 +115,31 @@ def _why_wide(evaluator: Evaluator, space: WideSpace, lens: Lens) -> InfeasibleE
         assert nearest.value is not None
         advice = f"the nearest plan breaks it by {nearest.excess:.1%}: loosen it, or have more devices"
         return InfeasibleError(str(nearest.worst), nearest.worst.limit, nearest.value, advice)
-    return InfeasibleError("room for every workload", 1.0, 0.0, "all targets together are too few: have more of them")
+    what = "all targets together are too few for every workload"
+    return InfeasibleError("room for every workload", 1.0, 0.0, "have more of them", what)
+
+
+def load_words(load: float) -> str:
+    """Advice with a load that some plan bears."""
+    return f"lower the load to {load:.2g} of today's"
+
+
+def _floors(evaluator: Evaluator, space: AnySpace) -> list[str]:
+    """Budgets that no device keeps at any load."""
+    found = []
+    for limit in evaluator.limits:
+        floor = floor_of(evaluator, space, limit)
+        if floor is not None and floor.value > limit.limit:
+            found.append(f"raise {limit} from {few_digits(limit.limit)} in any case: {floor.words}")
+    return found
+
+
+def _memory_needed(scenario: Scenario, device: str, times: float) -> float:
+    """GiB of a device on which the cache beside its largest model is `times` as large."""
+    found = scenario.device(device)
+    sizes = {model.name: model.weights_gib or 0.0 for model in scenario.models}
+    weights = max((sizes.get(model, 0.0) for model in found.profiles), default=0.0)
+    return weights + ((found.memory_gib or 0.0) - weights) * times
 
 
 def _is_whole(evaluator: Evaluator, trial: Trial) -> bool:
@@ -181,11 +225,13 @@ def _nearest_tried(searched: Evaluator, lens: Lens) -> Judged | None:
     return min(near, key=lambda judged: (judged.excess, judged.key), default=None)
 
 
-def _with_more_devices(evaluator: Evaluator, lens: Lens) -> list[str]:
-    """How many devices of one type, instead of those there are, would keep every budget."""
+def _with_more_devices(evaluator: Evaluator, lens: Lens, saturated: tuple[str, float] | None) -> list[str]:
+    """How many devices of one type, instead of those there are, would keep every budget, and what they cost."""
     scenario, advice = evaluator.scenario, []
     for position, device in enumerate(scenario.devices):
-        for factor in MORE_DEVICES:
+        far = saturated is not None and saturated[0] == device.name and saturated[1] > MORE_DEVICES[-1] / 2
+        factors = (*MORE_DEVICES, *((ceil(1.5 * saturated[1]),) if far and saturated is not None else ()))
+        for factor in factors:
             devices = list(scenario.devices)
             devices[position] = replace(device, count=device.count * factor)
             larger = replace(scenario, devices=tuple(devices))
@@ -193,7 +239,10 @@ def _with_more_devices(evaluator: Evaluator, lens: Lens) -> list[str]:
             if best is not None:
                 needed = dict(best.choice.counts).get(device.name, device.usable)
                 if needed > device.usable:
-                    advice.append(f"have {device.paid_for(needed)} × {device.name} instead of {device.count}")
+                    paid = device.paid_for(needed)
+                    price = (paid - device.count) * device.cost_per_hour * site_copies(scenario, device)
+                    cost = f" ({number(price)} an hour more)" if price > 0.0 else ""
+                    advice.append(f"have {paid} × {device.name} instead of {device.count}{cost}")
                 break
     return advice
 

@@ -19,7 +19,7 @@ from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio
 from dsd_plan.optimize.hinges import against_words, condition_words, edge_words
-from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next
+from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next, output_tokens
 from dsd_plan.optimize.objective import MOST_NAMED
 from dsd_plan.optimize.words import number, percent
 
@@ -50,6 +50,8 @@ def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Nex
     if not speculates:
         return "no", _no_speculation(case, tips), declared
     assert case.speculative is not None
+    if all(output_tokens(workload) <= 1.0 for workload in case.scenario.workloads):
+        return "no", "Do not speculate here: every answer is one token, and a first token is never drafted.", None
     how, numbers = _how(case, case.speculative), _numbers(case, case.speculative)
     if case.plain_trouble == NOT_SEARCHED:
         sentence = f"Undecided: {_gerund(how)} gives {numbers}, but plain decoding was left out of the search."
@@ -241,7 +243,7 @@ def _no_speculation(case: Case, tips: Sequence[TippingPoint]) -> str:
     plain = ""
     if case.plain is not None and case.plain.judged.kept:
         devices = device_total(case.scenario, case.plain.choice.counts)
-        plain = f" Decode plainly: {_numbers(case, case.plain)}, on {devices} devices."
+        plain = f" Decode plainly: {_numbers(case, case.plain)}, on {devices} device{'' if devices == 1 else 's'}."
     if case.speculative is None:
         return f"Do not speculate here: {case.speculative_trouble or 'there is no draft for any target'}.{plain}"
     return (

@@ -14,7 +14,7 @@ from dsd_plan.domain.acceptance import TokenTrace, TraceMetadata
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import Provenance, Study
-from dsd_plan.domain.workload import Budgets, ClosedRequests
+from dsd_plan.domain.workload import Budgets, ClosedRequests, PoissonRequests
 from dsd_plan.errors import InfeasibleError
 from dsd_plan.optimize.candidates import Choice, full_counts, space_of
 from dsd_plan.optimize.compare import Ratio, mean_tpot, price_ratio, ratio_of
@@ -234,6 +234,13 @@ def test_speculation_that_alone_keeps_the_budgets_is_a_yes() -> None:
     found = study(given)
     assert found.verdict.answer == "yes"
     assert "plain decoding breaks chat: tpot_p95_ms" in found.verdict.sentence
+
+
+def test_answers_of_one_token_leave_nothing_to_draft() -> None:
+    asked = PoissonRequests(rate_per_s=2.0, prompt_tokens=200, output_tokens=1)
+    found = study(scenario(workloads=(replace(chat(ttft_p95_ms=500.0), requests=asked),)))
+    assert found.verdict.answer == "no"
+    assert "every answer is one token" in found.verdict.sentence
 
 
 def test_without_a_draft_the_answer_is_no() -> None:

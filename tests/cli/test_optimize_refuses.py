@@ -1,0 +1,37 @@
+"""What `optimize` says, and how it exits, where there is nothing to choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dsd_plan.cli import main
+from dsd_plan.files import copy_example
+
+USERS = "{ users = 6, think_s = 60.0, prompt_tokens = 600, output_tokens = 160 }"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "says"),
+    [
+        (USERS, "{ rate_per_s = 50.0, prompt_tokens = 600, output_tokens = 160 }", 3, "hospital-node is offered 26"),
+        ("memory_gib = 149.0", "memory_gib = 128.6", 3, "KV memory holds 328 tokens, one request needs 760"),
+        ("memory_gib = 149.0", "memory_gib = 100.0", 1, "the weights need 128.5 GiB, the device has 100 GiB"),
+        (USERS, "{ rate_per_s = 0.0, prompt_tokens = 600, output_tokens = 160 }", 1, "expected a number above 0"),
+        (USERS, '"one.csv"', 1, "requests at two different times"),
+        ('allowed_sites = ["clinic", "hospital"]', 'allowed_sites = ["clinic"]', 1, "which is not allowed"),
+    ],
+    ids=["overload", "no-room-for-one", "no-room-for-weights", "no-traffic", "one-request", "not-allowed"],
+)
+def test_bad_input_has_a_clear_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, code: int, says: str
+) -> None:
+    copy_example("clinic", tmp_path)
+    path = tmp_path / "scenario.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    (tmp_path / "one.csv").write_text("arrival_s,prompt_tokens,output_tokens\n0.0,600,160\n", encoding="utf-8")
+    assert main(["optimize", str(path), "--requests", "100", "--replications", "2"]) == code
+    assert says in capsys.readouterr().err
