@@ -182,13 +182,12 @@ def _happenings(deployed: Deployed) -> list[dict[str, Any]]:
     for index, stream in enumerate(deployed.streams):
         let_go = [d for d in detours_of(deployed, stream) if d.ways is None and d.hold_until_s < d.until_s]
         rows += [{"at_ms": d.hold_until_s * MS_PER_S, "kind": HOLD_ENDS, "index": index} for d in let_go]
-    first = 0
     for index, draft in enumerate(deployed.drafts):
+        first = sum(before.count for before in deployed.drafts[:index])
         per_copy = draft.count // deployed.scenario.site(draft.device.site).count
         for i in range(draft.count if is_queued(deployed, index) else 0):
             for spell in outages(deployed.scenario, draft.device.name, i % per_copy):
                 rows.append({"at_ms": spell.from_s * MS_PER_S, "kind": DEVICE_FAILS, "index": first + i})
-        first += draft.count
     return sorted(rows, key=lambda row: row["at_ms"])
 
 
