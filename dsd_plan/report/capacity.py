@@ -31,6 +31,7 @@ from dsd_plan.report.reading import (
     value_at,
     workload_of,
 )
+from dsd_plan.report.resilience import resilience_blocks
 from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 
 HOW_TO_READ = (
@@ -66,6 +67,7 @@ def capacity_section(study: Study) -> Section:
         blocks.append(Prose(f"Load was drawn for {len(cases)} workloads, not for {left:,} more."))
     if study.predicted.devices:
         blocks.append(device_chart(study))
+    blocks += resilience_blocks(study)
     return Section("load", "Is it enough?", "Is it enough?", what_breaks_first(study), tuple(blocks))
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from math import log
 
 from dsd_plan.domain.study import Study, TippingPoint
-from dsd_plan.report.blocks import Block, Folded, Prose, Section
+from dsd_plan.report.blocks import Block, Prose, Section
 from dsd_plan.report.decision import options_table
+from dsd_plan.report.front import front_chart, front_table
 from dsd_plan.report.maps import input_value, short_name
 from dsd_plan.report.markup import Html, isolated, printable, safe
 from dsd_plan.report.numbers import multiple, share
-from dsd_plan.report.outlook import A_BUDGET_BREAKS, front_rows, front_title, input_words, outcome_words
+from dsd_plan.report.outlook import A_BUDGET_BREAKS, input_words, nearest_tips, outcome_words, robust_lines, worth_words
 from dsd_plan.report.reading import key_metric
-from dsd_plan.report.tables import Cell, Number, Table, Words, named, records_table
+from dsd_plan.report.tables import Cell, Number, Table, Words, named
 from dsd_plan.units import unit_of
 
 WIDTH, HEIGHT, EDGE = 200, 26, 8
-MOST_OPEN = 8
-"""Rows of a long table that are shown without asking."""
+MOST_WORTHS = 3
+"""Pairs of which it is told what a better-aligned draft would be worth."""
 
 
 def choices_section(study: Study) -> Section:
@@ -31,10 +32,13 @@ def choices_section(study: Study) -> Section:
         blocks.append(Prose("Of plans that cannot be told apart, the simplest is chosen."))
     if study.tipping_points:
         blocks.append(_tipping_table(study))
-    if study.pareto:
-        title = front_title(study)
-        table = records_table(title, front_rows(study), "pareto")
-        blocks.append(Folded(f"{title} ({len(table.rows)})", table) if len(table.rows) > MOST_OPEN else table)
+    blocks += [Prose(f"A better-aligned draft: {worth_words(worth)}.") for worth in study.draft_worth[:MOST_WORTHS]]
+    chart = front_chart(study)
+    if chart is not None:
+        blocks.append(chart)
+    elif study.pareto:
+        blocks.append(front_table(study))
+    blocks += [Prose(f"{line}." if not line.endswith(".") else line) for line in robust_lines(study)]
     if not blocks:
         blocks.append(Prose("The study lists no other plans."))
     blocks.append(Prose(_bound(study)))
@@ -51,7 +55,8 @@ def _bound(study: Study) -> str:
 
 
 def _tipping_table(study: Study) -> Table:
-    rows = tuple(_tipping(point) for point in study.tipping_points)
+    tips = nearest_tips(study)
+    rows = tuple(_tipping(point) for point in (*tips, *(p for p in study.tipping_points if p.tips_at is None)))
     columns = ("Workload", "Input", "Now", "Tips at", "To", "Range searched", "Where that lies")
     return Table("What would change the decision?", columns, rows, file="tipping-points")
 

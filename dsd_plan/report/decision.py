@@ -145,10 +145,16 @@ def _options(study: Study, key: KeyMetric | None, identity: str) -> Html:
 
 
 def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | None, title: str) -> Table:
-    """A row an option: the key number, mean TPOT, TTFT, cost, devices, and why it was chosen or lost."""
+    """A row an option: the key number, its worst hour or the mean TPOT, TTFT, cost, devices, and why it was chosen."""
     metrics = option_metrics(key)
+    worst = f"worst_hour_{'ttft' if key and key.metric.startswith('ttft') else 'tpot'}_p95_ms"
+    by_hour = any(getattr(option, worst) is not None for option in options)
+    if by_hour:  # the hours of a day say more than its mean
+        metrics = [metric for metric in metrics if metric != "tpot_mean_ms"]
+    monthly = any(option.cost_per_month is not None for option in options)
     title += f" for {short(key.workload, 16)}" if key and len(study.predicted.workloads) > 1 else ""
-    columns = ("Option", *(label(metric) for metric in metrics), "Cost an hour", "Devices", "Why")
+    headings = [*(label(metric) for metric in metrics), *(("Worst hour",) if by_hour else ())]
+    columns = ("Option", *headings, "Cost a month" if monthly else "Cost an hour", "Devices", "Why")
     rows = []
     for option in options:
         numbers: list[Cell] = []
@@ -158,10 +164,13 @@ def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | No
             limit = limit_of(study, key.workload, metric) if key else None
             kept = None if limit is None or value is None else value <= limit
             numbers.append(quantity_cell(metric, value, origin_of(study, option.plan, seen, metric), kept))
-        numbers.append(Number(option.cost_per_hour))
+        if by_hour:
+            numbers.append(Number(getattr(option, worst), "ms"))
+        numbers.append(Number(option.cost_per_month if monthly else option.cost_per_hour))
         rows.append((_option_name(option), *numbers, _devices(option), _why(option)))
     chosen = frozenset(at for at, option in enumerate(options) if option.chosen)
-    return Table(title, columns, tuple(rows), chosen, file="options", style=f"options numbers-{len(metrics) + 1}")
+    style = f"options numbers-{len(headings) + 1}"
+    return Table(title, columns, tuple(rows), chosen, file="options", style=style)
 
 
 def _option_name(option: Option) -> Words:

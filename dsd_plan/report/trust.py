@@ -11,6 +11,7 @@ from dsd_plan.report.evidence import acceptance_blocks, profile_blocks
 from dsd_plan.report.figures import axis, layout, straight, token
 from dsd_plan.report.markup import Html, chart_text, isolated, mark_legend, safe
 from dsd_plan.report.numbers import interval, label, signed_share
+from dsd_plan.report.present import present_blocks
 from dsd_plan.report.reading import best_known, busy_devices, declared_parts, errors_of, worst_first
 from dsd_plan.report.tables import Cell, Number, Table, Words, named, quantity_cell
 
@@ -25,7 +26,7 @@ MOST_DRAWN = 14
 
 def trust_section(study: Study) -> Section:
     """Agreements, acceptance, profiles, and what rests on a declaration."""
-    blocks: list[Block] = []
+    blocks: list[Block] = present_blocks(study)
     if study.agreements:
         blocks += [_agreement_chart(study), _agreement_table(study)]
     else:

@@ -557,6 +557,7 @@ KEPT_WORDS = {
         "static",
         "fifo",
     ),
+    *("acceptance", "draft", "prefill", "verify", "decode", "idle", "drafts rejected"),
     *("measured", "interpolated", "extrapolated", "declared", "agrees", "disagrees", "undecided", "yes", "no"),
 }
 

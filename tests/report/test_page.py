@@ -15,6 +15,7 @@ from dsd_plan.report import render_html
 from dsd_plan.report.markup import script_hash
 from dsd_plan.report.page import SECTIONS
 from dsd_plan.report.sheet import plotly_source
+from tests.report.rich import rich_study
 from tests.report.studies import attack, full_study, hostile, measured_study, tiny_study
 
 LARGEST_PAGE_BYTES = 8_000_000
@@ -77,7 +78,8 @@ def section_text(html: str, slug: str) -> str:
 STUDIES: dict[str, tuple[Study, ...]] = {
     "full": (full_study(),),
     "two": (measured_study(), full_study()),
-    "hostile": (hostile(full_study()),),
+    "rich": (rich_study(),),
+    "hostile": (hostile(rich_study()),),
     "tiny": (tiny_study(),),
 }
 

@@ -10,6 +10,7 @@ import pytest
 from dsd_plan.report import render_html
 from tests.report.devtools import Browser
 from tests.report.large import several_study, thousand_sites
+from tests.report.rich import rich_study
 from tests.report.studies import ATTACK, full_study, hostile, measured_study, tiny_study
 
 pytestmark = pytest.mark.browser
@@ -17,13 +18,16 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "full": lambda: render_html(full_study()),
     "two": lambda: render_html([measured_study(), full_study()]),
-    "hostile": lambda: render_html(hostile(full_study())),
+    "rich": lambda: render_html(rich_study()),
+    "hostile": lambda: render_html(hostile(rich_study())),
     "tiny": lambda: render_html(tiny_study()),
     "several": lambda: render_html(several_study()),
     "thousand": lambda: render_html(thousand_sites()),
 }
 CHARTS = 8
 """Of a full study: load twice, maps twice, round, devices, agreement, acceptance. The least study has devices alone."""
+ALL_CHARTS = CHARTS + 6
+"""Of one that holds everything: the day, the energy, the front, and three of a stretch of the replay besides."""
 DRAWN = "[...document.querySelectorAll('.plot')].filter((p) => p.querySelector('.main-svg')).length"
 
 
@@ -56,7 +60,7 @@ def test_a_complaint_or_a_request_would_be_noticed(browser: Browser, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "width", "dark"),
     [
-        *(("full", 1280, False), ("full", 768, True), ("two", 390, False), ("hostile", 1280, True)),
+        *(("full", 1280, False), ("rich", 768, True), ("two", 390, False), ("hostile", 1280, True)),
         *(("tiny", 390, True), ("several", 1280, False), ("thousand", 768, False)),
     ],
 )
@@ -67,7 +71,9 @@ def test_a_page_opens_without_complaint_and_without_a_network(
     browser.settle()
     assert browser.complaints() == []
     assert browser.requests() == [pages[name].as_uri()]
-    assert browser.value(DRAWN) == {"tiny": 1, "thousand": CHARTS + 2}.get(name, CHARTS)
+    assert browser.value(DRAWN) == {"tiny": 1, "thousand": CHARTS + 2, "hostile": ALL_CHARTS, "rich": ALL_CHARTS}.get(
+        name, CHARTS
+    )
 
 
 @pytest.mark.parametrize("name", ["full", "two", "hostile", "thousand"])
@@ -78,7 +84,7 @@ def test_nothing_is_wider_than_the_window(browser: Browser, pages: dict[str, Pat
     assert browser.value("document.documentElement.scrollWidth") == width
 
 
-@pytest.mark.parametrize("name", ["full", "two", "several", "thousand"])
+@pytest.mark.parametrize("name", ["full", "two", "several", "thousand", "rich"])
 def test_the_first_screen_is_whole_without_script(browser: Browser, pages: dict[str, Path], name: str) -> None:
     browser.open(pages[name], width=1280, height=800, script=False)
     box = browser.box("#s1-decision .trust")

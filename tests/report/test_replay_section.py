@@ -4,52 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dsd_plan.domain.excerpt import Excerpt, SessionExcerpt
+from dsd_plan.domain.excerpt import Excerpt
 from dsd_plan.report.blocks import Cases, Chart, Prose
 from dsd_plan.report.replay_section import replay_section
+from tests.report.rich import excerpt
 from tests.report.studies import full_study
-
-
-def excerpt(device: str = "gpu-server", **more: object) -> Excerpt:
-    """One distributed request: its prompt and two rounds, in four iterations."""
-    session = SessionExcerpt(
-        request=7,
-        workload="chat",
-        mode="distributed",
-        prompt_tokens=300,
-        output_tokens=6,
-        draft_device=0,
-        came_ms=0.0,
-        ended_ms=150.0,
-        asked_ms=(0.0, 40.0, 90.0),
-        sent_ms=(0.0, 50.0, 100.0),
-        joined_ms=(10.0, 60.0, 110.0),
-        began_ms=(10.0, 65.0, 110.0),
-        verified_ms=(30.0, 80.0, 130.0),
-        arrived_ms=(40.0, 90.0, 150.0),
-        window=(0, 4, 4),
-        accepted=(0, 2, 1),
-        tokens=(1, 3, 2),
-    )
-    found = Excerpt(
-        device=device,
-        model="target-7b",
-        replica=0,
-        replicas=2,
-        began_at_s=12.0,
-        lasts_ms=160.0,
-        sessions=(session,),
-        iteration_began_ms=(10.0, 30.0, 65.0, 110.0),
-        iteration_drafted_ms=(10.0, 30.0, 65.0, 110.0),
-        iteration_ended_ms=(30.0, 60.0, 80.0, 130.0),
-        prefills=(1, 0, 0, 0),
-        rounds=(2, 3, 4, 4),
-        mean_window=(4.0, 4.0, 4.0, 4.0),
-        tokens=(3, 6, 9, 8),
-        queue_at_ms=(0.0, 60.0, 65.0),
-        queue=(0, 3, 0),
-    )
-    return replace(found, **more)  # type: ignore[arg-type]
 
 
 def charts(*found: Excerpt) -> list[Chart]:
