@@ -171,3 +171,15 @@ def test_inputs_do_not_touch_the_choice() -> None:
     """Hashes of files are provenance; they change no number."""
     named = replace(ONE, inputs=(InputFile("a.toml", "0" * 64),))
     assert study(named).plan == study(ONE).plan
+
+
+def test_a_plan_that_drafts_ahead_is_studied_without_maps_and_tipping_points() -> None:
+    """They would ask for hundreds of predictions that take long; the story says so."""
+    ahead = replace(ONE, search=replace(ONE.search, modes=("target_only", "pipelined"), minimize="tpot"))
+    found = study(ahead)
+    assert [a.mode for a in found.plan.assignments] == ["pipelined"]
+    assert found.maps == found.tipping_points == found.draft_worth == ()
+    assert "maps and tipping points are without the mode pipelined, which takes long to predict" in found.story
+    chosen = [row for row in found.options if row.chosen]
+    assert [row.name for row in chosen] == ["draft at the edge, going on ahead"]
+    assert {curve.mode for curve in found.curves} == {"pipelined", "target_only"}
