@@ -20,7 +20,7 @@ SPARE = 1.1
 """Streams beside a recording come by chance: as many again may be needed until it ends."""
 
 
-REQUESTS_A_STREAM = 60
+REQUESTS_A_STREAM = 40
 """At least, of many streams: p95 of a stream needs some requests above it in all replications together."""
 
 

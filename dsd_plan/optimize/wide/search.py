@@ -5,11 +5,13 @@ Plans are made on arrays; the printed model then says what a plan really gives, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.identity import Same
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.scenario import Mode, Scenario
@@ -27,6 +29,9 @@ MENDED = 5
 """How often, after that, those whose budgets are still broken are placed anew, all others held."""
 TRIMS = 360
 """Workloads times plans with a replica less that the printed model is asked about at the end."""
+FEWEST_TRIMS = 16
+FULLEST = 0.92
+"""Saturation up to which taking replicas away may fill targets: beyond it, replays of many minutes do not settle."""
 FEW = 60
 """Workloads up to which targets may be run at the fullest level."""
 SCOPE = (
@@ -111,7 +116,7 @@ def _search(judge: Judge, modes: tuple[Mode, ...], levels: int) -> WideFound:
     loose = np.zeros(len(columns.rate), dtype=bool)
     for turn in range(1 + AFRESH + MENDED):
         if turn <= AFRESH:
-            solved = solve_wide(columns, asked, corrections, counts, levels, solved) or solved
+            solved = solve_wide(columns, asked, corrections, counts, levels) or solved
         elif solved is not None:
             solved = mended(columns, asked, corrections, counts, solved, loose)
         if solved is None:
@@ -137,7 +142,7 @@ def _with(found: WideFound, judged: Judged, solved: Solved, state: _State) -> Wi
 def _trimmed(judge: Judge, columns: Columns, best: Judged) -> Judged:
     """Fewer replicas where the printed model still keeps every budget: in few replicas a whole one is much."""
     targets = {device.name: device for device in columns.targets}
-    tries = max(TRIMS // len(columns.rate), 2) if judge.minimize != "tpot" else 0
+    tries = max(TRIMS // len(columns.rate), FEWEST_TRIMS) if judge.minimize != "tpot" else 0
     refused: set[str] = set()
     for _ in range(tries):
         spare = {d.name: 1.0 - d.saturation for d in _devices_of(best) if d.saturation is not None}
@@ -148,11 +153,16 @@ def _trimmed(judge: Judge, columns: Columns, best: Judged) -> Judged:
         # Where giving one up adds least to the load of the others.
         name = min(names, key=lambda name: (1.0 - spare.get(name, 0.0)) / (counts[name] - 1))
         fewer = judge.judge(Choice(best.choice.candidates, with_count(best.choice.counts, name, counts[name] - 1)))
-        if fewer.kept and fewer.key < best.key:
+        if fewer.kept and fewer.key < best.key and _fill(targets, fewer) <= max(FULLEST, _fill(targets, best)):
             best = fewer
         else:
             refused.add(name)
     return best
+
+
+def _fill(targets: Mapping[str, Device], judged: Judged) -> float:
+    """Saturation of the fullest target."""
+    return max((d.saturation or 0.0 for d in _devices_of(judged) if d.name in targets), default=0.0)
 
 
 def _devices_of(judged: Judged) -> tuple[DevicePerformance, ...]:

@@ -18,9 +18,7 @@ Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 ROUNDS = 3
-"""Of congestion and assignment, before the printed model is asked."""
-AGAIN = 2
-"""The same after its answer."""
+"""Of congestion and assignment, between two answers of the printed model."""
 SETTLED = 2e-3
 """Relative change of the objective at which a plan is taken to stand."""
 
@@ -41,21 +39,14 @@ class Solved:
     levels: Indices
     """At which each target runs, shape (t,)."""
     bound: float
-    mix: tuple[Indices, Array, Flags] | None = None
-    """Gears and rates of everybody on every target, and who is there; shape (t, w)."""
 
 
-def solve_wide(
-    columns: Columns, asked: Asked, corrections: Corrections, counts: Array, levels: int, last: Solved | None = None
-) -> Solved | None:
-    """The fixed point of congestion and assignment; None where some workload fits nowhere, or not all fit.
-
-    `last`: an answer for other corrections, to begin with.
-    """
-    gear, rate, on = first_mix(columns) if last is None or last.mix is None else last.mix
+def solve_wide(columns: Columns, asked: Asked, corrections: Corrections, counts: Array, levels: int) -> Solved | None:
+    """The fixed point of congestion and assignment; None where some workload fits nowhere, or not all fit."""
+    gear, rate, on = first_mix(columns)
     best: Solved | None = None
-    replicas = counts if last is None else np.where(last.assignment.replicas > 0.0, last.assignment.replicas, counts)
-    for _ in range(ROUNDS if last is None else AGAIN):
+    replicas = counts
+    for _ in range(ROUNDS):
         congestion = congestion_of(columns, gear, rate, on)
         free = offers_of(columns, congestion, asked, corrections, replicas, levels)
         prices = prices_of(free, counts)
@@ -74,9 +65,9 @@ def solve_wide(
             return best
         found = _solved(offers, settled, congestion, prices, at)
         if best is not None and abs(settled.objective / max(best.assignment.objective, 1e-300) - 1.0) < SETTLED:
-            return replace(found, mix=_mix_of(offers, found))
+            return found
+        best = found
         gear, rate, on = _mix_of(offers, found)
-        best = replace(found, mix=(gear, rate, on))
         replicas = np.where(settled.replicas > 0.0, settled.replicas, counts)
     return best
 
