@@ -7,7 +7,7 @@ interpret a plan on its own, or their agreement would prove less.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,10 +224,16 @@ def _count(device: Device, deployment: Deployment, key: str) -> int:
 
 def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> TargetPool:
     device = _device(scenario, assignment.target_device, "target_device")
-    model = _workload(scenario, assignment.workload).target
+    workload = _workload(scenario, assignment.workload)
+    copies = scenario.site(device.site).count
+    if assignment.mode == "edge_only":
+        model = needed(assignment.draft_model, "draft_model")
+        _check_edge(assignment, device, workload, copies)
+    else:
+        model = workload.target
+        if copies > 1:
+            raise MisfitError("target_device", f"not supported yet: a target at site {device.site!r}, which has copies")
     deployment = _deployment(plan, device.name, model, "target_device")
-    if scenario.site(device.site).count > 1:
-        raise MisfitError("target_device", f"not supported yet: a target at site {device.site!r}, which has copies")
     profile = in_the_long_run(_profile(device, model, "target_device"))
     fused_draft: str | None = None
     fused_profile: LatencyProfile | None = None
@@ -246,7 +252,7 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
         model=model,
         profile=profile,
         surface=surface_of(profile),
-        replicas=_count(device, deployment, "target_device"),
+        replicas=_count(device, deployment, "target_device") * copies,
         batch_cap=engine.sequences if engine else deployment.batch_cap or device.batch_cap or 64,
         kv_tokens=kv_tokens,
         fused_draft=fused_draft,
@@ -256,6 +262,20 @@ def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> Targ
         token_cap=device.token_cap,
         batching=deployment.batching,
     )
+
+
+def _check_edge(assignment: Assignment, device: Device, workload: Workload, copies: int) -> None:
+    """The edge alone answers where its users are, and each copy of a site for itself."""
+    if device.site != workload.site:
+        raise MisfitError(
+            "target_device", f"{device.name!r} is at {device.site!r}, workload {workload.name!r} at {workload.site!r}"
+        )
+    if copies > 1 and assignment.routing != "random":
+        raise MisfitError(
+            "routing",
+            f'found {assignment.routing!r}; with {copies} copies of site {device.site!r} edge_only needs "random": no '
+            "session may choose among the devices of other copies",
+        )
 
 
 def _kv_tokens(scenario: Scenario, plan: Plan, device: Device, model: str, fused_draft: str | None) -> float | None:
@@ -314,8 +334,9 @@ def _stream(scenario: Scenario, plan: Plan, index: int, targets: list[str], draf
     window, acceptance = 0, None
     if assignment.mode in ("fused", *AT_THE_EDGE):
         window, acceptance = speculation(scenario, assignment, workload)
-    elif assignment.mode != "target_only":
-        raise MisfitError("mode", f"not supported yet: mode {assignment.mode!r}")
+    elif assignment.mode == "edge_only":
+        # Plain decoding, by another model at the users' own site.
+        assignment = replace(assignment, mode="target_only", draft_model=None, draft_device=None)
     at_the_edge = assignment.mode in AT_THE_EDGE
     try:
         requests, rows = requests_of(workload, plan.assignments, index, scenario.site(workload.site).count)

@@ -15,9 +15,6 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.errors import Problem
 
-SUPPORTED_MODES = ("target_only", "fused", "distributed", "pipelined")
-"""Modes that can be predicted, replayed and chosen today."""
-
 DEFAULT_MODES = Search().modes
 
 
@@ -46,13 +43,6 @@ def only(*values: object) -> Callable[[Any], bool]:
     return lambda found: found in values
 
 
-SEARCH_MODES = NotYet(
-    "search.modes",
-    lambda modes: modes == DEFAULT_MODES or set(modes) <= set(SUPPORTED_MODES),
-    "searching the mode edge_only",
-    f"list only {', '.join(SUPPORTED_MODES)}, or leave `modes` out: what cannot be searched yet is skipped",
-)
-
 SCENARIO: tuple[NotYet, ...] = (
     NotYet(
         "pairs[].verify_via",
@@ -72,16 +62,9 @@ SCENARIO: tuple[NotYet, ...] = (
         "budgets on the share of stalled reading",
         "give an itl budget instead",
     ),
-    SEARCH_MODES,
 )
 
 PLAN: tuple[NotYet, ...] = (
-    NotYet(
-        "assignments[].mode",
-        lambda mode: mode != "edge_only",
-        "mode edge_only",
-        f"use one of {', '.join(SUPPORTED_MODES)}",
-    ),
     NotYet(
         "assignments[].routing",
         only("jsq", "round_robin", "random", "weighted"),

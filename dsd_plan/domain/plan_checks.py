@@ -44,6 +44,9 @@ def _assignments(plan: Plan) -> Iterator[Problem]:
 
 
 def _draft_keys(place: str, assignment: Assignment) -> Iterator[Problem]:
+    if assignment.mode == "edge_only":
+        yield from _edge_keys(place, assignment)
+        return
     speculates = assignment.mode != "target_only"
     for key in ("draft_model", "draft_device", "window"):
         given = getattr(assignment, key) is not None
@@ -59,10 +62,24 @@ def _draft_keys(place: str, assignment: Assignment) -> Iterator[Problem]:
         )
 
 
+def _edge_keys(place: str, assignment: Assignment) -> Iterator[Problem]:
+    """Edge alone: the draft model answers by itself, on the device that `target_device` names."""
+    if assignment.draft_model is None:
+        yield Problem(f"{place}.draft_model", 'missing; mode "edge_only" needs it: the model that answers')
+    if assignment.draft_device not in (None, assignment.target_device):
+        yield Problem(
+            f"{place}.draft_device",
+            f'found "{assignment.draft_device}"; in mode edge_only the draft model answers on target_device '
+            f'("{assignment.target_device}")',
+        )
+    if assignment.window is not None:
+        yield Problem(f"{place}.window", "means nothing in mode edge_only; leave it out")
+
+
 def _paths(place: str, assignment: Assignment) -> Iterator[Problem]:
     paths, devices = assignment.candidates, assignment.draft_devices_per_session
-    if assignment.mode == "target_only" and paths > 1:
-        yield Problem(f"{place}.candidates", "means nothing in mode target_only; leave it out")
+    if assignment.mode in ("target_only", "edge_only") and paths > 1:
+        yield Problem(f"{place}.candidates", f"means nothing in mode {assignment.mode}; leave it out")
     if assignment.mode == "pipelined" and paths > 1:
         yield Problem(
             f"{place}.candidates",
@@ -84,8 +101,8 @@ def _policy(place: str, assignment: Assignment) -> Iterator[Problem]:
         for name in given:
             yield Problem(f"{place}.{name}", 'means nothing with kind "static", which keeps the window; leave it out')
         return
-    if assignment.mode == "target_only":
-        yield Problem(place, "means nothing in mode target_only; leave it out")
+    if assignment.mode in ("target_only", "edge_only"):
+        yield Problem(place, f"means nothing in mode {assignment.mode}; leave it out")
     if policy.shrink_below > policy.grow_above:
         yield Problem(
             f"{place}.shrink_below", f"found {policy.shrink_below}, more than grow_above ({policy.grow_above})"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from dsd_plan.domain.checks import scenario_problems
 from dsd_plan.domain.ngrams import with_ngrams
-from dsd_plan.domain.not_yet import SEARCH_MODES, SUPPORTED_MODES
-from dsd_plan.domain.scenario import InputFile, Mode, Scenario
+from dsd_plan.domain.scenario import InputFile, Scenario
 from dsd_plan.errors import Problem, ScenarioError
 from dsd_plan.files.documents import SCHEMA_VERSION, refuse_other_version, sound
 from dsd_plan.files.reading import FileText, read_file, toml_of
@@ -38,7 +37,6 @@ def scenario_of(raw: dict[str, Any], file: FileText, known: Known | None = None)
     references = References(file.path.parent, known)
     references.resolve(raw)
     before += references.problems
-    before += _explicit_modes(raw)
     shaped = shape(Scenario, raw, loader_keys=("inputs",))
     scenario = sound(file.name, shaped, ScenarioError, scenario_problems, before)
     return replace(with_ngrams(scenario), inputs=(InputFile(file.name, file.sha256), *references.inputs))
@@ -53,13 +51,3 @@ def _take_schema(raw: dict[str, Any], name: str) -> list[Problem]:
         return [Problem("schema", f"found {shown(found)}, expected {SCHEMA_VERSION}")]
     refuse_other_version(found, name, f"schema {shown(found)}", f"schema {SCHEMA_VERSION}")
     return []
-
-
-def _explicit_modes(raw: dict[str, Any]) -> list[Problem]:
-    """Modes that are asked for by name, though they cannot be searched yet; the default list may hold them."""
-    search = raw.get("search")
-    modes = search.get("modes") if isinstance(search, dict) else None
-    if not isinstance(modes, list):
-        return []
-    asked = [mode for mode in modes if mode in get_args(Mode) and mode not in SUPPORTED_MODES]
-    return [SEARCH_MODES.problem("search.modes", ", ".join(asked))] if asked else []

@@ -11,8 +11,8 @@ from dsd_plan.domain.acceptance import for_task, largest_window
 from dsd_plan.domain.candidate_paths import recorded_paths, with_candidates
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.fleet import Device
-from dsd_plan.domain.not_yet import DEFAULT_MODES, SUPPORTED_MODES
-from dsd_plan.domain.plan import Assignment, Deployment, Plan
+from dsd_plan.domain.not_yet import DEFAULT_MODES
+from dsd_plan.domain.plan import Assignment, Deployment, Plan, Routing
 from dsd_plan.domain.scenario import Mode, Pair, Scenario
 from dsd_plan.domain.workload import Workload
 from dsd_plan.errors import PlanError
@@ -21,8 +21,8 @@ from dsd_plan.optimize.budgets import MANY_WORKLOADS
 Counts = tuple[tuple[str, int], ...]
 """(device type, replicas per copy of its site), in the scenario's order of devices."""
 
-SIMPLEST_FIRST: tuple[Mode, ...] = ("target_only", "fused", "distributed", "pipelined")
-"""Modes by how much has to be built and run for them."""
+SIMPLEST_FIRST: tuple[Mode, ...] = ("target_only", "fused", "distributed", "pipelined", "edge_only")
+"""Modes by how much has to be built and run for them; the last is simple, but its text is the draft's own."""
 
 SPECULATIVE: frozenset[Mode] = frozenset({"fused", "distributed", "pipelined"})
 EDGE_MODES: tuple[Mode, ...] = ("distributed", "pipelined")
@@ -204,18 +204,17 @@ def searched_modes(scenario: Scenario) -> tuple[Mode, ...]:
 
 def space_of(scenario: Scenario) -> AnySpace:
     """Every candidate that can be deployed in `scenario`, and notes on what the search leaves out."""
-    notes = [
-        f"mode {mode} is left out of the search: not supported yet"
-        for mode in scenario.search.modes
-        if mode not in SUPPORTED_MODES
-    ]
+    notes: list[str] = []
     if "pipelined" in scenario.search.modes and "pipelined" not in searched_modes(scenario):
         notes.append(
             "mode pipelined is left out of the search: predicting it takes long; "
             'of few workloads, name the modes to try it too: modes = ["target_only", "distributed", "pipelined"]'
         )
     if len(scenario.workloads) >= MANY_WORKLOADS:
-        return WideSpace(len(scenario.workloads), searched_modes(scenario), tuple(notes))
+        if "edge_only" in scenario.search.modes:
+            notes.append("mode edge_only is left out of the search: not among so many workloads")
+        modes = tuple(mode for mode in searched_modes(scenario) if mode != "edge_only")
+        return WideSpace(len(scenario.workloads), modes, tuple(notes))
     groups = []
     for workload in scenario.workloads:
         kept = []
@@ -225,7 +224,7 @@ def space_of(scenario: Scenario) -> AnySpace:
                 kept += family
             else:
                 notes.append(f"{workload.name}, {family[0].mode}: {reason}")
-        groups.append(tuple(kept))
+        groups.append(tuple(dict.fromkeys(kept)))
     return Space(tuple(groups), tuple(dict.fromkeys(notes)))
 
 
@@ -246,6 +245,8 @@ def _families(scenario: Scenario, workload: Workload, notes: list[str]) -> Itera
         for pair in scenario.pairs:
             if pair.target != workload.target:
                 continue
+            if "edge_only" in modes and pair.kind == "model":
+                yield from _edge_alone(devices, workload, pair)
             for paths in recorded_paths(for_task(pair.acceptance, workload.task)):
                 yield from _speculating(scenario, workload, target, pair, paths, notes)
 
@@ -278,6 +279,12 @@ def _speculating(
 def _guessed(pair: Pair, workload: Workload, paths: int, windows: tuple[int, ...]) -> tuple[int, ...]:
     limit = largest_window(with_candidates(for_task(pair.acceptance, workload.task), paths))
     return tuple(window for window in windows if limit is None or window + 1 <= limit)
+
+
+def _edge_alone(devices: Iterable[Device], workload: Workload, pair: Pair) -> Iterator[list[Candidate]]:
+    for device in devices:
+        if device.site == workload.site and pair.draft in device.profiles:
+            yield [Candidate(workload.name, "edge_only", pair.draft, device.name)]
 
 
 def _windows(scenario: Scenario, workload: Workload, pair: Pair, paths: int, notes: list[str]) -> tuple[int, ...]:
@@ -358,12 +365,19 @@ def plan_of(scenario: Scenario, choice: Choice) -> Plan:
                 workload=candidate.workload,
                 mode=candidate.mode,
                 target_device=candidate.target_device,
-                draft_model=candidate.draft_model,
+                draft_model=candidate.target_model if candidate.mode == "edge_only" else candidate.draft_model,
                 draft_device=candidate.draft_device,
                 window=candidate.window,
                 candidates=candidate.paths,
+                routing=_routing(scenario, candidate),
             )
             for candidate in choice.candidates
         ),
         deployments=tuple(sorted(deployed.values(), key=lambda d: (order[d.device], d.model))),
     )
+
+
+def _routing(scenario: Scenario, candidate: Candidate) -> Routing:
+    """The edge alone at copies of a site: none may take the load of another."""
+    copies = site_copies(scenario, scenario.device(candidate.target_device))
+    return "random" if candidate.mode == "edge_only" and copies > 1 else "jsq"

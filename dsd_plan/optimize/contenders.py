@@ -42,7 +42,7 @@ def contenders(
         found[candidate.workload] = tuple(
             contender
             for mode in SIMPLEST_FIRST
-            if mode != "pipelined"
+            if mode not in ("pipelined", "edge_only")
             and (contender := _contender(scenario, chosen, position, group, mode, bests.get(mode))) is not None
         )
     return found

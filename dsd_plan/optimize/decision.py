@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, WideSpace, cost_per_hour, searched_modes
+from dsd_plan.optimize.candidates import (
+    SIMPLEST_FIRST,
+    SPECULATIVE,
+    AnySpace,
+    Choice,
+    WideSpace,
+    cost_per_hour,
+    searched_modes,
+)
 from dsd_plan.optimize.case import NOT_SEARCHED, Case
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
@@ -15,7 +23,7 @@ from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, Key, rounded, spelling
-from dsd_plan.optimize.options import HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
+from dsd_plan.optimize.options import EDGE_ALONE, HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
 from dsd_plan.optimize.search import Found, search
 
 RUNNERS_UP = 2
@@ -217,10 +225,10 @@ def _case(
 ) -> Case:
     """The best speculative plan against the best plain one, kept or not, each replayed."""
     plain_name = NAMES["target_only"]
-    speculative = [outcome for outcome in outcomes if outcome.name != plain_name]
+    speculative = [outcome for outcome in outcomes if outcome.name not in (plain_name, EDGE_ALONE)]
     plain = next((outcome for outcome in outcomes if outcome.name == plain_name), None)
     fastest = _representative(confirmation, speculative)
-    if any(mode != "target_only" for mode in chosen.choice.modes):
+    if any(mode in SPECULATIVE for mode in chosen.choice.modes):
         fastest = chosen
     slow = _representative(confirmation, [plain] if plain is not None else [])
     if plain is not None and chosen.choice.modes == ("target_only",) * len(chosen.choice.modes):
@@ -318,9 +326,11 @@ def _objective_ratio(
         return tpot
     if minimize == "energy":
         return ratio_of(confirmation, fleet_energy, fastest, slow)
-    modes = {mode for mode in fastest.choice.modes if mode != "target_only"}
+    modes = {mode for mode in fastest.choice.modes if mode in SPECULATIVE}
+    if not modes:
+        return None
     mode = modes.pop()
-    pure = not modes and "target_only" not in fastest.choice.modes
+    pure = not modes and set(fastest.choice.modes) == {mode}
     within = space.purely(mode) if pure else space.speculating()
     errors = {} if tpot is None else tpot.errors
     sampled = sum(errors.get(name, 0.0) ** 2 for name in ("replay", "acceptance", "backcast")) ** 0.5

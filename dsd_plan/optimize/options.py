@@ -33,6 +33,7 @@ NAMES: Mapping[Mode, str] = {
     "fused": "draft beside the target",
     "distributed": "draft at the edge",
     "pipelined": "draft at the edge, going on ahead",
+    "edge_only": "edge alone",
 }
 MIXED = "each workload in its own way"
 TODAY = "do nothing: the system as it is today"
@@ -41,7 +42,7 @@ ALL_DRAFTS_LOST = "all drafts lost at peak"
 NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
 HEAD = "head or n-gram on the target"
 NO_HEAD = "no head or n-gram pair in the scenario"
-EDGE_ALONE = "edge alone"
+EDGE_ALONE = NAMES["edge_only"]
 NO_EDGE_ALONE = (
     "not assessed: the draft's own text is another answer than the target's; list edge_only in search.modes where its "
     "quality will do"
@@ -216,6 +217,7 @@ def _impossible(outcome: Outcome) -> str:
         "fused": "no device that runs a target has a profile of its draft",
         "distributed": "no device at the users' sites has a profile of a draft",
         "pipelined": "no device at the users' sites has a profile of a draft",
+        "edge_only": "no device at the users' sites has a profile of a draft",
     }
     return lacks.get(modes[0] if modes else "", "; ".join(outcome.space.notes) or "not in the search")
 

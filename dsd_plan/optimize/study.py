@@ -8,13 +8,21 @@ from dataclasses import replace
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.hours import varies
 from dsd_plan.domain.scenario import Mode, Objective, Scenario
-from dsd_plan.domain.study import Agreement, Option, Provenance, Study, WorkloadParts
+from dsd_plan.domain.study import Agreement, Option, Provenance, Study, Verdict, WorkloadParts
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.backcast import against, today_words
 from dsd_plan.optimize.budgets import budget_checks
-from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace, device_total, searched_modes
+from dsd_plan.optimize.candidates import (
+    SPECULATIVE,
+    AnySpace,
+    Choice,
+    Space,
+    WideSpace,
+    device_total,
+    searched_modes,
+)
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.contenders import Explorer, contenders
@@ -29,7 +37,7 @@ from dsd_plan.optimize.options import option_of, option_rows, whole_devices, wit
 from dsd_plan.optimize.pareto import pareto_front
 from dsd_plan.optimize.tipping import outlook_of, tipping_points
 from dsd_plan.optimize.verdict import verdict
-from dsd_plan.optimize.words import percent, plan_words
+from dsd_plan.optimize.words import number, percent, plan_words
 
 MOST_DRAWN = 8
 """Workloads of a large fleet whose latency is drawn against load."""
@@ -78,7 +86,7 @@ def study_of(
         others = [o.choice for o in decision.outcomes if o.choice is not None and not _goes_ahead(o.choice)]
         outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
     tips = () if outlook is None else tipping_points(outlook)
-    found = verdict(decision.case, tips)
+    found = edge_alone(decision, verdict(decision.case, tips))
     front = pareto_front(confirmation, space, chosen.choice, pareto)
     return Study(
         name=scenario.name,
@@ -112,6 +120,19 @@ def study_of(
         hours=decision.days.of(chosen.choice),
         provenance=provenance,
     )
+
+
+def edge_alone(decision: Decision, found: Verdict) -> Verdict:
+    """Where the draft model answers by itself, that is no speculation: the verdict says so, and what it costs."""
+    mine = [c.workload for c in decision.chosen.choice.candidates if c.mode == "edge_only"]
+    if not mine:
+        return found
+    whose = "all requests" if len(mine) == len(decision.chosen.choice.candidates) else ", ".join(mine)
+    cost = number(decision.days.cost_per_hour(decision.chosen.choice))
+    told = f"The edge alone, where the draft's own text will do, answers {whose} for {cost} an hour in all"
+    if any(c.mode in SPECULATIVE for c in decision.chosen.choice.candidates):
+        return replace(found, sentence=f"{found.sentence} {told}.")
+    return replace(found, answer="no", sentence=f"Do not speculate here: {told[0].lower()}{told[1:]}.")
 
 
 def _at_peak(confirmation: Confirmation, present: Backcast) -> Backcast:

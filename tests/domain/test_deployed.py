@@ -99,7 +99,6 @@ def test_shares_split_open_load_and_whole_users() -> None:
         ({"window": None}, r"window: is needed in mode 'distributed'"),
         ({"window": 3}, r"window 3 lies outside what acceptance was measured for \(1–2\)"),
         ({"workload": "chess"}, r"no workload 'chess'"),
-        ({"mode": "edge_only"}, r"not supported yet: mode 'edge_only'"),
         ({"mode": "fused"}, r"the plan deploys no 'small' on 'gpu'"),
     ],
 )

@@ -42,11 +42,9 @@ SCENARIOS: dict[str, Scenario] = {
         S, workloads=part(S.workloads, budgets=Budgets(pace_tokens_per_s=5.0))
     ),
     "workloads[0].budgets.stall_share": replace(S, workloads=part(S.workloads, budgets=Budgets(stall_share=0.1))),
-    "search.modes": replace(S, search=Search(modes=("fused", "edge_only"))),
 }
 
 ASSIGNED: dict[str, dict[str, Any]] = {
-    "mode": {"mode": "edge_only"},
     "policy.kind": {"policy": Policy(kind="model_based")},
 }
 PLANS: dict[str, Plan] = {

@@ -159,13 +159,6 @@ def test_problems_of_a_profile_carry_its_name_and_place(folder: Folder) -> None:
         ("users = 40,", "users = 40, rate_per_s = 1,", "workloads[1].requests", "closed or open, keep one"),
         ("rtt_ms = 40.0", "trace = 7", "links[0].trace", "expected the path of a trace with columns at_s and rtt_ms"),
         ("windows = [1, 2, 4]", 'windows = "3"', "search.windows", 'found "3" (text), expected a list'),
-        ("windows = [1, 2, 4]", 'modes = ["fused", "edge_only"]', "search.modes", "not supported yet: searching"),
-        (
-            "windows = [1, 2, 4]",
-            'modes = ["target_only", "fused", "distributed", "pipelined", "edge_only"]',
-            "search.modes",
-            "(found edge_only)",
-        ),
         ("windows = [1, 2, 4]", 'minimize = "costs"', "search.minimize", "did you mean cost?"),
         ("idle_w = 8.0", "inputs = 1", "devices[0].inputs", "unknown key"),
         ('name = "clinics"', 'name = "clinics"\ninputs = []', "inputs", "unknown key; leave it out"),
