@@ -20,16 +20,13 @@ from dsd_plan.domain.step_time import StepSurface
 from dsd_plan.domain.sustained import points_of
 from dsd_plan.domain.workload import PoissonRequests, RequestTrace
 from dsd_plan.replay.conversations import conversations
+from dsd_plan.replay.happenings import happenings
 from dsd_plan.replay.layout import (
     CLOSED,
-    DEVICE_FAILS,
-    HOLD_ENDS,
     MODES,
     MS_PER_S,
     NONE,
     POISSON,
-    REPLICA_BACK,
-    REPLICA_FAILS,
     ROUTINGS,
     TABLES,
     TRACE,
@@ -91,7 +88,8 @@ def tables_of(deployed: Deployed) -> Tables:
         }
         made.add("drafts", [pool])
         devices += draft.count
-    made.add("happenings", _happenings(deployed))
+    queued = [is_queued(deployed, index) for index in range(len(deployed.drafts))]
+    made.add("happenings", happenings(deployed, queued))
     return made.joined()
 
 
@@ -167,28 +165,6 @@ def _spells(spells: Sequence[Spell], made: _Tables) -> tuple[int, int]:
     rows = [{"from_ms": s.from_s * MS_PER_S, "until_ms": s.until_s * MS_PER_S, "factor": s.factor} for s in spells]
     first = made.add("spells", rows)
     return first, first + len(rows)
-
-
-def _happenings(deployed: Deployed) -> list[dict[str, Any]]:
-    """What faults do to the target's side, in order of time."""
-    rows: list[dict[str, Any]] = []
-    first = 0
-    for pool in deployed.targets:
-        for i in range(pool.replicas):
-            for spell in outages(deployed.scenario, pool.device.name, i):
-                rows.append({"at_ms": spell.from_s * MS_PER_S, "kind": REPLICA_FAILS, "index": first + i})
-                rows.append({"at_ms": spell.until_s * MS_PER_S, "kind": REPLICA_BACK, "index": first + i})
-        first += pool.replicas
-    for index, stream in enumerate(deployed.streams):
-        let_go = [d for d in detours_of(deployed, stream) if d.ways is None and d.hold_until_s < d.until_s]
-        rows += [{"at_ms": d.hold_until_s * MS_PER_S, "kind": HOLD_ENDS, "index": index} for d in let_go]
-    for index, draft in enumerate(deployed.drafts):
-        first = sum(before.count for before in deployed.drafts[:index])
-        per_copy = draft.count // deployed.scenario.site(draft.device.site).count
-        for i in range(draft.count if is_queued(deployed, index) else 0):
-            for spell in outages(deployed.scenario, draft.device.name, i % per_copy):
-                rows.append({"at_ms": spell.from_s * MS_PER_S, "kind": DEVICE_FAILS, "index": first + i})
-    return sorted(rows, key=lambda row: row["at_ms"])
 
 
 class _Tables:
