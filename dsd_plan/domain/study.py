@@ -125,6 +125,15 @@ class MapCell:
 
 
 @record
+class MapDot:
+    """Where another workload of the fleet lies on a map's axes."""
+
+    workload: str
+    x: float
+    y: float
+
+
+@record
 class ModeMap:
     """Which mode and window win over a grid of two inputs, e.g. RTT × acceptance."""
 
@@ -136,6 +145,8 @@ class ModeMap:
     """Where this scenario lies."""
     cells: tuple[MapCell, ...]
     """Those where some mode has a steady state."""
+    dots: tuple[MapDot, ...] = ()
+    """The fleet's other workloads; cells are of this map's own workload, so they only tell about where."""
 
 
 @record

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import exp, log
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.domain.study import MapCell, ModeMap
+from dsd_plan.domain.study import MapCell, MapDot, ModeMap
 from dsd_plan.optimize.ground import (
     ACCEPTANCE_RANGE,
     BOTH_WAYS,
@@ -20,21 +21,25 @@ from dsd_plan.optimize.ground import (
 GRIDS = ((13, 9), (9, 7), (7, 5))
 """Columns and rows where one, two or three workloads have maps, which together take about as long as one;
 further workloads get none."""
+MOST_DOTS = 200
+"""Other workloads that a map shows."""
 
 
 def mode_maps(grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
     """Two maps for each of the first workloads that have a route, a draft and more than one mode."""
     mapped = [g for g in grounds if g.rtt_ms is not None and g.acceptance is not None and len(g.contenders) > 1]
+    dots = tuple(MapDot(workload=g.workload, x=g.rtt_ms, y=g.acceptance) for g in mapped if g.rtt_ms and g.acceptance)
     mapped = mapped[: len(GRIDS)]
-    return tuple(found for ground in mapped for found in _maps_of(ground, *GRIDS[len(mapped) - 1]))
+    return tuple(found for ground in mapped for found in _maps_of(ground, *GRIDS[len(mapped) - 1], dots))
 
 
-def _maps_of(ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]:
+def _maps_of(ground: Ground, columns: int, rows: int, every: tuple[MapDot, ...]) -> tuple[ModeMap, ModeMap]:
     assert ground.rtt_ms is not None
     assert ground.acceptance is not None
     rtts = through(ground.rtt_ms, spaced_by_ratio(*RTT_RANGE_MS, columns))
     acceptances = through(ground.acceptance, spaced_evenly(*ACCEPTANCE_RANGE, rows))
     loads = through(1.0, spaced_evenly(*ground.load_range, rows))
+    dots = tuple(dot for dot in every if dot.workload != ground.workload)[:MOST_DOTS]
     return (
         ModeMap(
             workload=ground.workload,
@@ -43,6 +48,7 @@ def _maps_of(ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]
             y_name="acceptance",
             here=(ground.rtt_ms, ground.acceptance),
             cells=_cells(ground, rtts, acceptances, lambda x, y: Condition(rtt_ms=x, acceptance=y)),
+            dots=dots,
         ),
         ModeMap(
             workload=ground.workload,
@@ -51,6 +57,7 @@ def _maps_of(ground: Ground, columns: int, rows: int) -> tuple[ModeMap, ModeMap]
             y_name="load",
             here=(ground.rtt_ms, 1.0),
             cells=_cells(ground, rtts, loads, lambda x, y: Condition(rtt_ms=x, load=y)),
+            dots=tuple(replace(dot, y=1.0) for dot in dots),
         ),
     )
 

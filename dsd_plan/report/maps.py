@@ -14,11 +14,14 @@ from dsd_plan.report.reading import key_first, mode_name
 from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 from dsd_plan.units import unit_of
 
+MOST_TOLD = 3
+"""Other workloads that a caption places."""
 HOW_TO_READ = (
     "Each cell is this fleet with two inputs changed and all others as they are. Its colour is the mode with the "
     "lowest mean TPOT there, its text the best window γ and by how much that mode beats the best other one. Cells of "
     "one colour touch without a line; the line between colours is where the decision changes. The framed cell is "
-    "the nearest to this scenario. Steps along the axes are those of the grid, not of a ruler."
+    "the nearest to this scenario. Dots are the fleet's other workloads, by their own round trip and acceptance; the "
+    "cells are of this one. Steps along the axes are those of the grid, not of a ruler."
 )
 
 
@@ -50,12 +53,17 @@ def _chart(found: ModeMap, at: int) -> Chart:
     return Chart(
         slug=f"map-{at}",
         question=_question(found),
-        answer=map_answer(found),
+        answer=map_answer(found) + _dots_words(found),
         how_to_read=HOW_TO_READ,
-        data=[_tiles(grid, modes, found), _here(found, xs, ys)],
+        data=[_tiles(grid, modes, found), _here(found, xs, ys), *([_dots(found, xs, ys)] if found.dots else [])],
         layout=frame,
         height_px=max(300, 70 + 44 * len(ys)),
-        key=(*mode_key(modes, "block"), KeyEntry("ink", "you are here", "frame"), *_empty_key(grid)),
+        key=(
+            *mode_key(modes, "block"),
+            KeyEntry("ink", "you are here", "frame"),
+            *((KeyEntry("ink", "the fleet's other workloads", "dot"),) if found.dots else ()),
+            *_empty_key(grid),
+        ),
         numbers=_numbers(found, modes),
     )
 
@@ -183,6 +191,28 @@ def _here(found: ModeMap, xs: list[float], ys: list[float]) -> dict[str, Any]:
         "marker": {"size": 20, "color": "rgba(0,0,0,0)"},
         "hovertemplate": f"you are here: {multiple(found.here[0])}, {multiple(found.here[1])}<extra></extra>",
     }
+
+
+def _dots(found: ModeMap, xs: list[float], ys: list[float]) -> dict[str, Any]:
+    """The fleet's other workloads, at the upper edge of their cells so that its text stays free."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [place(dot.x, xs) for dot in found.dots],
+        "y": [place(dot.y, ys) + 0.38 for dot in found.dots],
+        "marker": {"size": 9, "color": token("ink"), "line": {"color": token("paper"), "width": 1.5}},
+        "customdata": [f"{chart_text(dot.workload)}: {multiple(dot.x)}, {multiple(dot.y)}" for dot in found.dots],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+
+
+def _dots_words(found: ModeMap) -> str:
+    """Where the other workloads lie, in words."""
+    if not found.dots:
+        return ""
+    told = [f"{isolated(dot.workload)} at {input_value(found.x_name, dot.x)}" for dot in found.dots[:MOST_TOLD]]
+    more = len(found.dots) - len(told)
+    return f" Dots: {', '.join(told)}{f' and {more:,} more' if more else ''}."
 
 
 def place(value: float, grid: list[float]) -> float:

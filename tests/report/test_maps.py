@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dsd_plan.domain.study import MapCell, ModeMap
+from dsd_plan.domain.study import MapCell, MapDot, ModeMap
 from dsd_plan.report.blocks import Chart
 from dsd_plan.report.maps import map_answer, maps_section, place
 from tests.report.studies import full_study
@@ -87,3 +87,12 @@ def test_a_mode_without_a_rival_is_not_given_a_margin() -> None:
 def test_what_follows_names_the_next_mode_along_the_axis() -> None:
     section = maps_section(replace(full_study(), maps=(grid("ddft"),)))
     assert section.so_what == "From RTT 40\u202fms on, fused is faster for \u2068chat\u2069."
+
+
+def test_other_workloads_are_dots_and_named() -> None:
+    dots = (MapDot(workload="letters", x=20.0, y=0.5),)
+    drawn = chart(replace(grid("dddf", "dddf"), dots=dots))
+    assert drawn.data[-1]["x"] == [1.0]
+    assert str(drawn.answer).endswith(" Dots: \u2068letters\u2069 at 20\u202fms.")
+    assert any(entry.text == "the fleet's other workloads" for entry in drawn.key)
+    assert len(chart(grid("dddf", "dddf")).data) == len(drawn.data) - 1
