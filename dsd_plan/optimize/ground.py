@@ -11,16 +11,19 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Mode
 from dsd_plan.domain.workload import ClosedRequests
+from dsd_plan.errors import PlanError, ScenarioError
 from dsd_plan.optimize.candidates import EDGE_MODES, SIMPLEST_FIRST, Choice
 from dsd_plan.optimize.contenders import Contender, Explorer
 from dsd_plan.optimize.curves import knee
 from dsd_plan.optimize.variation import (
     first_accepted,
     matched_law,
+    prompt_tokens,
     route_rtt_ms,
     stream_of,
     with_acceptance,
     with_load,
+    with_prompts,
     with_rtt,
 )
 
@@ -43,6 +46,8 @@ class Condition:
     """Of the first proposal of a round; later ones change in proportion."""
     load: float | None = None
     """Multiple of what every workload asks today."""
+    prompts: float | None = None
+    """Multiple of the length of the workload's prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class Ground:
         self.near: Mapping[Mode, int] = {"fused": window, "distributed": window, "pipelined": window}
         """A good window of each mode, to start from."""
         requests = stream_of(explorer.deployed(chosen), workload).requests
+        self.prompt_tokens = prompt_tokens(stream_of(explorer.deployed(chosen), workload))
+        """Mean of its requests."""
         self._closed = isinstance(requests, ClosedRequests)
 
     @property
@@ -133,7 +140,13 @@ class Ground:
         key = (contender.choices[index], felt)
         if key not in self._known:
             deployed = self._changed(self._explorer.deployed(contender.choices[index]), felt)
-            performance = self._explorer.performance(deployed)
+            try:
+                performance = self._explorer.performance(deployed)
+            except (PlanError, ScenarioError):
+                if condition.prompts is None:
+                    raise
+                # A context that no memory holds is no place where this mode can be.
+                return None
             self._known[key] = None
             if isinstance(performance, Performance):
                 self._known[key] = performance.workload(self.workload).tpot_ms.mean
@@ -157,6 +170,8 @@ class Ground:
         if condition.acceptance is not None and self.pair is not None:
             law = matched_law(self.pair, self._windows, condition.acceptance)
             deployed = with_acceptance(deployed, self.workload, law)
+        if condition.prompts is not None:
+            deployed = with_prompts(deployed, self.workload, condition.prompts)
         return deployed if condition.load is None else with_load(deployed, condition.load)
 
 

@@ -1,4 +1,4 @@
-"""Which mode and window win over round trip and acceptance, and over round trip and load."""
+"""Which mode and window win over round trip and acceptance, over round trip and load, and over prompt lengths."""
 
 from __future__ import annotations
 
@@ -21,16 +21,38 @@ from dsd_plan.optimize.ground import (
 GRIDS = ((13, 9), (9, 7), (7, 5))
 """Columns and rows where one, two or three workloads have maps, which together take about as long as one;
 further workloads get none."""
+PROMPT_FACTORS, PROMPT_COLUMNS = (0.25, 0.5, 1.0, 2.0, 4.0), 7
+"""Prompt lengths that a map looks at, as multiples of today's, and its round trips."""
 MOST_DOTS = 200
 """Other workloads that a map shows."""
 
 
 def mode_maps(grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
-    """Two maps for each of the first workloads that have a route, a draft and more than one mode."""
+    """Two maps for each of the first workloads with a route, a draft and more than one mode, a third for the first."""
     mapped = [g for g in grounds if g.rtt_ms is not None and g.acceptance is not None and len(g.contenders) > 1]
     dots = tuple(MapDot(workload=g.workload, x=g.rtt_ms, y=g.acceptance) for g in mapped if g.rtt_ms and g.acceptance)
     mapped = mapped[: len(GRIDS)]
-    return tuple(found for ground in mapped for found in _maps_of(ground, *GRIDS[len(mapped) - 1], dots))
+    if not mapped:
+        return ()
+    columns, rows = GRIDS[len(mapped) - 1]
+    drawn = [found for ground in mapped for found in _maps_of(ground, columns, rows, dots)]
+    # Prompts are looked at for the first workload alone, so that all maps still take about as long as before.
+    return (*drawn, _over_prompts(mapped[0], min(columns, PROMPT_COLUMNS)))
+
+
+def _over_prompts(ground: Ground, columns: int) -> ModeMap:
+    assert ground.rtt_ms is not None
+    rtts = through(ground.rtt_ms, spaced_by_ratio(*RTT_RANGE_MS, columns))
+    tokens = tuple(float(round(ground.prompt_tokens * factor)) for factor in PROMPT_FACTORS if factor != 1.0)
+    lengths = tuple(sorted({*tokens, ground.prompt_tokens}))
+    return ModeMap(
+        workload=ground.workload,
+        title="mode and window over RTT and prompt length",
+        x_name="rtt_ms",
+        y_name="prompt_tokens",
+        here=(ground.rtt_ms, ground.prompt_tokens),
+        cells=_cells(ground, rtts, lengths, lambda x, y: Condition(rtt_ms=x, prompts=y / ground.prompt_tokens)),
+    )
 
 
 def _maps_of(ground: Ground, columns: int, rows: int, every: tuple[MapDot, ...]) -> tuple[ModeMap, ModeMap]:

@@ -1,4 +1,4 @@
-"""The same deployment under another round trip, acceptance or load."""
+"""The same deployment under another round trip, acceptance, load or prompt length."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import log
 
+import numpy as np
+
 from dsd_plan.domain.acceptance import Acceptance, AcceptanceLaw, largest_window, survival_by_position
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.network import Hop
-from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace
+from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, Requests, RequestTrace
 
 
 def stream_of(deployed: Deployed, workload: str) -> Stream:
@@ -63,6 +65,26 @@ def with_acceptance(deployed: Deployed, workload: str, acceptance: Acceptance) -
 def _changed(deployed: Deployed, workload: str, change: Callable[[Stream], Stream]) -> Deployed:
     streams = tuple(change(s) if s.workload.name == workload else s for s in deployed.streams)
     return replace(deployed, streams=streams)
+
+
+def prompt_tokens(stream: Stream) -> float:
+    """Mean prompt of a stream's requests."""
+    return float(np.mean(stream.requests.prompt_tokens))
+
+
+def with_prompts(deployed: Deployed, workload: str, factor: float) -> Deployed:
+    """Prompts of the workload are `factor` times as long, rounded to whole tokens; what is cached of them alike."""
+
+    def longer(requests: Requests) -> Requests:
+        if not isinstance(requests, RequestTrace):
+            return replace(requests, prompt_tokens=max(1, round(requests.prompt_tokens * factor)))
+        prompts = np.maximum(1, np.rint(requests.prompt_tokens * factor).astype(np.int64))
+        cached = requests.cached_prefix_tokens
+        if cached is not None:
+            cached = np.minimum(np.rint(cached * factor).astype(np.int64), prompts - 1)
+        return replace(requests, prompt_tokens=prompts, cached_prefix_tokens=cached)
+
+    return _changed(deployed, workload, lambda stream: replace(stream, requests=longer(stream.requests)))
 
 
 def with_load(deployed: Deployed, factor: float) -> Deployed:

@@ -9,7 +9,7 @@ from dsd_plan.domain.study import MapCell, ModeMap, Study
 from dsd_plan.report.blocks import Block, Chart, KeyEntry, Prose, Section, by_case
 from dsd_plan.report.figures import MODES, axis, layout, mode_key, token
 from dsd_plan.report.markup import chart_text, isolated
-from dsd_plan.report.numbers import LABELS, THIN, multiple, share
+from dsd_plan.report.numbers import LABELS, THIN, count, multiple, share
 from dsd_plan.report.reading import key_first, mode_name
 from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 from dsd_plan.units import unit_of
@@ -84,10 +84,17 @@ def short_name(name: str) -> str:
     return axis_name(name).split(" (")[0]
 
 
+def axis_value(name: str, value: float) -> str:
+    """A value on an input's axis: prompts are whole tokens."""
+    return count(value) if name == "prompt_tokens" else multiple(value)
+
+
 def input_value(name: str, value: float | None) -> str:
     """A value of an input with its unit: 40 ms, 1.5 ×, 0.72."""
     if unit_of(name) == "ms" or "(ms)" in axis_name(name):
         return f"{multiple(value)}{THIN}ms"
+    if name == "prompt_tokens" and value is not None:
+        return f"{count(value)} tokens"
     return f"{multiple(value)}{THIN}×" if name in ("load", "step_time") else multiple(value)
 
 
@@ -102,7 +109,7 @@ def _grid_axis(name: str, values: list[float]) -> dict[str, Any]:
     return axis(
         chart_text(axis_name(name)),
         tickvals=list(range(len(values))),
-        ticktext=[multiple(value) for value in values],
+        ticktext=[axis_value(name, value) for value in values],
         range=[-0.5, len(values) - 0.5],
         showgrid=False,
         ticks="",
@@ -146,8 +153,8 @@ def _margin(cell: MapCell) -> str:
 
 def _hover(cell: MapCell, found: ModeMap) -> str:
     where = (
-        f"{chart_text(short_name(found.x_name))} {multiple(cell.x)}, "
-        f"{chart_text(short_name(found.y_name))} {multiple(cell.y)}"
+        f"{chart_text(short_name(found.x_name))} {axis_value(found.x_name, cell.x)}, "
+        f"{chart_text(short_name(found.y_name))} {axis_value(found.y_name, cell.y)}"
     )
     times = [
         f"{chart_text(mode_name(mode))} {'no steady state' if ms is None else f'{ms:.3g} ms'}"
@@ -183,13 +190,14 @@ def _frame(found: ModeMap, xs: list[float], ys: list[float]) -> dict[str, Any]:
 
 def _here(found: ModeMap, xs: list[float], ys: list[float]) -> dict[str, Any]:
     """The exact place, for the pointer alone."""
+    x, y = axis_value(found.x_name, found.here[0]), axis_value(found.y_name, found.here[1])
     return {
         "type": "scatter",
         "mode": "markers",
         "x": [place(found.here[0], xs)],
         "y": [place(found.here[1], ys)],
         "marker": {"size": 20, "color": "rgba(0,0,0,0)"},
-        "hovertemplate": f"you are here: {multiple(found.here[0])}, {multiple(found.here[1])}<extra></extra>",
+        "hovertemplate": f"you are here: {x}, {y}<extra></extra>",
     }
 
 

@@ -32,6 +32,7 @@ LABELS = {
     "acceptance": "acceptance of the first proposal",
     "power_w": "power",
     "load": "load (× today's)",
+    "prompt_tokens": "prompt length (tokens)",
     "step_time": "step time (× today's)",
 }
 SHARES = {"goodput_share", "slo_attainment", "acceptance_rate"}

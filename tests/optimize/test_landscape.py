@@ -114,7 +114,7 @@ def rows(found: ModeMap) -> list[list[str]]:
 
 def test_a_longer_way_never_makes_the_edge_more_attractive() -> None:
     _, ground, _ = explored(GIVEN)
-    by_acceptance, by_load = mode_maps([ground])
+    by_acceptance, by_load, _ = mode_maps([ground])
     assert by_acceptance.here == (pytest.approx(12.0), pytest.approx(0.75))
     assert by_load.here == (pytest.approx(12.0), 1.0)
     for found in (by_acceptance, by_load):
@@ -127,7 +127,7 @@ def test_a_longer_way_never_makes_the_edge_more_attractive() -> None:
 
 def test_better_acceptance_never_helps_plain_decoding() -> None:
     _, ground, _ = explored(GIVEN)
-    found, _ = mode_maps([ground])
+    found, *_ = mode_maps([ground])
     for column in zip(*rows(found), strict=True):
         plain = [mode == "target_only" for mode in column]
         assert plain == sorted(plain, reverse=True)
@@ -135,7 +135,7 @@ def test_better_acceptance_never_helps_plain_decoding() -> None:
 
 def test_a_cell_tells_every_modes_best_and_the_margin() -> None:
     _, ground, _ = explored(GIVEN)
-    found, _ = mode_maps([ground])
+    found, *_ = mode_maps([ground])
     for cell in found.cells:
         times = sorted(ms for ms in cell.tpot_ms.values() if ms is not None)
         assert cell.tpot_ms[cell.mode] == times[0]
@@ -144,9 +144,22 @@ def test_a_cell_tells_every_modes_best_and_the_margin() -> None:
 
 def test_cells_that_nothing_can_serve_are_left_out() -> None:
     _, ground, _ = explored(GIVEN)
-    _, found = mode_maps([ground])
+    _, found, _ = mode_maps([ground])
     assert max(cell.y for cell in found.cells) < ground.load_range[1]
     assert all(cell.tpot_ms[cell.mode] is not None for cell in found.cells)
+
+
+def test_prompts_of_other_lengths_are_mapped_around_todays() -> None:
+    _, ground, _ = explored(GIVEN)
+    *_, found = mode_maps([ground])
+    assert (found.x_name, found.y_name) == ("rtt_ms", "prompt_tokens")
+    assert found.here == (pytest.approx(12.0), ground.prompt_tokens)
+    factors = sorted({cell.y / ground.prompt_tokens for cell in found.cells})
+    assert factors == pytest.approx([0.25, 0.5, 1.0, 2.0, 4.0], rel=0.01)
+    today = ground.standings(Condition(rtt_ms=found.here[0]), ground.near)
+    here = next(cell for cell in found.cells if (cell.x, cell.y) == found.here)
+    assert here.mode == today[0].mode
+    assert here.tpot_ms[here.mode] == pytest.approx(today[0].tpot_ms)
 
 
 def test_a_workload_with_one_mode_has_no_map() -> None:

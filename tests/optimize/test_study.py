@@ -118,7 +118,11 @@ def test_a_page_has_all_it_draws(both: tuple[Scenario, Study]) -> None:
     names = {workload.name for workload in given.workloads}
     assert {curve.workload for curve in found.curves} == names
     assert {found_map.workload for found_map in found.maps} == names
-    assert {(m.x_name, m.y_name) for m in found.maps} == {("rtt_ms", "acceptance"), ("rtt_ms", "load")}
+    axes = {("rtt_ms", "acceptance"), ("rtt_ms", "load"), ("rtt_ms", "prompt_tokens")}
+    assert {(m.x_name, m.y_name) for m in found.maps} == axes
+    for drawn in found.maps:
+        others = names - {drawn.workload} if drawn.y_name != "prompt_tokens" else set()
+        assert {dot.workload for dot in drawn.dots} == others
     tips = {(t.workload, t.input, t.of) for t in found.tipping_points}
     whole = "fleet" if len(names) > 1 else "chat"
     assert {(name, "rtt_ms", None) for name in names} | {(whole, "load", None)} <= tips
