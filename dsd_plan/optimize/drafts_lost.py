@@ -9,6 +9,7 @@ from math import inf
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study_decision import BrokenBudget, DraftsLost
 from dsd_plan.errors import InfeasibleError
+from dsd_plan.optimize.budgets import MANY_WORKLOADS
 from dsd_plan.optimize.candidates import Candidate, Choice, Counts, cost_per_hour, site_copies
 from dsd_plan.optimize.confirm import Confirmation
 from dsd_plan.optimize.evaluate import Evaluator, Trial
@@ -18,8 +19,8 @@ from dsd_plan.optimize.words import number
 
 MOST_TYPES = 4
 """Target types up to which the fewest replicas of each are looked for; beyond, all are raised alike."""
-RAISES = 5
-"""Halvings when all types are raised alike."""
+RAISES, FEW_RAISES = 5, 3
+"""Halvings when all types are raised alike; of many workloads, whose predictions take a second each, fewer."""
 
 
 def drafts_away(candidate: Candidate) -> bool:
@@ -189,9 +190,9 @@ def _degraded(scenario: Scenario) -> Scenario:
 
 
 def _raised(judge: Judge, lost: Choice, full: Counts) -> Counts:
-    """All types raised by one share of what is left of them, the smallest that survives to a 32nd."""
+    """All types raised by one share of what is left of them, the smallest that survives, to a 32nd or an eighth."""
     low, high = 0.0, 1.0
-    for _ in range(RAISES):
+    for _ in range(FEW_RAISES if len(lost.candidates) >= MANY_WORKLOADS else RAISES):
         middle = (low + high) / 2.0
         if judge.judge(replace(lost, counts=_between(lost.counts, full, middle))).latency_kept:
             high = middle
