@@ -306,14 +306,17 @@ def _arrival_wait(replica: _Replica, passage: _Passage, k: int) -> Array:
 def _planned(replica: _Replica) -> Array:
     """Mean length of the step that is planned already when a job comes, shape (grid,); 0 unless planned ahead.
 
-    It is there where some stream their tokens: those who come back after a step began are too late for its plan, so
-    nothing is planned while only they have jobs, and they are served next.
+    It is there where some stream their tokens. Those who come back after a step began are too late for its plan: where
+    only they have jobs, nothing is planned until a prompt does not fit into a step (`EngineSteps.staying`).
     """
     held, engine = replica.held, replica.time.engine
     if engine is None or not engine.ahead:
         return np.zeros(held.jobs.size)
     staying = ((held.decodes + held.prefills) * replica.classes.streamed).sum(axis=-1)
-    planned: Array = held.busy * np.minimum(staying, 1.0) * held.iteration
+    staying = np.minimum(staying, 1.0)
+    fixed = replica.time.intercept / np.maximum(held.iteration, NOBODY)
+    staying = staying + (1.0 - staying) * engine.staying(held.decodes, held.prefills, held.empty, fixed)
+    planned: Array = held.busy * staying * held.iteration
     return planned
 
 

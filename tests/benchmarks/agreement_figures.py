@@ -38,9 +38,14 @@ def worst_stream(record: Record, metric: str, fewest: int) -> float | None:
     return max(found, key=abs) if found else None
 
 
+def counted(records: Sequence[Record]) -> list[Record]:
+    """Systems whose replay settled and for which the model has numbers."""
+    return [record for record in records if record["steady"] and "refused" not in record["predicted"]]
+
+
 def row(name: str, records: Sequence[Record], fewest: int) -> Row:
-    """Of the systems that settled."""
-    settled = [record for record in records if record["steady"]]
+    """Of the systems that settled and were predicted."""
+    settled = counted(records)
     errors = {}
     for metric in METRICS:
         values = [worst_stream(record, metric, fewest) for record in settled]
@@ -72,7 +77,9 @@ def tables(records: Sequence[Record], fewest: int) -> str:
                 rows.append(row(f"{mode}, {count}", same, fewest))
     lines += ["", *_table("streams", rows)]
     left = sum(not record["steady"] for record in records)
-    return "\n".join([*lines, "", f"{len(records)} systems; {left} did not settle and are left out."])
+    refused = sum(record["steady"] and "refused" in record["predicted"] for record in records)
+    told = f"{len(records)} systems; {left} did not settle and {refused} were refused by the model: both are left out."
+    return "\n".join([*lines, "", told])
 
 
 def _table(what: str, rows: Sequence[Row]) -> list[str]:
@@ -102,7 +109,7 @@ def _by(records: Sequence[Record], key: str) -> dict[str, list[Record]]:
 def picture(records: Sequence[Record], fewest: int) -> str:
     """SVG: errors of mean TPOT, TTFT and p99 E2E against load, a row of panels for each mode."""
     shown = ("tpot_ms.mean", "ttft_ms.mean", "e2e_ms.p99")
-    modes = _by([record for record in records if record["steady"]], "mode")
+    modes = _by(counted(records), "mode")
     panels = [
         _panel(f"{mode}: {metric}", part, metric, fewest, column * WIDTH, line * HEIGHT)
         for line, (mode, part) in enumerate(modes.items())

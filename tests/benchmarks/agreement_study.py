@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
+from dsd_plan.errors import UnstableError
 from dsd_plan.model import predict
 from dsd_plan.replay.run import replay
 from tests.benchmarks.agreement_figures import picture, tables
@@ -62,8 +63,11 @@ def replayed(case: Case) -> Record:
 
 
 def predicted(case: Case) -> Record:
-    """The same of a prediction."""
-    seen = predict(case.system())
+    """The same of a prediction; the word `refused` alone where the model gives no number."""
+    try:
+        seen = predict(case.system())
+    except UnstableError as refused:
+        return {"refused": str(refused)}
     return {"busy": seen.devices[0].busy, "mean_batch": seen.devices[0].mean_batch, "streams": _streams(seen)}
 
 

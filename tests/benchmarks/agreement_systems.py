@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from dsd_plan.domain.deployed import Deployed
+from tests.model.random_engines import random_engine
 from tests.model.random_systems import Drafts, Kind, random_system
 
 MOST_LOAD = 0.95
+ENGINE = "engine "
+"""Before the modes of streams on an engine-like target."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,16 @@ class Regime:
     @property
     def drafted(self) -> bool:
         """Whether draft devices are used at all."""
-        return self.mode not in ("target_only", "fused")
+        return self.mode.removeprefix(ENGINE) not in ("target_only", "fused")
 
 
 def _plain(mode: str, kind: Kind, drafts: Drafts) -> Regime:
     return Regime(mode, kind, drafts, partial(random_system, mode=mode, kind=kind, drafts=drafts, most_load=MOST_LOAD))
+
+
+def _engine(mode: str, kind: Kind, drafts: Drafts) -> Regime:
+    draw = partial(random_engine, mode=mode, kind=kind, drafts=drafts, load=(0.1, MOST_LOAD))
+    return Regime(ENGINE + mode, kind, drafts, draw)
 
 
 KINDS: tuple[Kind, ...] = ("open", "closed")
@@ -46,5 +54,8 @@ REGIMES: tuple[Regime, ...] = (
     *(_plain(mode, kind, drafts) for mode in ("pipelined", "paths") for drafts in DRAFTS for kind in KINDS),
     *(_plain("batched", kind, "shared") for kind in KINDS),
     *(_plain("mixed", kind, "shared") for kind in KINDS),
+    *(_engine(mode, kind, "plenty") for mode in ("target_only", "fused") for kind in KINDS),
+    *(_engine("distributed", kind, drafts) for drafts in DRAFTS for kind in KINDS),
+    *(_engine("mixed", kind, "shared") for kind in KINDS),
 )
 """A mode joins the study with a `Regime` here whose `draw` makes its systems."""

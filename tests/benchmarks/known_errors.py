@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dsd_plan.model.known_errors import MOST_LOAD
+from tests.benchmarks.agreement_figures import counted
 from tests.benchmarks.agreement_study import FIRST_SEED, SYSTEMS, Case, compared, run_missing
 from tests.benchmarks.agreement_systems import REGIMES
 from tests.model.agreement import FEWEST_REQUESTS, LATENCIES, STATISTICS
@@ -44,7 +45,7 @@ def main() -> None:
             continue
         cases = [Case(index, seed) for seed in range(FIRST_SEED, FIRST_SEED + count)]
         run_missing(folder, cases, workers=2)
-        records = [r for r in compared(folder, cases, workers=2) if r["steady"] and r["load"] <= MOST_LOAD]
+        records = [r for r in counted(list(compared(folder, cases, workers=2))) if r["load"] <= MOST_LOAD]
         streams = errors(records, "tpot_ms.mean").size
         print(f'    ("{regime.mode}", "{regime.kind}", "{regime.drafts}"): {{  # {streams} streams')
         for metric in METRICS:

@@ -10,10 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.queueing.distributions import normal
+
 Array = NDArray[np.float64]
 
 LEAST_BUDGET = 0.05
 """Share of the token budget that prompts are taken to get at least."""
+MOST_PROMPTS = 8
+"""Prompts that one step may see come."""
+ENDING = 6.0
+"""How fast planning ahead ends, by the share of a step that does not depend on its jobs; fitted to replays."""
+NOBODY = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +43,40 @@ class EngineSteps:
         """Tokens that a step leaves to prompts, shape (grid,)."""
         left: Array = np.maximum(self.budget - decodes @ self.tokens, LEAST_BUDGET * self.budget)
         return left
+
+    def unfinished(self, decodes: Array, prefills: Array) -> Array:
+        """Share of the steps that leave a rest of a prompt to the next, shape (grid,).
+
+        n prompts come with Poisson's chance; with the tokens of n of them, and of decodes that vary like Poisson
+        numbers, about normal, a step has more to do than its budget.
+        """
+        if not np.isfinite(self.budget):
+            return np.zeros(decodes.shape[0])
+        coming = prefills.sum(axis=-1)
+        mean = (prefills @ self.prompts) / np.maximum(coming, NOBODY)
+        square = (prefills @ self.prompt_squares) / np.maximum(coming, NOBODY)
+        room = self.budget - decodes @ self.tokens
+        noise = decodes @ self.tokens**2 + 1.0
+        fits, chance = np.zeros(room.size), np.exp(-coming)
+        for count in range(MOST_PROMPTS):
+            spread = np.sqrt(noise + count * np.maximum(square - mean**2, 0.0))
+            fits += chance * normal((room - count * mean) / spread)[0]
+            chance = chance * coming / (count + 1.0)
+        rest: Array = 1.0 - fits
+        return rest
+
+    def staying(self, decodes: Array, prefills: Array, empty: Array, fixed: Array) -> Array:
+        """Share of the steps begun while a next one is planned, where only returning sessions have jobs, shape (grid,).
+
+        A rest of a prompt is planned ahead at once, and so is the step after, by all who came back meanwhile: so it
+        goes on until nobody did (`empty`). A chain of two states, entered with `unfinished`. The rest's own step is
+        short, few come back in it and many in the next: unless the `fixed` share of a step evens them out, one of the
+        short ones soon finds nobody (ENDING, fitted).
+        """
+        begins = self.unfinished(decodes, prefills)
+        ends = (1.0 - begins) * np.maximum(empty, np.exp(-ENDING * fixed))
+        share: Array = begins / np.maximum(begins + ends, NOBODY)
+        return share
 
     def chunks(self, decodes: Array) -> Array:
         """Chunks of a prompt of each class, shape (grid, classes)."""
