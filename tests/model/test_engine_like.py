@@ -12,6 +12,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.profile import StepLaw
 from dsd_plan.errors import PreemptionError, UnstableError
 from dsd_plan.model import predict
+from dsd_plan.model.engine_like.backlog import backlog, steps_behind
 from dsd_plan.model.engine_like.steps import EngineSteps
 from dsd_plan.model.saturation import places_of
 from dsd_plan.model.traffic import demands_of
@@ -75,3 +76,33 @@ def test_random_engines_agree_with_the_replay(mode: str) -> None:
 
 def _replayed(deployed: Deployed) -> Performance:
     return replay(deployed, seed=3, requests=3000, replications=1)
+
+
+def test_prompts_left_over_by_a_budget_are_those_of_a_walk_played() -> None:
+    coming, size, budget = 1.0, 100.0, 150.0
+    rng = np.random.default_rng(1)
+    left, waiting, kept, ahead = 0.0, [], [], []
+    for count in rng.poisson(coming, 40_000):
+        waiting.append(left > 0.0)
+        kept.append(left)
+        ahead.append(left + size * rng.binomial(count, rng.random()))
+        left = max(left + size * count - budget, 0.0)
+    said = backlog(np.array([coming]), size, np.array([budget]))
+    assert said.chance[0] == pytest.approx(float(np.mean(waiting)), rel=0.04)
+    assert said.chance[0] * said.mean[0] == pytest.approx(float(np.mean(kept)), rel=0.1)
+    # A prompt of 60 tokens leaves 90 of its step to those before it.
+    behind = steps_behind(said, np.array([coming]), size, np.array([budget]), np.array([[90.0]]))
+    assert behind[0, 0] == pytest.approx(
+        float(np.mean(np.ceil(np.maximum(np.array(ahead) - 90.0, 0.0) / budget))), rel=0.15
+    )
+
+
+def test_a_prompt_cut_up_makes_returning_sessions_wait_for_a_planned_step() -> None:
+    law = StepLaw(step_ms=20.0, per_token_ms=0.02, per_prompt_token_ms=0.01)
+    chat = Chat(mode="distributed", rate_per_s=6.0, prompt=500, rtt_ms=40.0, jitter_cv=0.3)
+    cut, whole = (
+        predict(system(chat, target=law, engine={"async_scheduling": True, "token_cap": cap})).workloads[0]
+        for cap in (256, 8192)
+    )
+    # Nearly all of a step of 20 ms, in rounds of about 90 ms.
+    assert mean(cut.tpot_ms) > 1.1 * mean(whole.tpot_ms)

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.model.engine_like.backlog import backlog, steps_behind
 from dsd_plan.queueing.distributions import normal
 
 Array = NDArray[np.float64]
 
 LEAST_BUDGET = 0.05
 """Share of the token budget that prompts are taken to get at least."""
+FULLEST = 0.97
+"""Share of the budget that prompts are taken to fill at most."""
+FAR = 7.0
+"""Standard deviations of a step's prompts beyond which a budget is never reached."""
 MOST_PROMPTS = 8
 """Prompts that one step may see come."""
 ENDING = 6.0
@@ -99,24 +104,21 @@ class EngineSteps:
     def chunked_ms(self, decodes: Array, iteration: Array, rates: Array, added: Array) -> Array:
         """How much later a prompt's last chunk ends than if it were computed whole, shape (grid, classes).
 
-        Its own chunks but one take a decode step each. Prompts before it are a queue M/G/1 (Pollaczek and Khinchine):
-        with b tokens a step left to them, P tokens occupy it for P·(S/b + p), S a step without prompts, p what a token
-        adds; without a budget for P·p. The longer wait counts as far as prompts fill the budget, P/b: several shorter
-        ones fit into one step.
+        Its own chunks but one take a decode step each, and so does each step that prompts before it fill (`backlog`);
+        what is left over of those is computed before it as well. Prompts of a mix count as fewer, of E[P²]/E[P] tokens.
         """
         if not np.isfinite(self.budget):
             return np.zeros_like(decodes)
         left = self.left(decodes)
         bare = np.maximum(iteration - (rates @ added) * iteration, 0.1 * iteration)
-        token = added / self.prompts
-
-        def wait(each: Array) -> Array:
-            busy = np.minimum((rates * self.prompts * each).sum(axis=-1), 0.95)
-            waited: Array = (rates * self.prompt_squares * each**2).sum(axis=-1) / (2.0 * (1.0 - busy))
-            return waited
-
-        filling = np.minimum((rates @ self.prompts) / rates.sum() / left, 1.0)
-        longer = wait(token + (bare / left)[:, None]) - wait(np.broadcast_to(token, decodes.shape))
-        own = (self.chunks(decodes) - 1.0) * bare[:, None]
-        later: Array = own + (filling * longer)[:, None]
+        tokens = float(rates @ self.prompts)
+        size = float(rates @ self.prompt_squares) / tokens
+        coming = np.minimum(tokens / size * iteration, FULLEST * left / size)
+        own = self.chunks(decodes)
+        if bool((left > size * (2.0 + coming + FAR * np.sqrt(coming))).all()):
+            return (own - 1.0) * bare[:, None]
+        over = backlog(coming, size, left)
+        behind = steps_behind(over, coming, size, left, own * left[:, None] - self.prompts)
+        token = float(rates @ added) / tokens
+        later: Array = (own - 1.0 + behind) * bare[:, None] + (over.chance * over.mean * token)[:, None]
         return later
