@@ -98,6 +98,20 @@ def few_digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
+class BudgetError(UnstableError):
+    """Decodes and verifies nearly fill a plain server's token budget, and prompts starve: the model has no number."""
+
+    def __init__(self, device: str, saturation: float, token_cap: int) -> None:
+        self.device = device
+        self.saturation = saturation
+        DsdPlanError.__init__(
+            self,
+            f"{device}: its load is {saturation:.0%} of what iterations of {token_cap} new tokens can do; "
+            "how long prompts wait there behind decodes cannot be predicted; raise token_cap, add replicas, send less, "
+            "or `dsd-plan replay` it",
+        )
+
+
 class InfeasibleError(DsdPlanError):
     """No plan in the search keeps every budget; names the binding one and the nearest miss."""
 

@@ -66,20 +66,6 @@ SCENARIO: tuple[NotYet, ...] = (
 
 PLAN: tuple[NotYet, ...] = (
     NotYet(
-        "assignments[].routing",
-        only("jsq", "round_robin", "random", "weighted"),
-        "routing by the shorter of two queues or by the delays of late",
-        "use jsq, round_robin, random or weighted",
-        replayed=True,
-    ),
-    NotYet(
-        "assignments[].draft_routing",
-        only(None, "jsq", "round_robin", "random", "weighted"),
-        "routing by the shorter of two queues or by the delays of late",
-        "use jsq, round_robin, random or weighted, or leave it out",
-        replayed=True,
-    ),
-    NotYet(
         "assignments[].policy.kind",
         only("static", "threshold"),
         "the policies model_based and wc_dnn",
@@ -104,15 +90,15 @@ PLAN: tuple[NotYet, ...] = (
 TOKEN_CAP = NotYet(
     "devices[].token_cap",
     only(None),
-    "chunking a prefill on a plain batch server to a cap on the new tokens of an iteration",
-    "leave it out, and prefills are served whole; or give max_sequences, and the server is engine-like",
+    "a draft device that chunks prefills",
+    "leave it out: drafts prefill prompts whole",
     replayed=True,
 )
 MIXED_KV = NotYet(
     "devices[].profiles[].fit.law.mixed_kv_token_us",
     only(None),
-    "a dearer KV read on a plain batch server where a prefill shares the step",
-    "leave it out, and fold it into per_kv_token_us; or give max_sequences, and the server is engine-like",
+    "a dearer KV read of a draft model where a prefill shares its batch",
+    "leave it out, and fold it into per_kv_token_us",
     replayed=True,
 )
 
@@ -147,7 +133,7 @@ def not_predicted_scenario(scenario: Scenario) -> tuple[Problem, ...]:
     """One problem for everything in a scenario that only the replay can do."""
     return (
         *not_predicted_problems(scenario, SCENARIO),
-        *plain_server_problems(scenario),
+        *draft_device_problems(scenario),
         *priority_problems(scenario),
     )
 
@@ -162,18 +148,19 @@ def priority_problems(scenario: Scenario) -> tuple[Problem, ...]:
     )
 
 
-def plain_server_problems(scenario: Scenario) -> tuple[Problem, ...]:
-    """One problem for every key that the model knows of engine-like servers alone, on a device that is a plain one."""
+def draft_device_problems(scenario: Scenario) -> tuple[Problem, ...]:
+    """One problem for every key that the model knows of targets alone, on a device or a model that only drafts."""
+    targets = {workload.target for workload in scenario.workloads}
     found: list[Problem] = []
     for index, device in enumerate(scenario.devices):
         if engine_settings(device, None) is not None:
             continue
         place = f"devices[{index}]"
-        if not TOKEN_CAP.works(device.token_cap):
+        if not targets.intersection(device.profiles) and not TOKEN_CAP.works(device.token_cap):
             found.append(TOKEN_CAP.problem(f"{place}.token_cap", device.token_cap))
         for model, profile in device.profiles.items():
             value = profile.fit.law.mixed_kv_token_us
-            if not MIXED_KV.works(value):
+            if model not in targets and not MIXED_KV.works(value):
                 found.append(MIXED_KV.problem(f'{place}.profiles["{model}"].law.mixed_kv_token_us', value))
     return tuple(found)
 

@@ -282,7 +282,7 @@ def _own_prefill(replica: _Replica, mates: _Mates, k: int) -> Array:
     engine = time.engine
     if engine is not None:
         total = total + mates.decodes @ engine.mixed - engine.mixed_ms(mates.decodes, mates.prefills)
-        total = total + engine.chunked_ms(mates.decodes, held.iteration, replica.classes.rates, time.prefill)[:, k]
+        total = total + engine.chunked_ms(mates.decodes, mates.prefills, held.iteration, time.prefill)[:, k]
     return total
 
 

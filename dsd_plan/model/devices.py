@@ -15,6 +15,7 @@ from dsd_plan.domain.profile import LatencyProfile
 from dsd_plan.domain.step_time import AFFINE, StepSurface
 from dsd_plan.model.ahead import draft_work
 from dsd_plan.model.batches import mean_iteration
+from dsd_plan.model.engine_like.limits import check_budget
 from dsd_plan.model.saturation import draft_saturation, target_saturation
 from dsd_plan.model.solution import PoolSolution, Solution, StreamState
 from dsd_plan.model.traffic import Demand, by_draft
@@ -107,6 +108,7 @@ def _target(pool: TargetPool, rates: Array, solved: PoolSolution, count: int) ->
         work.append((pool.fused_profile, used * load.drafting))
     weights = marginal_work(pool, solved.demands, rates[mine])
     saturation = target_saturation(pool, solved.demands, rates[mine])
+    check_budget(pool, saturation)
     return _use(pool.device, pool.profile, work, count, mine, weights, saturation, load.mean_batch)
 
 

@@ -48,7 +48,7 @@ class IterationTime:
     """One fused draft step of so many rows; empty where nothing is fused."""
     draft_intercept: float
     engine: EngineSteps | None = None
-    """Of an engine-like server."""
+    """Of an engine-like server, or a plain one with a token budget or dearer KV reads beside prefills."""
 
     @property
     def fused(self) -> NDArray[np.bool_]:
@@ -152,10 +152,10 @@ def iteration_time(pool: TargetPool, demands: Sequence[Demand], decode_shares: A
 
 
 def _engine(pool: TargetPool, demands: Sequence[Demand]) -> EngineSteps | None:
-    if pool.engine is None:
+    if pool.engine is None and pool.token_cap is None and not pool.surface.law[5] > 0.0:
         return None
     return EngineSteps(
-        ahead=pool.engine.ahead,
+        ahead=pool.engine is not None and pool.engine.ahead,
         budget=float("inf") if pool.token_cap is None else float(pool.token_cap),
         tokens=np.array([float(demand.verified) for demand in demands]),
         prompts=np.array([demand.lengths.prefill for demand in demands]),

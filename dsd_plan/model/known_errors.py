@@ -10,6 +10,7 @@ from dsd_plan.domain.deployed import AT_THE_EDGE, Deployed, Stream
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.workload import ClosedRequests, RequestTrace
 from dsd_plan.model.known_errors_of_drafting import KNOWN_OF_DRAFTING
+from dsd_plan.model.known_errors_of_engines import ENGINE, KNOWN_OF_ENGINES
 from dsd_plan.model.saturation import draft_saturation, target_saturation
 from dsd_plan.model.traffic import Demand, demands_of
 
@@ -24,6 +25,8 @@ STUDIED: dict[str, tuple[float, float]] = {
     "output tokens": (24.0, 300.0),
     "candidate paths": (1.0, 4.0),
     "jobs at once on a draft device": (1.0, 8.0),
+    "max_sequences": (16.0, 256.0),
+    "token_cap": (512.0, 8192.0),
 }
 """Ranges that the study drew from."""
 STUDIED_MIX = frozenset({"target_only", "fused", "distributed"})
@@ -46,8 +49,11 @@ def errors_of(deployed: Deployed, demands: Sequence[Demand], workload: str) -> M
     if mode == "distributed":
         mode = _kind_of_drafting(deployed, beside)
         shared = shared or mode == "batched"
-    known = KNOWN | KNOWN_OF_DRAFTING
-    return known.get((mode, kind, "shared" if shared else "plenty"), KNOWN["mixed", kind, "shared"])
+    known = KNOWN | KNOWN_OF_DRAFTING | KNOWN_OF_ENGINES
+    several = "mixed"
+    if any(deployed.targets[index].engine is not None for index in targets):
+        mode, several = ENGINE + mode, ENGINE + several
+    return known.get((mode, kind, "shared" if shared else "plenty"), known[several, kind, "shared"])
 
 
 def _kind_of_drafting(deployed: Deployed, streams: list[Stream]) -> str:
@@ -89,11 +95,19 @@ def _beyond(deployed: Deployed) -> Iterator[str]:
             yield f"load {load:.2f} on {pool.device.name}"
         if pool.replicas > 1:
             yield f"{pool.replicas} replicas of {pool.device.name}"
-        if pool.engine is not None:
-            yield f'{pool.device.name} is engine-like (docs/method.md, "Engine-like targets", has what was measured)'
-        else:
-            yield from _outside("batch cap", pool.batch_cap)
         kinds = sorted({_kind(deployed, demand.stream) for demand in mine})
+        if pool.engine is None:
+            yield from _outside("batch cap", pool.batch_cap)
+            if pool.token_cap is not None:
+                yield f"a token_cap on {pool.device.name}, which is not engine-like"
+            if pool.surface.law[5] > 0.0:
+                yield f"mixed_kv_token_us on {pool.device.name}, which is not engine-like"
+        else:
+            yield from _outside("max_sequences", pool.engine.sequences)
+            if pool.token_cap is not None:
+                yield from _outside("token_cap", pool.token_cap)
+            if not STUDIED_MIX.issuperset(kinds):
+                yield f"{' and '.join(kinds)} on {pool.device.name}, which is engine-like"
         if len(kinds) > 1 and not STUDIED_MIX.issuperset(kinds):
             yield f"{' and '.join(kinds)} together on {pool.device.name}"
     for demand in demands:

@@ -173,8 +173,26 @@ def _ttft(solution: PoolSolution, k: int, moment: Moment, request_ms: float) -> 
         crowd = _crowd(demand.stream.requests, moment.iteration, request_ms)
         means, spread = means + crowd.mean * held.jump, spread + crowd.variance * held.jump**2
         third = third + crowd.third * held.jump**3
-    law = Mixture(weight, means, spread, skewness(spread, third))
+    law = _behind_prompts(Mixture(weight, means, spread, skewness(spread, third)), solution, k, moment)
     return _after_memory(_told_apart(law), solution.live.memory[k])
+
+
+def _behind_prompts(law: Mixture, solution: PoolSolution, k: int, moment: Moment) -> Mixture:
+    """Those whom a token budget keeps behind other prompts for some steps, and those whom it does not: same mean."""
+    engine, classes = solution.time.engine, solution.classes
+    if engine is None:
+        return law
+    prefills = moment.jobs * classes.rates / classes.jobs
+    chance, later, variance = engine.late(
+        prefills * classes.rounds, prefills, moment.iteration, solution.time.prefill, k
+    )
+    if chance <= SMALL:
+        return law
+    soon = Mixture((1.0 - chance) * law.weight, law.mean - chance * later, law.variance, law.skew)
+    spread = law.variance + variance
+    third = law.skew * law.variance**1.5 + 2.0 * variance**1.5
+    late = Mixture(chance * law.weight, law.mean + (1.0 - chance) * later, spread, skewness(spread, third))
+    return together([soon, late])
 
 
 def _own_prompt(solution: PoolSolution, k: int) -> Time:

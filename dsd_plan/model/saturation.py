@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.step_time import decode_ms, iteration_ms, prefill_ms
 from dsd_plan.errors import UnstableError
-from dsd_plan.model.engine_like.limits import engine_places, full_jobs, too_few_places, what_is_full
+from dsd_plan.model.engine_like.limits import (
+    check_verifies,
+    engine_places,
+    full_jobs,
+    too_few_places,
+    what_is_full,
+)
 from dsd_plan.model.traffic import Demand, by_draft, by_target
 
 if TYPE_CHECKING:
@@ -94,19 +100,14 @@ def _in_full_batches(draft: DraftPool, demand: Demand) -> float:
 def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:
     """Raises UnstableError naming the first device that open requests saturate."""
     coming = [demand for demand in demands if demand.rate > 0]
+    for index, mine in by_target(demands).items():
+        check_verifies(deployed.targets[index], mine)
     at_targets, at_drafts = by_target(coming), by_draft(coming)
     for index, target in enumerate(deployed.targets):
         mine = at_targets.get(index, [])
         saturation = target_saturation(target, mine, _rates(mine)) if mine else 0.0
         if saturation >= 1.0:
-            if target.engine is not None:
-                raise UnstableError(target.device.name, saturation, what_is_full(target, mine, _rates(mine)))
-            raise UnstableError(
-                target.device.name,
-                saturation,
-                f"full batches of {target.batch_cap} cannot serve what is offered: add replicas, raise batch_cap, "
-                "or send less",
-            )
+            raise UnstableError(target.device.name, saturation, what_is_full(target, mine, _rates(mine)))
     for index, draft in enumerate(deployed.drafts):
         drafting = at_drafts.get(index, [])
         saturation = draft_saturation(draft, drafting, _rates(drafting)) if drafting else 0.0

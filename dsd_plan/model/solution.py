@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -21,6 +21,7 @@ from dsd_plan.model.draft_queue import Crowd, Drafting, DraftWait, Peers, apart,
 from dsd_plan.model.engine_like.limits import check_preemptions, roomy
 from dsd_plan.model.iteration_time import IterationTime, iteration_time, prefill_added_ms
 from dsd_plan.model.moments import Time
+from dsd_plan.model.routing import EVENLY, UNEVEN
 from dsd_plan.model.saturation import check_memory, places_of
 from dsd_plan.model.sessions import MOST_STATES, ByOthers, Live, Pool, by_others, live_along, live_sessions
 from dsd_plan.model.traffic import MS_PER_S, Demand, by_draft, by_target, in_groups
@@ -34,11 +35,6 @@ CLOSE = 1e-2
 """Relative change of rates and rounds at which the fixed point is taken as found."""
 GRID = (0.0, 0.4, 1.0, 1.8, 3.0, 4.5, 7.0, 11.0, 17.0, 26.0, 39.0, 58.0, 85.0, 125.0, 185.0, 270.0, 400.0, 600.0)
 """Others' jobs an iteration at which cycles are worked out; between, they are interpolated."""
-UNEVEN = {"jsq": 0.0, "round_robin": 0.1, "random": 1.0, "weighted": 1.0}
-"""How far from evenly a routing spreads live sessions over replicas; beyond a half each replica fills by itself.
-
-Replicas of one device type are equally fast but for faults, without which is predicted: `weighted` is `random`.
-"""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,9 +134,11 @@ def _solve_pool(
 ) -> PoolSolution | None:
     if not mine:
         return None
-    target = roomy(deployed.targets[index])
     known = [states[demand.index] for demand in mine]
     rates = np.array([state.rate for state in known])
+    target = deployed.targets[index]
+    # As at first, for everything is tabulated by jobs up to the cap.
+    target = roomy(target, mine, rates) if before is None else replace(target, batch_cap=before.pool.cap)
     rounds = np.array([demand.rounds.count.mean for demand in mine])
     sessions = rates * np.array([state.request for state in known])
     users = np.array([demand.users for demand in mine])
@@ -326,7 +324,7 @@ def _wait_for_drafts(
                     cycle=cycle,
                     rest=state.request - demand.rounds.count.mean * state.round,
                     peers=peers,
-                    even=demand.stream.assignment.draft_routing in ("jsq", "round_robin"),
+                    even=demand.stream.assignment.draft_routing in EVENLY,
                     crowd=_crowd(mine, demand, draft.count),
                     ahead=ahead,
                     among=apart(demand.tied, draft.count),

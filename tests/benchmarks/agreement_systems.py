@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from dsd_plan.domain.deployed import Deployed
+from dsd_plan.model.known_errors_of_engines import ENGINE
 from tests.model.random_engines import random_engine
 from tests.model.random_systems import Drafts, Kind, random_system
 
 MOST_LOAD = 0.95
-ENGINE = "engine "
-"""Before the modes of streams on an engine-like target."""
 
 
 @dataclass(frozen=True)

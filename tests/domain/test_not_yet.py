@@ -12,9 +12,9 @@ from dsd_plan.domain.not_yet import PLAN as PLAN_TABLE
 from dsd_plan.domain.not_yet import SCENARIO as SCENARIO_TABLE
 from dsd_plan.domain.not_yet import (
     batched_draft_problems,
+    draft_device_problems,
     not_predicted_problems,
     not_predicted_scenario,
-    plain_server_problems,
     priority_problems,
 )
 from dsd_plan.domain.plan import Plan, Policy
@@ -36,6 +36,16 @@ def law(**changes: Any) -> Scenario:
     return device(profiles=S.devices[1].profiles | {"big": bent})
 
 
+def draft(**changes: Any) -> Scenario:
+    """With these keys on the device that only drafts."""
+    return replace(S, devices=part(S.devices, 0, **changes))
+
+
+def draft_law(**changes: Any) -> Scenario:
+    bent = declared_profile("box", "small", StepLaw(step_ms=1.0, **changes))
+    return draft(profiles=S.devices[0].profiles | {"small": bent})
+
+
 SCENARIOS: dict[str, Scenario] = {
     "pairs[0].verify_via": replace(S, pairs=part(S.pairs, verify_via="reprompt")),
     "workloads[0].budgets.pace_tokens_per_s": replace(
@@ -52,12 +62,10 @@ PLANS: dict[str, Plan] = {
     for key, changes in ASSIGNED.items()
 }
 REPLAYED_SCENARIOS: dict[str, Scenario] = {
-    "devices[1].token_cap": device(token_cap=8192),
-    'devices[1].profiles["big"].law.mixed_kv_token_us': law(mixed_kv_token_us=0.1),
+    "devices[0].token_cap": draft(token_cap=8192),
+    'devices[0].profiles["small"].law.mixed_kv_token_us': draft_law(mixed_kv_token_us=0.1),
 }
 REPLAYED: dict[str, dict[str, Any]] = {
-    "routing": {"routing": "least_expected_delay"},
-    "draft_routing": {"draft_routing": "power_of_two"},
     "policy.kind": {"policy": Policy(kind="threshold")},
 }
 """What only the replay can play."""
@@ -82,14 +90,15 @@ def test_a_plan_key_is_refused(place: str) -> None:
 def test_a_scenario_key_that_is_only_replayed_is_not_predicted(place: str) -> None:
     assert scenario_problems(REPLAYED_SCENARIOS[place]) == ()
     assert not_predicted_problems(REPLAYED_SCENARIOS[place], SCENARIO_TABLE) == ()
-    (problem,) = plain_server_problems(REPLAYED_SCENARIOS[place])
+    (problem,) = draft_device_problems(REPLAYED_SCENARIOS[place])
     assert problem.place == place
     assert "`dsd-plan replay` can play it" in problem.text
 
 
-def test_engine_like_servers_have_budgets_and_dearer_reads_predicted() -> None:
+def test_targets_have_budgets_and_dearer_reads_predicted() -> None:
+    assert draft_device_problems(device(token_cap=8192)) == draft_device_problems(law(mixed_kv_token_us=0.1)) == ()
     engine = device(token_cap=8192, max_sequences=64, profiles=law(mixed_kv_token_us=0.1).devices[1].profiles)
-    assert plain_server_problems(engine) == not_predicted_problems(engine, SCENARIO_TABLE) == ()
+    assert draft_device_problems(engine) == not_predicted_problems(engine, SCENARIO_TABLE) == ()
 
 
 @pytest.mark.parametrize("key", REPLAYED)

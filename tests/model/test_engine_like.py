@@ -10,7 +10,7 @@ import pytest
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.profile import StepLaw
-from dsd_plan.errors import PreemptionError, UnstableError
+from dsd_plan.errors import BudgetError, PreemptionError, UnstableError
 from dsd_plan.model import predict
 from dsd_plan.model.engine_like.backlog import backlog, steps_behind
 from dsd_plan.model.engine_like.steps import EngineSteps
@@ -37,7 +37,7 @@ def test_places_are_sequences_or_what_fills_the_blocks() -> None:
 def test_a_budget_that_prompts_fill_cuts_them_into_chunks() -> None:
     steps = EngineSteps(False, 100.0, np.ones(1), np.array([250.0]), np.array([250.0**2]), np.zeros(1))
     assert steps.chunks(np.array([[0.0], [40.0]])).tolist() == [[3.0], [5.0]]  # of 100 and of 60 tokens
-    alone = steps.chunked_ms(np.zeros((1, 1)), np.array([20.0]), np.array([1e-12]), np.array([12.5]))
+    alone = steps.chunked_ms(np.zeros((1, 1)), np.full((1, 1), 1e-9), np.array([20.0]), np.array([12.5]))
     assert alone[0, 0] == pytest.approx(2.0 * 20.0, rel=1e-6)
 
 
@@ -92,7 +92,7 @@ def test_prompts_left_over_by_a_budget_are_those_of_a_walk_played() -> None:
     assert said.chance[0] * said.mean[0] == pytest.approx(float(np.mean(kept)), rel=0.1)
     # A prompt of 60 tokens leaves 90 of its step to those before it.
     behind = steps_behind(said, np.array([coming]), size, np.array([budget]), np.array([[90.0]]))
-    assert behind[0, 0] == pytest.approx(
+    assert behind.chance[0, 0] * behind.steps[0, 0] == pytest.approx(
         float(np.mean(np.ceil(np.maximum(np.array(ahead) - 90.0, 0.0) / budget))), rel=0.15
     )
 
@@ -106,3 +106,29 @@ def test_a_prompt_cut_up_makes_returning_sessions_wait_for_a_planned_step() -> N
     )
     # Nearly all of a step of 20 ms, in rounds of about 90 ms.
     assert mean(cut.tpot_ms) > 1.1 * mean(whole.tpot_ms)
+
+
+def test_a_plain_server_with_a_budget_cuts_prompts_too() -> None:
+    chat = Chat(mode="target_only", rate_per_s=0.2, prompt=1000, output=50)
+    whole, cut = (predict(system(chat, engine=keys)).workloads[0] for keys in (None, {"token_cap": 256}))
+    # Four iterations of 256 tokens instead of one of 1,000: about three more steps of 20 ms.
+    assert mean(cut.ttft_ms) - mean(whole.ttft_ms) == pytest.approx(3.0 * 20.0, rel=0.25)
+    assert mean(cut.tpot_ms) == pytest.approx(mean(whole.tpot_ms), rel=0.03)
+
+
+def test_a_plain_servers_budget_must_hold_a_round_and_leave_room() -> None:
+    wide = Chat(mode="fused", rate_per_s=0.5, window=8)
+    with pytest.raises(UnstableError, match="a round verifies 9 new tokens, an iteration holds 8"):
+        predict(system(wide, engine={"token_cap": 8}))
+    with pytest.raises(BudgetError, match="token_cap"):
+        predict(system(replace(wide, rate_per_s=None, users=60), engine={"token_cap": 32}))
+
+
+@pytest.mark.parametrize("keys", [{"token_cap": 256}, {}])
+def test_a_plain_server_with_a_budget_or_dearer_reads_agrees_with_the_replay(keys: dict[str, int]) -> None:
+    law = StepLaw(step_ms=20.0, per_token_ms=0.1, per_prompt_token_ms=0.05, per_kv_token_us=0.1, mixed_kv_token_us=0.3)
+    chat = Chat(rate_per_s=4.0, prompt=400, rtt_ms=40.0, jitter_cv=0.3)
+    deployed = system(chat, target=law, engine=keys)
+    seen, said = (source(deployed).workloads[0] for source in (_replayed, predict))
+    assert mean(said.tpot_ms) == pytest.approx(mean(seen.tpot_ms), rel=0.05)
+    assert mean(said.ttft_ms) == pytest.approx(mean(seen.ttft_ms), rel=0.08)

@@ -58,8 +58,16 @@ def backlog(coming: Array, size: float, budget: Array) -> Backlog:
     return Backlog(waiting, np.where(waiting > FEWEST, total / np.maximum(waiting, FEWEST), 0.0))
 
 
-def steps_behind(left: Backlog, coming: Array, size: float, budget: Array, room: Array) -> Array:
-    """Mean number of steps by which a prompt ends later because of the prompts before it, shape (grid, classes).
+class Behind(NamedTuple):
+    """Prompts that end later because of those before them, shape (grid, classes)."""
+
+    chance: Array
+    steps: Array
+    """By so many steps on average, geometrically many, where at all."""
+
+
+def steps_behind(left: Backlog, coming: Array, size: float, budget: Array, room: Array) -> Behind:
+    """How many steps later a prompt ends because of the prompts before it.
 
     Its own chunks leave `room` tokens (grid, classes) of their last step to those before it: what was left over, taken
     as exponential where there is any, and j prompts of its own step with P(Poisson > j) / coming, as it comes at any
@@ -78,5 +86,4 @@ def steps_behind(left: Backlog, coming: Array, size: float, budget: Array, room:
     weights = before[:, None, :]
     some = (weights * chance).sum(axis=-1)
     each = (weights * excess).sum(axis=-1) / np.maximum(some, FEWEST)
-    behind: Array = some / -np.expm1(-budget[:, None] / np.maximum(each, FEWEST))
-    return behind
+    return Behind(some, 1.0 / -np.expm1(-budget[:, None] / np.maximum(each, FEWEST)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import TargetPool
 from dsd_plan.domain.engine_settings import EngineSettings
-from dsd_plan.errors import PreemptionError, UnstableError
+from dsd_plan.errors import BudgetError, PreemptionError, UnstableError
 from dsd_plan.model.traffic import Demand
 
 Array = NDArray[np.float64]
@@ -26,6 +26,9 @@ ROOM = 1.25
 MOST_PREEMPTING = 0.02
 """Share of the time that KV blocks may be full before no number is given."""
 
+MOST_FILLING = 0.85
+"""Load up to which a plain server with a token budget is predicted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -35,11 +38,16 @@ class Places:
     by: Literal["sequences", "KV blocks"]
 
 
-def roomy(target: TargetPool) -> TargetPool:
-    """The same pool; an engine-like one with room in its steps for everybody who runs."""
-    if target.engine is None:
+def roomy(target: TargetPool, demands: Sequence[Demand], rates: Array) -> TargetPool:
+    """The same pool; an engine-like one with room in its steps for everybody who runs.
+
+    Where there is a token budget it takes no more jobs than that holds of the mean mix. `rates` are requests.
+    """
+    if target.engine is not None:
+        target = replace(target, batch_cap=int(np.ceil(ROOM * target.engine.sequences)) + 4)
+    if target.token_cap is None:
         return target
-    return replace(target, batch_cap=int(np.ceil(ROOM * target.engine.sequences)) + 4)
+    return replace(target, batch_cap=max(round(min(target.batch_cap, jobs_in_budget(target, demands, rates))), 1))
 
 
 def engine_places(target: TargetPool, engine: EngineSettings, demands: Sequence[Demand], shares: Array) -> Places:
@@ -67,27 +75,71 @@ def held_blocks(engine: EngineSettings, demand: Demand) -> float:
 
 
 def full_jobs(target: TargetPool, demands: Sequence[Demand], rates: Array) -> float:
-    """Jobs of the mean mix in a full step: by sequences, or by the budget of new tokens. `rates` are requests."""
+    """Jobs of the mean mix in a full step: by sequences, KV blocks, or the budget of new tokens. `rates` are requests.
+
+    Raises UnstableError where the blocks do not hold a single request.
+    """
+    return min(fitting_jobs(target, demands, rates), jobs_in_budget(target, demands, rates))
+
+
+def jobs_in_budget(target: TargetPool, demands: Sequence[Demand], rates: Array) -> float:
+    """Jobs of the mean mix whose new tokens a step's budget holds. `rates` are requests."""
     jobs = sum(rate * (demand.rounds.count.mean + 1.0) for rate, demand in zip(rates, demands, strict=True))
     tokens = sum(
         rate * (demand.rounds.count.mean * demand.verified + demand.lengths.prefill)
         for rate, demand in zip(rates, demands, strict=True)
     )
     if target.token_cap is None or tokens <= 0.0:
+        return float("inf")
+    return float(target.token_cap * jobs / tokens)
+
+
+def check_verifies(target: TargetPool, demands: Sequence[Demand]) -> None:
+    """Raises UnstableError where a round verifies more than a plain server's iteration holds: it does not split it."""
+    if target.engine is not None or target.token_cap is None:
+        return
+    most = max(demand.verified for demand in demands)
+    if most > target.token_cap:
+        raise UnstableError(
+            target.device.name,
+            most / target.token_cap,
+            f"a round verifies {most:.0f} new tokens, an iteration holds {target.token_cap} (token_cap), and a plain "
+            "server does not split them: choose a smaller window or fewer candidates, or a larger token_cap",
+        )
+
+
+def fitting_jobs(target: TargetPool, demands: Sequence[Demand], rates: Array) -> float:
+    """Jobs that the sessions bring who run at once: `batch_cap`, or as many sessions as KV blocks hold."""
+    if target.engine is None:
         return float(target.batch_cap)
-    return min(float(target.batch_cap), float(target.token_cap * jobs / tokens))
+    jobs = np.array([rate * (demand.rounds.count.mean + 1.0) for rate, demand in zip(rates, demands, strict=True)])
+    if not jobs.sum() > 0.0:
+        return float(target.batch_cap)
+    return min(float(target.batch_cap), engine_places(target, target.engine, demands, jobs / jobs.sum()).sessions)
 
 
 def what_is_full(target: TargetPool, demands: Sequence[Demand], rates: Array) -> str:
     """What full steps run short of, as advice."""
-    if full_jobs(target, demands, rates) < target.batch_cap:
+    fitting = fitting_jobs(target, demands, rates)
+    if full_jobs(target, demands, rates) < fitting:
         return (
             f"steps of {target.token_cap} new tokens cannot compute what is offered: add replicas, raise token_cap, "
             "or send less"
         )
+    if fitting < target.batch_cap:
+        return too_few_places(target, fitting)
+    if target.engine is None:
+        return full_batches(target)
     return (
         f"steps of {target.batch_cap} sequences cannot serve what is offered: add replicas, raise max_sequences, "
         "or send less"
+    )
+
+
+def full_batches(target: TargetPool) -> str:
+    """The same of a plain server whose batches are full."""
+    return (
+        f"full batches of {target.batch_cap} cannot serve what is offered: add replicas, raise batch_cap, or send less"
     )
 
 
@@ -99,6 +151,12 @@ def too_few_places(target: TargetPool, places: float) -> str:
             f"its KV blocks hold {places:.0f} live sessions, more are needed: add replicas or kv_blocks, or send less"
         )
     return f"{places:.0f} sequences run at once, more are needed: add replicas, raise max_sequences, or send less"
+
+
+def check_budget(target: TargetPool, saturation: float) -> None:
+    """Raises BudgetError where a plain server with a token budget has too much to do: `saturation` of what it can."""
+    if target.engine is None and target.token_cap is not None and saturation > MOST_FILLING:
+        raise BudgetError(target.device.name, saturation, target.token_cap)
 
 
 def check_preemptions(target: TargetPool, places: float, full: float, mean: float) -> None:

@@ -101,7 +101,7 @@ class EngineSteps:
         added: Array = self.mixing(decodes, prefills) * (decodes @ self.mixed)
         return added
 
-    def chunked_ms(self, decodes: Array, iteration: Array, rates: Array, added: Array) -> Array:
+    def chunked_ms(self, decodes: Array, prefills: Array, iteration: Array, added: Array) -> Array:
         """How much later a prompt's last chunk ends than if it were computed whole, shape (grid, classes).
 
         Its own chunks but one take a decode step each, and so does each step that prompts before it fill (`backlog`);
@@ -110,15 +110,40 @@ class EngineSteps:
         if not np.isfinite(self.budget):
             return np.zeros_like(decodes)
         left = self.left(decodes)
-        bare = np.maximum(iteration - (rates @ added) * iteration, 0.1 * iteration)
-        tokens = float(rates @ self.prompts)
-        size = float(rates @ self.prompt_squares) / tokens
-        coming = np.minimum(tokens / size * iteration, FULLEST * left / size)
+        bare = _bare(iteration, prefills, added)
         own = self.chunks(decodes)
+        size, coming = self._prompts(prefills, left)
         if bool((left > size * (2.0 + coming + FAR * np.sqrt(coming))).all()):
             return (own - 1.0) * bare[:, None]
         over = backlog(coming, size, left)
         behind = steps_behind(over, coming, size, left, own * left[:, None] - self.prompts)
-        token = float(rates @ added) / tokens
-        later: Array = (own - 1.0 + behind) * bare[:, None] + (over.chance * over.mean * token)[:, None]
+        token = prefills @ added / np.maximum(prefills @ self.prompts, NOBODY)
+        steps = own - 1.0 + behind.chance * behind.steps
+        later: Array = steps * bare[:, None] + (over.chance * over.mean * token)[:, None]
         return later
+
+    def late(
+        self, decodes: Array, prefills: Array, iteration: float, added: Array, k: int
+    ) -> tuple[float, float, float]:
+        """(chance, mean, variance) of how much later the prompts before it make one of class k end, in ms."""
+        if not np.isfinite(self.budget):
+            return 0.0, 0.0, 0.0
+        rows, coming_rows = decodes[None, :], prefills[None, :]
+        left, own = self.left(rows), self.chunks(rows)
+        size, coming = self._prompts(coming_rows, left)
+        room = own * left[:, None] - self.prompts
+        behind = steps_behind(backlog(coming, size, left), coming, size, left, room)
+        steps, bare = float(behind.steps[0, k]), float(_bare(np.array([iteration]), coming_rows, added)[0])
+        return float(behind.chance[0, k]), steps * bare, steps * (steps - 1.0) * bare**2
+
+    def _prompts(self, prefills: Array, left: Array) -> tuple[float, Array]:
+        """(tokens of one prompt, how many of those come in a step, shape (grid,)), of the same mean and variance."""
+        mix = prefills[-1]
+        size = max(float(mix @ self.prompt_squares) / max(float(mix @ self.prompts), NOBODY), 1.0)
+        return size, np.minimum(prefills @ self.prompts, FULLEST * left) / size
+
+
+def _bare(iteration: Array, prefills: Array, added: Array) -> Array:
+    """A step without its prompts, shape (grid,)."""
+    bare: Array = np.maximum(iteration - prefills @ added, 0.1 * iteration)
+    return bare
