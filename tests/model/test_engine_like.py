@@ -14,6 +14,7 @@ from dsd_plan.errors import BudgetError, PreemptionError, UnstableError
 from dsd_plan.model import predict
 from dsd_plan.model.engine_like.backlog import backlog, steps_behind
 from dsd_plan.model.engine_like.steps import EngineSteps
+from dsd_plan.model.known_errors import known_errors, outside_regime
 from dsd_plan.model.saturation import places_of
 from dsd_plan.model.traffic import demands_of
 from dsd_plan.replay.run import replay
@@ -132,3 +133,19 @@ def test_a_plain_server_with_a_budget_or_dearer_reads_agrees_with_the_replay(key
     seen, said = (source(deployed).workloads[0] for source in (_replayed, predict))
     assert mean(said.tpot_ms) == pytest.approx(mean(seen.tpot_ms), rel=0.05)
     assert mean(said.ttft_ms) == pytest.approx(mean(seen.ttft_ms), rel=0.08)
+
+
+def test_engine_like_targets_were_studied_within_their_ranges() -> None:
+    studied = random_engine(2, "distributed", "open", load=(0.2, 0.5))
+    assert outside_regime(studied) == ()
+    assert 0.0 < known_errors(studied, "chat0", "tpot_ms.mean") < 0.2
+    assert any("max_sequences 512" in note for note in outside_regime(engine(max_sequences=512)))
+    plain = system(Chat(mode="target_only"), engine={"token_cap": 512})
+    assert any("a token_cap on gpu, which is not engine-like" in note for note in outside_regime(plain))
+
+
+def test_kv_blocks_that_cannot_hold_what_is_offered_are_named_before_sequences() -> None:
+    # 9 or 10 sessions of 250 tokens in 160 blocks, each 2.5 s: four a second at most.
+    with pytest.raises(UnstableError, match="its KV blocks hold 10 live sessions") as refused:
+        predict(engine(8.0, kv_blocks=161))
+    assert refused.value.saturation == pytest.approx(2.0, rel=0.2)
