@@ -92,7 +92,6 @@ TOKEN_CAP = NotYet(
     only(None),
     "a draft device that chunks prefills",
     "leave it out: drafts prefill prompts whole",
-    replayed=True,
 )
 MIXED_KV = NotYet(
     "devices[].profiles[].fit.law.mixed_kv_token_us",
