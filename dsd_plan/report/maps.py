@@ -7,7 +7,7 @@ from typing import Any
 
 from dsd_plan.domain.study import MapCell, ModeMap, Study
 from dsd_plan.report.blocks import Block, Chart, KeyEntry, Prose, Section, by_case
-from dsd_plan.report.figures import MODES, axis, layout, mode_key, token
+from dsd_plan.report.figures import MODES, axis, layout, token
 from dsd_plan.report.markup import chart_text, isolated
 from dsd_plan.report.numbers import LABELS, THIN, count, multiple, share
 from dsd_plan.report.reading import key_first, mode_name
@@ -59,7 +59,7 @@ def _chart(found: ModeMap, at: int) -> Chart:
         layout=frame,
         height_px=max(300, 70 + 44 * len(ys)),
         key=(
-            *mode_key(modes, "block"),
+            *(KeyEntry(f"tile-{mode.replace('_', '-')}", mode_name(mode)) for mode in modes),
             KeyEntry("ink", "you are here", "frame"),
             *((KeyEntry("ink", "the fleet's other workloads", "dot"),) if found.dots else ()),
             *_empty_key(grid),
@@ -281,7 +281,11 @@ def _so_what(study: Study) -> str:
     row, words = row_of_here(found), short_name(found.x_name)
     here = nearest(row, found.here[0])
     beyond = next((c for c in row if c.x > here.x and c.mode != here.mode), None)
-    if beyond is None:
-        return f"More {words} within the range drawn does not change the mode for {isolated(found.workload)}."
-    value = input_value(found.x_name, beyond.x)
-    return f"From {words} {value} on, {mode_name(beyond.mode)} is faster for {isolated(found.workload)}."
+    if beyond is not None:
+        value = input_value(found.x_name, beyond.x)
+        return f"From {words} {value} on, {mode_name(beyond.mode)} is faster for {isolated(found.workload)}."
+    before = next((c for c in reversed(row) if c.x < here.x and c.mode != here.mode), None)
+    if before is not None:
+        value = input_value(found.x_name, before.x)
+        return f"At {words} {value} or less, {mode_name(before.mode)} is faster for {isolated(found.workload)}."
+    return f"No {words} within the range drawn changes the mode for {isolated(found.workload)}."

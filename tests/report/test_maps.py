@@ -96,3 +96,16 @@ def test_other_workloads_are_dots_and_named() -> None:
     assert str(drawn.answer).endswith(" Dots: \u2068letters\u2069 at 20\u202fms.")
     assert any(entry.text == "the fleet's other workloads" for entry in drawn.key)
     assert len(chart(grid("dddf", "dddf")).data) == len(drawn.data) - 1
+
+
+@pytest.mark.parametrize(
+    ("row", "here", "said"),
+    [
+        ("dddf", 20.0, "From RTT 80\u202fms on, fused is faster for \u2068chat\u2069."),
+        ("dttt", 40.0, "At RTT 10\u202fms or less, distributed is faster for \u2068chat\u2069."),
+        ("ffff", 20.0, "No RTT within the range drawn changes the mode for \u2068chat\u2069."),
+    ],
+)
+def test_what_follows_looks_to_both_sides(row: str, here: float, said: str) -> None:
+    found = grid(row, here=(here, 0.5))
+    assert maps_section(replace(full_study(), maps=(found,))).so_what == said

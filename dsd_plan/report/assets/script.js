@@ -66,6 +66,7 @@
   // Paper is always light and holds everything.
   addEventListener("beforeprint", () => {
     root.classList.add("print");
+    for (const item of all("details.next")) item.open = true;
     plots.forEach(draw);
   });
   addEventListener("afterprint", () => {
