@@ -86,3 +86,30 @@ def traffic_table(study: Study) -> Table | None:
         rows.append((named(workload.name), site, ", ".join(modes), Number(workload.bytes_per_token, "B"), where))
     columns = ("Workload", "Site", "Mode", "Sent and received for a token of the answer", "Its text may go")
     return Table("How much does each workload send?", columns, tuple(rows), file="traffic")
+
+
+def reprompting_table(study: Study) -> Table | None:
+    """What a round sends and prefills more where the context is sent again; None where no option says."""
+    found = [(option, row) for option in study.options for row in option.reprompting]
+    if not found:
+        return None
+    rows: list[tuple[Cell, ...]] = [
+        (
+            named(option.name),
+            named(row.workload),
+            Number(row.context_tokens),
+            Number(row.bytes_per_round, "B"),
+            Number(row.uplink_ms_per_round, "ms"),
+            Number(row.prefill_ms_per_round, "ms"),
+            Number(row.cached_prefill_ms_per_round, "ms"),
+            Number(row.round_ms, "ms"),
+        )
+        for option, row in found
+    ]
+    columns = (
+        *("Option", "Workload", "Context, tokens", "Sent a round more", "Uplink", "Prefill", "Prefill, cached"),
+        "A round as planned",
+    )
+    return Table(
+        "What would sending the context again with every round cost?", columns, tuple(rows), file="reprompting"
+    )

@@ -7,7 +7,7 @@ import json
 from dsd_plan.domain.study import Study
 from dsd_plan.report.blocks import Block, Folded, Prose, Section
 from dsd_plan.report.glossary import GLOSSARY
-from dsd_plan.report.leaves import leaves_table, traffic_table
+from dsd_plan.report.leaves import leaves_table, reprompting_table, traffic_table
 from dsd_plan.report.markup import Html, joined, name, printable, safe
 from dsd_plan.report.tables import Table, Words, named
 
@@ -23,7 +23,8 @@ METHOD = (
 
 def provenance_section(study: Study) -> Section:
     """Inputs with their hashes, how the study was made, notes, the search's story, and every definition."""
-    blocks: list[Block] = [table for table in (leaves_table(study), traffic_table(study)) if table is not None]
+    tables = (leaves_table(study), traffic_table(study), reprompting_table(study))
+    blocks: list[Block] = [table for table in tables if table is not None]
     blocks += [_facts(study), _inputs(study), Prose(METHOD)]
     notes = list(dict.fromkeys([*study.predicted.notes, *study.replayed.notes]))
     if study.measured:

@@ -7,7 +7,7 @@ from dsd_plan.domain.profile import Origin
 from dsd_plan.domain.study import BudgetCheck, Study
 from dsd_plan.report.blocks import Block, Prose, Section
 from dsd_plan.report.fleet_picture import fleet_figure
-from dsd_plan.report.markup import isolated
+from dsd_plan.report.markup import isolated, printable
 from dsd_plan.report.numbers import METRICS, STATISTICS, UNKNOWN, given_quantity, interval, label, quantity
 from dsd_plan.report.reading import (
     MANY,
@@ -42,6 +42,10 @@ def plan_section(study: Study) -> Section:
     """Assignments, deployments, budgets and what users will see."""
     picture = fleet_figure(study)
     blocks: list[Block] = [*([picture] if picture else []), _assignments(study), _deployments(study)]
+    engine = next((option.engine for option in study.options if option.chosen), None)
+    if engine is not None:
+        said = printable(engine.sentence)
+        blocks.append(Prose(f"Can an engine of today run it? {said[:1].upper()}{said[1:]}"))
     if study.budgets:
         blocks.append(budgets_table(study))
     else:

@@ -9,7 +9,15 @@ from dsd_plan.domain.excerpt import Excerpt, SessionExcerpt
 from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.performance import Interval
 from dsd_plan.domain.study import Study
-from dsd_plan.domain.study_decision import Backcast, BackcastRow, BrokenBudget, DraftsLost, HourOfDay
+from dsd_plan.domain.study_decision import (
+    Backcast,
+    BackcastRow,
+    BrokenBudget,
+    DraftsLost,
+    EngineSupport,
+    HourOfDay,
+    Reprompting,
+)
 from dsd_plan.domain.study_outlook import BadEnd, DraftWorth, ParetoPoint, Robustness
 from tests.report.studies import full_study
 
@@ -131,12 +139,23 @@ def rich_study() -> Study:
         energy_j_per_token=1.5,
         energy_j_per_accepted=2.2,
     )
+    again = Reprompting(
+        workload="chat",
+        context_tokens=380.0,
+        bytes_per_round=1520.0,
+        uplink_ms_per_round=1.2,
+        prefill_ms_per_round=40.0,
+        cached_prefill_ms_per_round=2.0,
+        round_ms=72.0,
+    )
     options = tuple(
         replace(
             option,
             cost_per_month=None if option.cost_per_hour is None else 730 * option.cost_per_hour,
             worst_hour_tpot_p95_ms=None if option.predicted is None else 60.0,
             drafts_lost=lost(survives=False) if option.chosen else None,
+            engine=EngineSupport(today="no", engines=(), sentence="no released engine drafts on another machine"),
+            reprompting=(again,) if option.chosen else (),
         )
         for option in study.options
     )

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from dsd_plan.domain.study import Study
-from dsd_plan.report.leaves import leaves_table, traffic_table
+from dsd_plan.report.leaves import leaves_table, reprompting_table, traffic_table
 from dsd_plan.report.tables import Number
+from tests.report.rich import rich_study
 from tests.report.studies import full_study, tiny_study
 
 
@@ -48,3 +49,11 @@ def test_without_bytes_nothing_is_said() -> None:
     study = tiny_study()
     quiet = replace(study.replayed, workloads=tuple(replace(w, bytes_per_token=None) for w in study.replayed.workloads))
     assert traffic_table(replace(study, replayed=quiet)) is None
+
+
+def test_what_sending_the_context_again_costs_is_told_where_it_is_known() -> None:
+    assert reprompting_table(full_study()) is None
+    table = reprompting_table(rich_study())
+    assert table is not None
+    (row,) = table.rows
+    assert [cell.value for cell in row if isinstance(cell, Number)] == [380.0, 1520.0, 1.2, 40.0, 2.0, 72.0]
