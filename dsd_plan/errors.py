@@ -120,5 +120,10 @@ class InfeasibleError(DsdPlanError):
         self.budget = budget
         self.limit = limit
         self.nearest = nearest
-        miss = found or f"{budget} allows {few_digits(limit)}, the nearest plan reaches {few_digits(nearest)}"
-        super().__init__(f"no plan keeps every budget: {miss}; {advice}")
+        self.found = found or f"{budget} allows {few_digits(limit)}, the nearest plan reaches {few_digits(nearest)}"
+        self.advice = advice
+        super().__init__(f"no plan keeps every budget: {self.found}; {advice}")
+
+    def to_dict(self) -> dict[str, str | float]:
+        """JSON-ready: the budget, its limit, the nearest value, and the same in words with the advice."""
+        return {name: getattr(self, name) for name in ("budget", "limit", "nearest", "found", "advice")}

@@ -10,12 +10,13 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     """Every problem of the file and of what it refers to is listed at once; a sound file is explained.
 
     For each workload: its route, the devices that may serve it, and how well the steps that it needs are known.
-    Warnings name what lies beyond the measured points. With `[present]` the system of today is predicted beside what
-    was measured of it.
+    Warnings name what no plan can keep and what lies beyond the measured points. With `[present]` the system of today
+    is predicted beside what was measured of it.
     """
     from dsd_plan.cli.backcast_text import backcast_json, show_backcast
     from dsd_plan.cli.check_text import foreign, gaps, show_scenario
     from dsd_plan.cli.link_text import link_warnings, measured_links
+    from dsd_plan.domain.contradictions import contradictions
     from dsd_plan.domain.coverage import coverage
     from dsd_plan.domain.summary import summary
     from dsd_plan.files import load_scenario
@@ -24,18 +25,22 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
 
     given = load_scenario(scenario)
     covered = coverage(given)
+    doubts = contradictions(given)
     today = backcast(given)
     if as_json:
         say_json(
             {
                 "scenario": summary(given),
                 "coverage": [workload.to_dict() for workload in covered],
+                "contradictions": list(doubts),
                 "left_to_type": list(left_to_type(scenario)),
                 "present": None if today is None else backcast_json(today),
             }
         )
         return
-    say(f"{scenario}: {given.name} is sound")
+    say(f"{scenario}: {given.name} {'can be read, but contradicts itself' if doubts else 'is sound'}")
+    for text in doubts:
+        warn(text)
     show_scenario(given, covered)
     for text in measured_links(given):
         say(text)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dsd_plan.cli.terminal import say, say_wrapped, show_table
-from dsd_plan.report.numbers import milliseconds, number
+from dsd_plan.report.numbers import given_quantity, label, milliseconds, number
 
 if TYPE_CHECKING:
     from dsd_plan.domain.coverage import PairCoverage, ProfileCoverage, WorkloadCoverage
-    from dsd_plan.domain.scenario import Scenario
+    from dsd_plan.domain.scenario import FleetBudgets, Scenario
     from dsd_plan.domain.workload import Requests, RequestTrace, Workload
 
 MARKS = {"measured": "●", "interpolated": "◐", "extrapolated": "○", "declared": "–"}
@@ -20,7 +20,10 @@ STEPS = (("prefill",), ("decode", "draft"), ("verify",))
 
 
 def show_scenario(scenario: Scenario, coverage: tuple[WorkloadCoverage, ...]) -> None:
-    """What each workload asks for and what its prediction can stand on, then what the drafts are known to achieve."""
+    """What is asked of the fleet and for each workload, what predictions stand on, what drafts are known to achieve."""
+    limits = fleet_promises(scenario.budgets)
+    if limits:
+        say_wrapped(f"budgets of the fleet: {limits}")
     for workload in coverage:
         say()
         show_workload(scenario, workload)
@@ -36,7 +39,7 @@ def show_workload(scenario: Scenario, covered: WorkloadCoverage) -> None:
     """What one workload asks for, and what its prediction can stand on."""
     workload = scenario.workload(covered.workload)
     say_wrapped(f"{workload.name} at {workload.site}: {stream(workload.requests)}, for {workload.target}")
-    say(f"  budgets: {promises(workload)}")
+    say_wrapped(f"  budgets: {promises(workload)}")
     for route in covered.routes:
         say(f"  route: {' – '.join(route.sites)}, {milliseconds(route.rtt_ms)} there and back")
     show_table(
@@ -88,9 +91,23 @@ def gaps(covered: WorkloadCoverage) -> Iterator[str]:
 
 
 def promises(workload: Workload) -> str:
-    """Latency budgets in words."""
-    limits = workload.budgets.limits()
-    return ", ".join(f"{metric.upper()} {at} {milliseconds(limit)}" for metric, at, limit in limits) or "none"
+    """A workload's budgets in words."""
+    budgets = workload.budgets
+    found = [f"{metric.upper()} {at} {milliseconds(limit)}" for metric, at, limit in budgets.limits()]
+    if budgets.goodput_share is not None:
+        found.append(f"{given_quantity('goodput_share', budgets.goodput_share)} of requests within all of them")
+    return ", ".join(found) or "none"
+
+
+def fleet_promises(budgets: FleetBudgets) -> str:
+    """Limits on the fleet and on its devices in words; empty where there are none."""
+    limits = {"energy_j_per_token": budgets.energy_j_per_token, "cost_per_hour": budgets.cost_per_hour}
+    found = [f"{label(key)} {given_quantity(key, limit)}" for key, limit in limits.items() if limit is not None]
+    found += [
+        f"{label('power_w')} of one {device} {given_quantity('power_w', w)}"
+        for device, w in (budgets.power_w or {}).items()
+    ]
+    return ", ".join(found)
 
 
 def foreign(scenario: Scenario) -> Iterator[str]:

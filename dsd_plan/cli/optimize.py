@@ -41,24 +41,31 @@ def run(
 ) -> None:
     """The winner is replayed event by event before it is believed; the study holds all that a report draws.
 
-    Exit code 3 when no plan in the search keeps every budget; the message names the nearest miss.
+    Exit code 3 when no plan in the search keeps every budget; the message names the nearest miss, and `--json` prints
+    it as {"infeasible": {"budget", "limit", "nearest", "found", "advice"}}.
     """
+    from dsd_plan.errors import InfeasibleError
     from dsd_plan.files import load_scenario, write_study
     from dsd_plan.planning import optimize
     from dsd_plan.report import render_text
 
     with progress("planning") as on_progress:
-        study = optimize(
-            load_scenario(scenario),
-            seed=seed,
-            requests=requests,
-            replications=replications,
-            on_progress=on_progress,
-            command=command_line(),
-            machine=this_machine(),
-            robust=robust,
-            pareto=[] if pareto is None else [axis.strip() for axis in pareto.split(",")],
-        )
+        try:
+            study = optimize(
+                load_scenario(scenario),
+                seed=seed,
+                requests=requests,
+                replications=replications,
+                on_progress=on_progress,
+                command=command_line(),
+                machine=this_machine(),
+                robust=robust,
+                pareto=[] if pareto is None else [axis.strip() for axis in pareto.split(",")],
+            )
+        except InfeasibleError as error:
+            if as_json:
+                say_json({"infeasible": error.to_dict()})
+            raise
     if output is not None:
         write_study(output, study)
     if as_json:

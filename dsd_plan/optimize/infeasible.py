@@ -35,15 +35,21 @@ class _Relief:
     """Further budgets that this plan breaks."""
 
     @property
+    def limits(self) -> tuple[Limit, ...]:
+        """All that would have to give way."""
+        return self.limit, *(limit for limit, _ in self.others)
+
+    @property
     def share(self) -> float:
         return self.limit.excess(self.value)
 
     def __str__(self) -> str:
-        move = "lower" if self.limit.at_least else "raise"
-        wanted = [
-            f"{move} {limit} from {few_digits(limit.limit)} to {few_digits(value)} ({limit.excess(value):+.1%})"
-            for limit, value in ((self.limit, self.value), *self.others)
-        ]
+        wanted = []
+        for limit, value in ((self.limit, self.value), *self.others):
+            move = "lower" if limit.at_least else "raise"
+            # A price of zero has no share by which it could be raised.
+            share = f" ({value / limit.limit - 1.0:+.1%})" if limit.limit > 0.0 else ""
+            wanted.append(f"{move} {limit} from {few_digits(limit.limit)} to {few_digits(value)}{share}")
         return f"{' and '.join(wanted)} for {spelling(self.judged.choice)}"
 
 
@@ -62,7 +68,7 @@ def why_infeasible(evaluator: Evaluator, space: AnySpace, lens: Lens) -> Infeasi
         reasons = "; ".join(space.notes) or "no device has a profile for its target"
         what = f"a way to serve {', '.join(empty)}"
         return InfeasibleError(what, 1.0, 0.0, reasons, f"there is not {what}")
-    reliefs = [*_without_fleet_budgets(evaluator, space, lens), *_with_slack(evaluator, evaluator, space, lens)]
+    reliefs = [*_without_fleet_budgets(evaluator, space, lens), *_nearest_miss(evaluator, space, lens)]
     if not reliefs and any(limit.of_fleet for limit in evaluator.limits):
         unlimited = _asked_anew(evaluator, replace(evaluator.scenario, budgets=FleetBudgets()))
         reliefs = _with_slack(evaluator, unlimited, space, lens)
@@ -180,6 +186,39 @@ def _without_fleet_budgets(evaluator: Evaluator, space: AnySpace, lens: Lens) ->
             if value is not None:
                 found.append(_Relief(limit, value, judge.judge(best.choice)))
     return found
+
+
+def _nearest_miss(evaluator: Evaluator, space: AnySpace, lens: Lens) -> list[_Relief]:
+    """`_with_slack`, save that a share of requests is not loosened beside the latencies that it is a share of.
+
+    Where a latency budget that nothing keeps makes the share nearly zero, the share says nothing of its own: the plan
+    is looked for without it, and the share is what the plan makes of the latencies as they would be raised.
+    """
+    found = _with_slack(evaluator, evaluator, space, lens)
+    latencies = {limit.scope for relief in found for limit in relief.limits if limit.of_workload and not limit.at_least}
+    if not any(limit.at_least and limit.scope in latencies for relief in found for limit in relief.limits):
+        return found
+    scenario = evaluator.scenario
+    without = [replace(w, budgets=replace(w.budgets, goodput_share=None)) for w in scenario.workloads]
+    bare = _asked_anew(evaluator, replace(scenario, workloads=tuple(without)))
+    reliefs = _with_slack(bare, bare, space, lens)
+    return [_with_shares(evaluator, relief, lens) for relief in reliefs] or found
+
+
+def _with_shares(evaluator: Evaluator, relief: _Relief, lens: Lens) -> _Relief:
+    """A relief with the shares of requests that would have to be lowered beside its raised latencies."""
+    scenario, raised = evaluator.scenario, [(relief.limit, relief.value), *relief.others]
+    workloads = []
+    for workload in scenario.workloads:
+        limits = {limit.quantity: value for limit, value in raised if limit.scope == workload.name}
+        workloads.append(replace(workload, budgets=replace(workload.budgets, **limits)))
+    asked = _asked_anew(evaluator, replace(scenario, workloads=tuple(workloads)))
+    reading = lens.read(asked.trial(relief.judged.choice))
+    for limit in asked.limits:
+        value = reading.get((limit.scope, limit.quantity))
+        if limit.at_least and value is not None and limit.excess(value) > 0.0:
+            raised.append((limit, value))
+    return replace(relief, others=tuple(raised[1:]))
 
 
 def _with_slack(evaluator: Evaluator, searched: Evaluator, space: AnySpace, lens: Lens) -> list[_Relief]:

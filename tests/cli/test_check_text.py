@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dsd_plan.cli.check_text import foreign, recorded, show_scenario, stream
+from dsd_plan.cli.check_text import fleet_promises, foreign, promises, recorded, show_scenario, stream
 from dsd_plan.domain.coverage import coverage
-from dsd_plan.domain.workload import RequestTrace
+from dsd_plan.domain.scenario import FleetBudgets
+from dsd_plan.domain.workload import Budgets, RequestTrace
 from tests.domain.clinic import METADATA, REQUESTS, ROUNDS, SCENARIO, part
 
 
@@ -36,3 +37,14 @@ def test_the_legend_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines) <= 80
     assert "– declared" in " ".join(lines[-2:])
+
+
+def test_every_budget_is_listed() -> None:
+    asked = replace(SCENARIO.workloads[0], budgets=Budgets(tpot_p95_ms=45.0, goodput_share=0.99))
+    said = promises(asked).replace("\u202f", " ")
+    assert said == "TPOT p95 45.0 ms, 99 % of requests within all of them"
+    assert promises(SCENARIO.workloads[0]) == "none"
+    of_fleet = FleetBudgets(energy_j_per_token=0.01, cost_per_hour=12.5, power_w={"gpu": 500.0})
+    said = fleet_promises(of_fleet).replace("\u202f", " ")
+    assert said == "energy a token 0.01 J, cost an hour 12.5, power of one gpu 500 W"
+    assert fleet_promises(FleetBudgets()) == ""

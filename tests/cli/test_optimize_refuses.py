@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,31 @@ def test_bad_input_has_a_clear_answer(
     (tmp_path / "one.csv").write_text("arrival_s,prompt_tokens,output_tokens\n0.0,600,160\n", encoding="utf-8")
     assert main(["optimize", str(path), "--requests", "100", "--replications", "2"]) == code
     assert says in capsys.readouterr().err
+
+
+def test_what_is_printed_is_json_where_no_plan_will_do_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy_example("clinic", tmp_path)
+    path = tmp_path / "scenario.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("memory_gib = 149.0", "memory_gib = 128.6"))
+    assert main(["optimize", str(path), "--json"]) == 3
+    said = capsys.readouterr()
+    found = json.loads(said.out)["infeasible"]
+    assert found["budget"].endswith(": memory")
+    assert found["nearest"] > found["limit"] == 1.0
+    assert f"no plan keeps every budget: {found['found']}; {found['advice']}" in said.err
+
+
+def test_check_says_what_no_plan_can_make_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy_example("clinic", tmp_path)
+    path = tmp_path / "scenario.toml"
+    assert main(["check", str(path)]) == 0
+    assert "is sound" in capsys.readouterr().out
+    path.write_text(path.read_text(encoding="utf-8").replace("memory_gib = 149.0", "memory_gib = 128.6"))
+    assert main(["check", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "can be read, but contradicts itself" in said.out
+    assert "the longest request needs 760" in said.err
+    assert main(["check", str(path), "--json"]) == 0
+    assert "needs 760" in json.loads(capsys.readouterr().out)["contradictions"][0]

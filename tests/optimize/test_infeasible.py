@@ -11,9 +11,10 @@ from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.errors import InfeasibleError, ScenarioError
 from dsd_plan.model import predict
+from dsd_plan.optimize.budgets import Limit
 from dsd_plan.optimize.candidates import space_of
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator
-from dsd_plan.optimize.infeasible import why_infeasible
+from dsd_plan.optimize.infeasible import _Relief, why_infeasible
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.search import search
 from tests.optimize import stub_model
@@ -173,3 +174,32 @@ def _asked(given: Scenario) -> Evaluator:
     evaluator = Evaluator(given, predict)
     assert search(Judge(evaluator), space_of(given)).best is None
     return evaluator
+
+
+def test_a_share_of_requests_is_not_lowered_to_nothing_beside_the_latency_that_it_is_a_share_of() -> None:
+    """95 % of requests are within a p95 budget that is raised to the p95: 99 % of them cannot be."""
+    given = scenario(
+        workloads=(chat(rate_per_s=2.0, tpot_p95_ms=5.0, goodput_share=0.99),), modes=("target_only", "fused")
+    )
+    evaluator, space = Evaluator(given, predict), space_of(given)
+    assert search(Judge(evaluator), space).best is None
+    error = why_infeasible(evaluator, space, PLAIN)
+    assert isinstance(error, InfeasibleError)
+    assert error.budget == "chat: tpot_p95_ms"
+    said = re.search(r"raise chat: tpot_p95_ms from 5 to [\d.]+ \(\+[\d.]+%\) and lower (.*?) for ", str(error))
+    assert said is not None
+    share = re.fullmatch(r"chat: goodput_share from 0.99 to ([\d.]+) \(-[\d.]+%\)", said[1])
+    assert share is not None
+    assert 0.94 < float(share[1]) < 0.99
+
+
+def test_a_share_alone_is_lowered_and_everything_else_raised() -> None:
+    """Each budget of a relief moves its own way."""
+    limits = (Limit("chat", "goodput_share", 0.9), Limit("chat", "tpot_p95_ms", 50.0))
+    given = scenario(workloads=(chat(tpot_p95_ms=50.0),))
+    evaluator, space = Evaluator(given, stub_model.predict), space_of(given)
+    best = search(Judge(evaluator), space).best
+    assert best is not None
+    text = str(_Relief(limits[0], 0.45, best, ((limits[1], 60.0),)))
+    assert text.startswith("lower chat: goodput_share from 0.9 to 0.45 (-50.0%) and raise chat: tpot_p95_ms from 50 to")
+    assert "to 60 (+20.0%)" in text
