@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dsd_plan.domain.attribution import shared_ms
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.profile import LatencyProfile
-from dsd_plan.domain.step_time import AFFINE, StepSurface
+from dsd_plan.domain.step_time import AFFINE, StepSurface, prompts_in_knots
 from dsd_plan.model.ahead import draft_work
 from dsd_plan.model.batches import mean_iteration
 from dsd_plan.model.engine_like.limits import check_budget
@@ -103,13 +104,14 @@ def _target(pool: TargetPool, rates: Array, solved: PoolSolution, count: int) ->
     mine = [demand.index for demand in solved.demands]
     load = load_of(solved, rates[mine])
     used = load.busy * pool.replicas
-    work = [(pool.profile, used * (1.0 - load.drafting))]
+    drafting = used * load.drafting
+    steps, drafts = _times(pool, solved.demands, rates[mine], load, used - drafting, drafting)
+    work = [(pool.profile, steps)]
     if pool.fused_profile is not None:
-        work.append((pool.fused_profile, used * load.drafting))
-    weights = marginal_work(pool, solved.demands, rates[mine])
+        work.append((pool.fused_profile, drafts))
     saturation = target_saturation(pool, solved.demands, rates[mine])
     check_budget(pool, saturation)
-    return _use(pool.device, pool.profile, work, count, mine, weights, saturation, load.mean_batch)
+    return _use(pool.device, pool.profile, work, count, mine, saturation, load.mean_batch)
 
 
 def _draft(pool: DraftPool, mine: Sequence[Demand], solution: Solution, count: int) -> DeviceUse:
@@ -121,10 +123,9 @@ def _draft(pool: DraftPool, mine: Sequence[Demand], solution: Solution, count: i
     use = _use(
         pool.device,
         pool.profile,
-        [(pool.profile, busy * pool.count)],
+        [(pool.profile, shared_ms(busy * pool.count, work, rates, 0.0))],
         count,
         [demand.index for demand in mine],
-        work,
         draft_saturation(pool, mine, rates),
         _jobs_a_batch(states),
     )
@@ -138,52 +139,64 @@ def _jobs_a_batch(states: Sequence[StreamState]) -> float:
     return waits[0].batch if waits else 1.0
 
 
-def marginal_work(pool: TargetPool, demands: tuple[Demand, ...], rates: Array) -> Array:
-    """What each stream's jobs add to the pool's steps, by the fitted laws; by jobs where the laws add nothing."""
-    weights = [rate * _added(pool, demand) for rate, demand in zip(rates, demands, strict=True)]
-    if sum(weights) > 0.0:
-        return np.array(weights)
-    return np.array([rate * (demand.rounds.count.mean + 1.0) for rate, demand in zip(rates, demands, strict=True)])
+def _times(
+    pool: TargetPool, demands: tuple[Demand, ...], rates: Array, load: Load, devices: float, drafting: float
+) -> tuple[Array, Array]:
+    """How many replicas' steps, and fused draft steps, are each stream's: `devices` and `drafting` of them in all.
+
+    As of a replay (`domain.attribution`); jobs of all streams meet in iterations of the mean batch.
+    """
+    rounds = np.array([demand.rounds.count.mean for demand in demands])
+    jobs = rates * (rounds + 1.0)
+    verified = np.array([demand.verified for demand in demands])
+    added = _added(pool.surface, demands, rates, rounds * verified, rounds)
+    iterations = float(jobs.sum()) / load.mean_batch
+    steps = shared_ms(devices, added, jobs, iterations * float(pool.surface.law[0]))
+    fused = np.array([demand.stream.mode == "fused" for demand in demands])
+    if pool.fused_surface is None or not fused.any():
+        return steps, np.zeros_like(steps)
+    drafted = rounds * np.array([demand.window * demand.paths for demand in demands])
+    added = np.where(fused, _added(pool.fused_surface, demands, rates, drafted, drafted), 0.0)
+    constant = max(drafting - float(added.sum()), 0.0)
+    return steps, shared_ms(drafting, added, np.where(fused, jobs, 0.0), constant)
 
 
-def _added(pool: TargetPool, demand: Demand) -> float:
-    rounds, lengths = demand.rounds.count.mean, demand.lengths
-    added = _law_added(pool.surface, rounds * demand.verified, rounds, demand)
-    if demand.stream.mode == "fused" and pool.fused_surface is not None:
-        steps = rounds * demand.window * demand.paths
-        added += _law_added(pool.fused_surface, steps, steps, demand)
-    return added if lengths.output > 0 else 0.0
-
-
-def _law_added(surface: StepSurface, new_tokens: float, steps: float, demand: Demand) -> float:
+def _added(
+    surface: StepSurface, demands: tuple[Demand, ...], rates: Array, new_tokens: Array, contexts: Array
+) -> Array:
+    """What each stream's jobs add to steps by the fitted law, ms a ms; a request has so many tokens and contexts."""
     _, per_token, per_prompt, per_kv, per_square, _ = surface.law[:AFFINE]
-    lengths = demand.lengths
-    prompt = lengths.prefill * per_prompt + lengths.prompt_square * per_square
-    return float(new_tokens * per_token + steps * lengths.context * per_kv + prompt)
+    lengths = [demand.lengths for demand in demands]
+    prompt = np.array([one.prefill for one in lengths]) * (per_token if prompts_in_knots(surface.law) else per_prompt)
+    squares = np.array([one.prompt_square for one in lengths]) * per_square
+    context = np.array([one.context for one in lengths])
+    added: Array = rates * (new_tokens * per_token + contexts * context * per_kv + prompt + squares)
+    return added
 
 
 def _use(
     device: Device,
     profile: LatencyProfile,
-    work: list[tuple[LatencyProfile, float]],
+    work: list[tuple[LatencyProfile, Array]],
     count: int,
     streams: Sequence[int],
-    weights: Array,
     saturation: float,
     mean_batch: float | None,
 ) -> DeviceUse:
-    """`work` is (who steps, on how many devices at once on average); `count` all devices deployed.
+    """`work` is (who steps, on how many devices at once on average for each of the `streams`).
 
-    `streams` are those who share it, by `weights`.
+    `count` are all devices deployed. Idle time is shared in proportion to busy time.
     """
-    busy = sum(devices for _, devices in work)
-    watts = [who.active_w for who, devices in work if devices > 0.0]
+    by_stream: Array = np.sum([devices for _, devices in work], axis=0)
+    busy = float(by_stream.sum())
+    watts = [who.active_w for who, devices in work if devices.any()]
     idle_w = device.idle_w if device.idle_w is not None else profile.idle_w
     power_w, stream_w = None, None
     if idle_w is not None and all(active_w is not None for active_w in watts):
-        power_w = (count - busy) * idle_w + sum(devices * (who.active_w or 0.0) for who, devices in work)
-        total = float(weights.sum())
-        shares = power_w * weights / total if total > 0.0 else np.zeros_like(weights)
+        idle = (count - busy) * idle_w
+        drawn: Array = np.sum([devices * (who.active_w or 0.0) for who, devices in work], axis=0)
+        power_w = idle + float(drawn.sum())
+        shares = drawn + idle * by_stream / busy if busy > 0.0 else np.zeros_like(drawn)
         stream_w = dict(zip(streams, shares.tolist(), strict=True))
     row = DevicePerformance(
         name=device.name,

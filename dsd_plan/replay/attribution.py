@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.attribution import DeviceTime, Spending, TokenRates, Work
+from dsd_plan.domain.attribution import DeviceTime, Spending, TokenRates, Work, shared_ms
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.step_time import AFFINE, prompts_in_knots
 from dsd_plan.replay.layout import MS_PER_S
@@ -33,8 +33,8 @@ def device_times(deployed: Deployed, samples: Sequence[Sample]) -> tuple[DeviceT
     """Every deployed device type, in the plan's order; empty where no time was measured.
 
     A target's steps are shared among prompts and rounds of the streams by the fitted law: what each adds, and of what a
-    step takes with nothing in it an equal part a job. Drafting is split as its proposals were accepted or rejected,
-    besides what was drafted ahead and thrown away; a draft's own prefill is part of it.
+    step takes with nothing in it an equal part a job; fused drafting likewise. Drafting is split as its proposals were
+    accepted or rejected, besides what was drafted ahead and thrown away; a draft's own prefill is part of it.
     """
     span_ms = sum(sample.span_ms for sample in samples)
     if span_ms <= 0.0:
@@ -65,7 +65,8 @@ def _of_target(deployed: Deployed, index: int, samples: Sequence[Sample], span_m
     iterations = sum(int(sample.iterations[replicas].sum()) for sample in samples)
     rounds_ms, prompts_ms = _step_ms(pool, _work(samples), mine, step_ms, iterations)
     work = []
-    for i, stream in enumerate(deployed.streams):
+    for i in np.flatnonzero(mine).tolist():
+        stream = deployed.streams[i]
         spending: Spending = "verify" if stream.window > 0 else "decode"
         parts: tuple[tuple[Spending, float], ...] = (("prefill", float(prompts_ms[i])), (spending, float(rounds_ms[i])))
         work += [Work(stream.workload.name, what, ms / span_ms, pool.profile.active_w) for what, ms in parts if ms > 0]
@@ -147,7 +148,7 @@ def _step_ms(
 def _fused_ms(law: Array, work: dict[str, Array], mine: NDArray[np.bool_], draft_ms: float) -> Array:
     """Time of a draft on the target by whose proposals, and whose prompts, it was for."""
     added = np.where(mine, sum(_added_ms(law, work, work["draft_steps"], work["draft_kv_tokens"])), 0.0)
-    return shared_ms(draft_ms, added, np.where(mine, work["draft_steps"], 0.0), max(draft_ms - added.sum(), 0.0))
+    return shared_ms(draft_ms, added, np.where(mine, work["jobs"], 0.0), max(draft_ms - added.sum(), 0.0))
 
 
 def _added_ms(law: Array, work: dict[str, Array], tokens: Array, kv_tokens: Array) -> tuple[Array, Array]:
@@ -155,17 +156,3 @@ def _added_ms(law: Array, work: dict[str, Array], tokens: Array, kv_tokens: Arra
     _, per_token, per_prompt, per_kv, per_square, _ = law[:AFFINE]
     slope = per_token if prompts_in_knots(law) else per_prompt
     return tokens * per_token + kv_tokens * per_kv, work["prompt_tokens"] * slope + work["prompt_squares"] * per_square
-
-
-def shared_ms(whole_ms: float, added_ms: Array, jobs: Array, constant_ms: float) -> Array:
-    """Time of batches among those who were in them, in proportion to what the law says of each.
-
-    That is what its jobs add, and of what steps take with nothing in them an equal part a job.
-    """
-    many = float(jobs.sum())
-    by_law_ms = added_ms + constant_ms * jobs / many if many > 0.0 else added_ms
-    total_ms = float(by_law_ms.sum())
-    if total_ms > 0.0:
-        shares: Array = by_law_ms / total_ms * whole_ms
-        return shares
-    return jobs * (whole_ms / many) if many > 0.0 else np.zeros_like(jobs)

@@ -1,32 +1,19 @@
-"""Load, power and energy of the devices, from the sums of work between the marks."""
+"""Load and power of the devices, from the sums of work between the marks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
+from dsd_plan.domain.deployed import Deployed, DraftPool
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.performance import DevicePerformance, LinkPerformance
 from dsd_plan.domain.profile import LatencyProfile
-from dsd_plan.domain.step_time import AFFINE
 from dsd_plan.replay.layout import MS_PER_S
 from dsd_plan.replay.load import at_window, draft_saturation, lanes_of, link_name, open_rate_per_s, target_saturation
 from dsd_plan.replay.samples import Sample
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DeviceUse:
-    """A device type's row, and the energy that each stream is answerable for."""
-
-    performance: DevicePerformance
-    energy_j: Array | None
-    """By stream, over all measured time; None where a power is not known."""
 
 
 def rates_per_s(deployed: Deployed, samples: Sequence[Sample]) -> list[float]:
@@ -94,7 +81,7 @@ def unmeasured(deployed: Deployed, saturation: dict[str, float]) -> tuple[Device
     )
 
 
-def device_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[DeviceUse, ...]:
+def device_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[DevicePerformance, ...]:
     """Every deployed device type, in the plan's order."""
     saturation = saturations(deployed, rates_per_s(deployed, samples))
     span_ms = sum(sample.span_ms for sample in samples)
@@ -113,11 +100,13 @@ def device_uses(deployed: Deployed, samples: Sequence[Sample]) -> tuple[DeviceUs
             row = DevicePerformance(
                 name=name, saturation=0.0, busy=0.0, mean_batch=None, power_w=power_w, deployed=deployed_count
             )
-            uses.append(DeviceUse(row, np.zeros(len(deployed.streams))))
+            uses.append(row)
     return tuple(uses)
 
 
-def _target(deployed: Deployed, index: int, samples: Sequence[Sample], saturation: float, all_ms: float) -> DeviceUse:
+def _target(
+    deployed: Deployed, index: int, samples: Sequence[Sample], saturation: float, all_ms: float
+) -> DevicePerformance:
     pool = deployed.targets[index]
     first = sum(other.replicas for other in deployed.targets[:index])
     replicas = slice(first, first + pool.replicas)
@@ -134,28 +123,25 @@ def _target(deployed: Deployed, index: int, samples: Sequence[Sample], saturatio
         pool.profile,
         work,
         all_ms,
-        _marginal_ms(deployed, index, pool, samples),
         saturation,
         jobs / iterations if iterations > 0 else None,
     )
 
 
-def _draft(deployed: Deployed, index: int, samples: Sequence[Sample], saturation: float, all_ms: float) -> DeviceUse:
+def _draft(
+    deployed: Deployed, index: int, samples: Sequence[Sample], saturation: float, all_ms: float
+) -> DevicePerformance:
     pool: DraftPool = deployed.drafts[index]
     first = sum(other.count for other in deployed.drafts[:index])
     busy_ms = sum(float(sample.device_ms[first : first + pool.count].sum()) for sample in samples)
-    weights = sum((sample.work["draft_ms"] for sample in samples), np.zeros(len(deployed.streams)))
-    weights[[stream.draft != index for stream in deployed.streams]] = 0.0
     mine = np.array([stream.draft == index for stream in deployed.streams])
     jobs, batches, wasted_ms = (
         sum(float(sample.work[field][mine].sum()) for sample in samples)
         for field in ("draft_jobs", "draft_batches", "wasted_ms")
     )
     batch = None if busy_ms <= 0 else jobs / batches if batches > 0 else 1.0
-    use = _use(deployed, pool.device, pool.profile, [(pool.profile, busy_ms)], all_ms, weights, saturation, batch)
-    if busy_ms <= 0:
-        return use
-    return replace(use, performance=replace(use.performance, wasted=wasted_ms / busy_ms))
+    use = _use(deployed, pool.device, pool.profile, [(pool.profile, busy_ms)], all_ms, saturation, batch)
+    return use if busy_ms <= 0 else replace(use, wasted=wasted_ms / busy_ms)
 
 
 def _use(
@@ -164,21 +150,19 @@ def _use(
     profile: LatencyProfile,
     work: Sequence[tuple[LatencyProfile, float]],
     all_ms: float,
-    weights: Array,
     saturation: float,
     mean_batch: float | None,
-) -> DeviceUse:
+) -> DevicePerformance:
     """`work` is (who steps, for how long over all replicas); `all_ms` the time of all deployed replicas."""
     busy_ms = sum(ms for _, ms in work)
     watts = [who.active_w for who, ms in work if ms > 0]
     idle_w = device.idle_w if device.idle_w is not None else profile.idle_w
     if all_ms <= 0 or idle_w is None or any(active_w is None for active_w in watts):
-        power_w, energy_j = None, None
+        power_w = None
     else:
         total_j = ((all_ms - busy_ms) * idle_w + sum(ms * (who.active_w or 0.0) for who, ms in work)) / MS_PER_S
-        energy_j = total_j * weights / weights.sum() if weights.sum() > 0 else np.zeros_like(weights)
         power_w = total_j / (all_ms / MS_PER_S) * deployed.replicas_used()[device.name]
-    row = DevicePerformance(
+    return DevicePerformance(
         name=device.name,
         saturation=saturation,
         busy=busy_ms / all_ms if all_ms > 0 else None,
@@ -186,27 +170,3 @@ def _use(
         power_w=power_w,
         deployed=deployed.replicas_used()[device.name],
     )
-    return DeviceUse(row, energy_j)
-
-
-def _marginal_ms(deployed: Deployed, index: int, pool: TargetPool, samples: Sequence[Sample]) -> Array:
-    """What each stream's jobs add to the pool's steps, by the fitted laws; by jobs where the laws add nothing."""
-    nothing = np.zeros(len(deployed.streams))
-    work = {field: sum((sample.work[field] for sample in samples), nothing) for field in samples[0].work}
-    prompts = {name: work[name] for name in ("prompt_tokens", "prompt_squares")}
-    weights = _law_ms(pool.surface.law, work["new_tokens"], work["kv_tokens"], **prompts)
-    if pool.fused_surface is not None:
-        fused = np.array([stream.mode == "fused" for stream in deployed.streams])
-        drafted = _law_ms(pool.fused_surface.law, work["draft_steps"], work["draft_kv_tokens"], **prompts)
-        weights = weights + fused * drafted
-    mine = np.array([stream.target == index for stream in deployed.streams])
-    return np.where(mine, weights if (weights * mine).sum() > 0 else work["jobs"], 0.0)
-
-
-def _law_ms(law: Array, new_tokens: Array, kv_tokens: Array, prompt_tokens: Array, prompt_squares: Array) -> Array:
-    """What so much work adds to steps, by the law."""
-    _, per_token, per_prompt, per_kv, per_square, _ = law[:AFFINE]
-    added: Array = (
-        new_tokens * per_token + kv_tokens * per_kv + prompt_tokens * per_prompt + prompt_squares * per_square
-    )
-    return added

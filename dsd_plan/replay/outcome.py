@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from dsd_plan.domain.attribution import workload_powers
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import (
     DevicePerformance,
@@ -18,7 +19,8 @@ from dsd_plan.domain.performance import (
 from dsd_plan.domain.profile import Origin
 from dsd_plan.domain.workload import METRICS, RequestTrace
 from dsd_plan.replay.assumptions import assumptions
-from dsd_plan.replay.devices import DeviceUse, link_uses
+from dsd_plan.replay.attribution import device_times
+from dsd_plan.replay.devices import link_uses
 from dsd_plan.replay.layout import MS_PER_S
 from dsd_plan.replay.notes import extrapolation_notes, memory_notes, repetition_notes
 from dsd_plan.replay.origin import origins
@@ -103,14 +105,15 @@ def _unknown(name: str) -> WorkloadPerformance:
 
 
 def measured_performance(
-    deployed: Deployed, samples: Sequence[Sample], uses: Sequence[DeviceUse], notes: Sequence[str] = ()
+    deployed: Deployed, samples: Sequence[Sample], devices: tuple[DevicePerformance, ...], notes: Sequence[str] = ()
 ) -> Performance:
     """The whole answer of replications that have settled; `notes` come before those that follow from them."""
-    devices = tuple(use.performance for use in uses)
     mean_batch = {device.name: device.mean_batch for device in devices}
     seconds = sum(sample.span_ms for sample in samples) / MS_PER_S
-    energy_j, origin = _energy_j(deployed, uses), origins(deployed, mean_batch)
-    workloads = tuple(_workload(name, samples, seconds, energy_j[name], origin[name]) for name in samples[0].workloads)
+    power_w, origin = workload_powers(device_times(deployed, samples)), origins(deployed, mean_batch)
+    workloads = tuple(
+        _workload(name, samples, seconds, power_w.get(name), origin[name]) for name in samples[0].workloads
+    )
     return Performance(
         source="replay",
         workloads=workloads,
@@ -121,25 +124,8 @@ def measured_performance(
     )
 
 
-def _energy_j(deployed: Deployed, uses: Sequence[DeviceUse]) -> dict[str, float | None]:
-    """By workload: what its share of every device that it uses drew, over all measured time."""
-    by_device = {use.performance.name: use for use in uses}
-    found: dict[str, float | None] = {}
-    for index, stream in enumerate(deployed.streams):
-        used = {deployed.targets[stream.target].device.name}
-        if stream.draft is not None:
-            used.add(deployed.drafts[stream.draft].device.name)
-        drew_j = [use.energy_j for name, use in by_device.items() if name in used]
-        name = stream.workload.name
-        so_far = found.get(name, 0.0)
-        for each_j in drew_j:
-            so_far = None if each_j is None or so_far is None else so_far + float(each_j[index])
-        found[name] = so_far
-    return found
-
-
 def _workload(
-    name: str, samples: Sequence[Sample], seconds: float, energy_j: float | None, origin: dict[str, Origin]
+    name: str, samples: Sequence[Sample], seconds: float, power_w: float | None, origin: dict[str, Origin]
 ) -> WorkloadPerformance:
     mine = [sample.workloads[name] for sample in samples]
     requests = _sum(mine, lambda s: s.requests)
@@ -162,7 +148,7 @@ def _workload(
         tokens_per_round=tokens_per_round,
         acceptance_rate=_ratio(_sum(mine, lambda s: s.accepted), _sum(mine, lambda s: s.proposed)),
         rounds_per_request=_ratio(speculative_rounds, _sum(mine, lambda s: s.speculative_requests)),
-        energy_j_per_token=None if energy_j is None else _ratio(energy_j, tokens),
+        energy_j_per_token=None if power_w is None or not tokens_per_s else power_w / tokens_per_s,
         bytes_per_token=_ratio(_sum(mine, lambda s: s.payload_bytes), _sum(mine, lambda s: s.tokens)),
         round_parts=_round_parts(mine),
         ci=_intervals(latency, tokens_per_s, tokens_per_round, samples, name),

@@ -176,11 +176,10 @@ def warm_up_note(cut: Cut, marks: Sequence[Mark], requests: int) -> str:
 
 def _performance(deployed: Deployed, samples: Sequence[Sample], notes: Sequence[str]) -> Performance:
     reasons = unsettled(deployed, samples)
-    uses = device_uses(deployed, samples)
+    devices = device_uses(deployed, samples)
     if reasons:
-        devices = tuple(use.performance for use in uses)
         waits, prompts = (sum(getattr(sample, of) for sample in samples).tolist() for of in ("memory_waits", "prompts"))
         causes = (*memory_notes(deployed, waits, prompts), *fullest(devices))
         first = f"{reasons[0]} ({'; '.join(causes)})" if causes else reasons[0]
         return nothing_measured(deployed, devices, (first, *reasons[1:], *notes))
-    return measured_performance(deployed, samples, uses, notes)
+    return measured_performance(deployed, samples, devices, notes)

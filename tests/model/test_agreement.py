@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import pytest
 
+from dsd_plan.model import predict
+from dsd_plan.replay.run import replay
 from tests.model.agreement import compare, errors
 from tests.model.random_systems import Drafts, Kind, random_system
+from tests.model.systems import Chat, system
 
 # Mean absolute error of: mean TPOT, p95 TPOT, mean TTFT, p95 TTFT; then the worst stream's mean TPOT.
 BOUNDS: dict[tuple[str, Kind, Drafts], tuple[float, float, float, float, float]] = {
@@ -42,6 +45,22 @@ def test_one_system_of_each_kind_agrees(mode: str, kind: Kind) -> None:
             assert abs(error) < 0.15, metric
         elif metric == "tokens_per_round":
             assert abs(error) < 0.01, metric
+
+
+@pytest.mark.parametrize(
+    "chats",
+    [
+        (Chat(rate_per_s=3.0), Chat(mode="target_only", rate_per_s=2.0, prompt=600, output=151)),
+        (Chat(mode="fused", rate_per_s=2.0), Chat(mode="target_only", prompt=600)),
+        (Chat(rate_per_s=3.0, devices=20), Chat(rate_per_s=2.0, window=8, prompt=1000, output=31, devices=20)),
+    ],
+    ids=["distributed", "fused", "shared drafts"],
+)
+def test_each_workload_bears_the_energy_that_it_does_in_the_replay(chats: tuple[Chat, ...]) -> None:
+    deployed = system(*chats, replicas=2)
+    predicted, observed = predict(deployed), replay(deployed, requests=2000, replications=2)
+    for ours, theirs in zip(predicted.workloads, observed.workloads, strict=True):
+        assert ours.energy_j_per_token == pytest.approx(theirs.energy_j_per_token, rel=0.05)
 
 
 @pytest.mark.verify

@@ -76,6 +76,17 @@ def test_energy_is_split_by_the_work_that_jobs_add() -> None:
     assert sum(e * 101 for e in split) == pytest.approx(found.fleet.power_w, rel=1e-6)
 
 
+def test_a_job_bears_an_equal_part_of_a_step_and_what_it_adds() -> None:
+    plain = Chat(mode="target_only", rate_per_s=2.0, prompt=100)
+    found = predict(system(replace(plain, output=41), replace(plain, output=11)))
+    drawn = [(w.energy_j_per_token or 0.0) * (w.tokens_per_s or 0.0) for w in found.workloads]
+    assert sum(drawn) == pytest.approx(found.fleet.power_w)
+    # 41 jobs against 11 of a step's 20 ms, 40 against 10 tokens of .2 ms, and prompts of 100 · .05 ms.
+    each = 20.0 / (found.devices[0].mean_batch or 0.0)
+    assert each < 18.0
+    assert drawn[0] / drawn[1] == pytest.approx((41 * each + 13) / (11 * each + 7), rel=1e-6)
+
+
 def test_bytes_a_token() -> None:
     found = predict(system(LONE, target=LONE_LAW)).workloads[0]
     # Prompt 400 up and 4 down, then 20 rounds of 16 up and 8 down, for 101 tokens.

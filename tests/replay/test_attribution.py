@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.attribution import DeviceTime, Work, shared_ms, workload_powers
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.profile import StepLaw
-from dsd_plan.replay.attribution import shared_ms
+from dsd_plan.replay.charges import charges
 from dsd_plan.replay.run import Replayed, replayed
 from tests.replay.builder import closed, poisson, system
+from tests.replay.runs import kernel_run
 
 
 def energy(found: Replayed, device: str) -> dict[str, float | None]:
@@ -98,6 +100,41 @@ def test_drafting_is_split_as_it_was_of_use() -> None:
     assert drafted["drafts accepted"] / (drafted["drafts accepted"] + drafted["drafts rejected"]) == pytest.approx(code)
     thrown = {row.workload for row in found.energy_parts if row.part == "drafts thrown away"}
     assert thrown == {"ahead"}
+
+
+def test_a_workloads_energy_is_what_its_prices_say() -> None:
+    found = replayed(three_modes(), requests=600, replications=2)
+    drawn = {price.workload: price.power_w or 0.0 for price in found.prices}
+    for workload in found.pooled.workloads:
+        power_w = (workload.energy_j_per_token or 0.0) * (workload.tokens_per_s or 0.0)
+        assert power_w == pytest.approx(drawn[workload.name])
+    assert sum(drawn.values()) == pytest.approx(found.pooled.fleet.power_w)
+
+
+def test_two_workloads_by_hand() -> None:
+    """Busy .3 and .1 of a device of 100 W, idle .6 at 20 W: 30 + 9 W and 10 + 3 W; the box works for one alone."""
+    gpu = DeviceTime("gpu", 1, 0.0, 20.0, (Work("chat", "verify", 0.3, 100.0), Work("jobs", "decode", 0.1, 100.0)))
+    box = DeviceTime("box", 2, 0.0, 5.0, (Work("chat", "drafting", 0.5, 30.0),))
+    spare = DeviceTime("spare", 1, 0.0, 7.0, ())
+    powers = workload_powers((gpu, box, spare))
+    assert powers == pytest.approx({"chat": 30.0 + 9.0 + 15.0 + 7.5, "jobs": 13.0})
+    nobody_knows = DeviceTime("gpu", 1, 0.0, None, gpu.work)
+    assert workload_powers((nobody_knows, box)) == {"chat": None, "jobs": None}
+
+
+def test_requests_bear_what_their_workloads_do() -> None:
+    """Idle time apart: requests share it by who is there, workloads in proportion to what they have devices do."""
+    deployed = three_modes()
+    run = kernel_run(deployed, most=3000, keep_bills=True)
+    sessions = run.rows(np.arange(3000))
+    of_requests = charges(deployed, sessions)
+    worked_j = of_requests["draft_energy_j"] + of_requests["verify_energy_j"]
+    names = [stream.workload.name for stream in deployed.streams]
+    rows = replayed(deployed, requests=1500, replications=2).attribution
+    shares = {name: sum(row.power_w or 0.0 for row in rows if row.workload == name) for name in names}
+    for index, name in enumerate(names):
+        share = worked_j[sessions["stream"] == index].sum() / worked_j.sum()
+        assert share == pytest.approx(shares[name] / sum(shares.values()), rel=0.05)
 
 
 def test_plain_decoding_has_a_price_too() -> None:

@@ -147,7 +147,7 @@ def test_two_assignments_of_one_workload_become_one_row() -> None:
     assert chat.bytes_per_token == pytest.approx((drafted + (400 + 4 + 39 * 4) / 40) / 2, rel=0.05)
 
 
-def test_energy_is_null_where_a_power_is_unknown_and_split_by_marginal_work() -> None:
+def test_energy_is_null_where_a_power_is_unknown_and_split_by_jobs_and_what_they_add() -> None:
     law = StepLaw(step_ms=20.0, per_token_ms=0.2, per_prompt_token_ms=0.1, active_w=300.0)
     both = {"long": poisson(2.0, 100, 41), "short": poisson(2.0, 100, 11)}
     plain = {"long": "target_only", "short": "target_only"}
@@ -159,8 +159,10 @@ def test_energy_is_null_where_a_power_is_unknown_and_split_by_marginal_work() ->
     long, short = performance.workload("long"), performance.workload("short")
     drawn = [w.energy_j_per_token * w.tokens_per_s for w in (long, short)]  # type: ignore[operator]
     assert sum(drawn) == pytest.approx(power_w)
-    # Marginal work a request: 40·.2 + 100·.1 = 18 ms against 10·.2 + 10 = 12 ms.
-    assert drawn[0] / drawn[1] == pytest.approx(18 / 12, rel=0.1)
+    # A request adds 40·.2 + 100·.1 = 18 ms against 10·.2 + 10 = 12 ms, and each of its jobs bears its part of 20 ms.
+    each_ms = 20.0 / (performance.devices[0].mean_batch or 0.0)
+    assert each_ms < 16.0
+    assert drawn[0] / drawn[1] == pytest.approx((41 * each_ms + 18) / (11 * each_ms + 12), rel=0.05)
 
 
 def test_energy_is_split_by_jobs_where_jobs_cost_nothing_more() -> None:
