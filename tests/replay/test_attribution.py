@@ -123,18 +123,20 @@ def test_two_workloads_by_hand() -> None:
 
 
 def test_requests_bear_what_their_workloads_do() -> None:
-    """Idle time apart: requests share it by who is there, workloads in proportion to what they have devices do."""
-    deployed = three_modes()
-    run = kernel_run(deployed, most=3000, keep_bills=True)
-    sessions = run.rows(np.arange(3000))
-    of_requests = charges(deployed, sessions)
-    worked_j = of_requests["draft_energy_j"] + of_requests["verify_energy_j"]
-    names = [stream.workload.name for stream in deployed.streams]
-    rows = replayed(deployed, requests=1500, replications=2).attribution
-    shares = {name: sum(row.power_w or 0.0 for row in rows if row.workload == name) for name in names}
-    for index, name in enumerate(names):
-        share = worked_j[sessions["stream"] == index].sum() / worked_j.sum()
-        assert share == pytest.approx(shares[name] / sum(shares.values()), rel=0.05)
+    """Idle time apart; workloads that meet equally full steps, which is all that sharing step by step adds."""
+    deployed = system(
+        {"long": poisson(3.0, 100, 41), "short": poisson(6.0, 400, 11)},
+        mode={"long": "target_only", "short": "target_only"},
+        target=StepLaw(step_ms=20.0, per_token_ms=0.2, per_prompt_token_ms=0.02, active_w=300.0),
+        idle_w=50.0,
+    )
+    sessions = kernel_run(deployed, most=3000, keep_bills=True).rows(np.arange(3000))
+    worked_j = charges(deployed, sessions)["verify_energy_j"]
+    found = replayed(deployed, requests=3000, replications=2)
+    for index, name in enumerate(stream.workload.name for stream in deployed.streams):
+        power_w = sum(row.power_w or 0.0 for row in found.attribution if row.workload == name)
+        each_j = power_w / (found.pooled.workload(name).requests_per_s or 0.0)
+        assert worked_j[sessions["stream"] == index].mean() == pytest.approx(each_j, rel=0.04)
 
 
 def test_plain_decoding_has_a_price_too() -> None:
