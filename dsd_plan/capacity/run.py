@@ -28,7 +28,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.errors import UnstableError
 from dsd_plan.model import with_intervals
-from dsd_plan.optimize.budgets import FLEET, Limit, limits_of, quantity_of
+from dsd_plan.optimize.budgets import FLEET, Limit, limits_of, quantity_of, value_seen
 from dsd_plan.optimize.evaluate import Predict
 from dsd_plan.optimize.words import number
 
@@ -141,7 +141,7 @@ def _budget(limit: Limit, loads: Loads, own: Loads, doubled: Doubled, predict: P
         scope=limit.scope,
         budget=limit.quantity,
         limit=limit.limit,
-        now=None if isinstance(now, UnstableError) else quantity_of(now, limit.scope, limit.quantity),
+        now=None if isinstance(now, UnstableError) else value_seen(now, limit.scope, limit.quantity),
         kept_now=excess_of(limit)(now) <= 0.0,
         load=edge.load,
         interval=None if saturates else _interval(limit, loads, edge, predict),

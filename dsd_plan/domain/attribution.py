@@ -246,27 +246,28 @@ def workload_prices(
 
 
 def price_words(parts: Sequence[PartPrice]) -> str:
-    """ "verification costs 3.1 and takes .52 kWh a million accepted tokens; with drafting and prefill 4.7"."""
+    """Like for like first, a million output tokens in all, then what verification costs a million accepted tokens.
+
+    "1.85 a million output tokens; verification costs 2.1 and takes .52 kWh a million accepted tokens, with drafting …".
+    """
     verify = next((part for part in parts if part.part == "verify"), None)
     decode = next((part for part in parts if part.part == "decode"), None)
     if verify is not None and verify.cost_per_million_accepted is not None:
-        cost, energy_j, unit, what = (
-            verify.cost_per_million_accepted,
-            verify.energy_j_per_accepted,
-            "accepted tokens",
-            "verification",
-        )
+        cost, energy_j = verify.cost_per_million_accepted, verify.energy_j_per_accepted
+        what, of = "verification costs", " a million accepted tokens"
         whole = _sum([part.cost_per_million_accepted for part in parts])
         others = [{"draft": "drafting", "prefill": "prefill"}[p.part] for p in parts if p.part in ("draft", "prefill")]
+        if others and whole is not None:
+            of += f", with {' and '.join(sorted(others))} {_three(whole)}"
     elif decode is not None and decode.cost_per_million_tokens is not None:
-        cost, energy_j, unit, what = decode.cost_per_million_tokens, decode.energy_j_per_token, "tokens", "decoding"
-        whole = _sum([part.cost_per_million_tokens for part in parts])
-        others = ["prefill"] if any(part.part == "prefill" for part in parts) else []
+        cost, energy_j = decode.cost_per_million_tokens, decode.energy_j_per_token
+        what, of = "decoding them costs", ""
     else:
         return "no price: no token was counted"
+    in_all = _sum([part.cost_per_million_tokens for part in parts])
+    alike = "" if in_all is None else f"{_three(in_all)} a million output tokens in all; "
     energy = "" if energy_j is None else f" and takes {_three(energy_j / J_PER_KWH * 1e6)} kWh"
-    with_others = f"; with {' and '.join(sorted(others))} {_three(whole)}" if others and whole is not None else ""
-    return f"{what} costs {_three(cost)}{energy} a million {unit}{with_others}; idle time included"
+    return f"{alike}{what} {_three(cost)}{energy}{of}; idle time included"
 
 
 def _three(value: float) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import exp, log, sqrt
+from math import exp, hypot, log, sqrt
 
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.performance import Interval, Performance, WorkloadPerformance
-from dsd_plan.domain.present import Present, value_of
+from dsd_plan.domain.present import METRICS, Present, value_of
 from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import BudgetCheck
 from dsd_plan.domain.study_decision import Backcast, BackcastRow
 from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.backcast_error import error_of, kind_of
@@ -62,7 +63,10 @@ def backcast(scenario: Scenario, predict: Predict, observe: Observe | None = Non
 
 
 def widened(performance: Performance, found: Backcast | None) -> Performance:
-    """Each interval's ends moved out by the backcast's error, as independent: half² = own² + (value · error)²."""
+    """Each interval's ends moved out by the backcast's error on the log scale, as independent.
+
+    ln(end / value)² becomes ln(end / value)² + error², so that what was measured of today's system lies within.
+    """
     if found is None or found.error is None:
         return performance
     workloads = tuple(replace(workload, ci=_wider(workload, found)) for workload in performance.workloads)
@@ -73,19 +77,51 @@ def widened(performance: Performance, found: Backcast | None) -> Performance:
     return replace(performance, workloads=workloads, notes=(*performance.notes, note))
 
 
+def widened_checks(checks: Sequence[BudgetCheck], found: Backcast | None) -> tuple[BudgetCheck, ...]:
+    """The replayed intervals of latency budgets, widened likewise; whether one is kept stays the replay's word."""
+    if found is None or found.error is None:
+        return tuple(checks)
+    wider = []
+    for check in checks:
+        seen, metric = check.replayed, _metric_of(check.budget)
+        if seen is not None and metric is not None:
+            error = _reach(found, check.scope, metric)
+            low, high = _moved_out(seen.point, (seen.low, seen.high), error)
+            seen = Interval(point=seen.point, low=low, high=high)
+        wider.append(replace(check, replayed=seen))
+    return tuple(wider)
+
+
+def _metric_of(budget: str) -> str | None:
+    """ "tpot_ms.p95" of the budget "tpot_p95_ms"; None of what is no latency."""
+    kind, _, statistic = budget.removesuffix("_ms").partition("_")
+    return f"{kind}_ms.{statistic}" if kind in METRICS and budget.endswith("_ms") else None
+
+
 def _wider(workload: WorkloadPerformance, found: Backcast) -> dict[str, tuple[float, float] | None] | None:
     if workload.ci is None:
         return None
     wider: dict[str, tuple[float, float] | None] = {}
     for metric, bounds in workload.ci.items():
         value = value_of(workload, metric) if bounds is not None else None
-        if bounds is None or value is None:
-            wider[metric] = bounds
-            continue
-        more = (value * error_of(found, metric)) ** 2
-        low, high = (sqrt((end - value) ** 2 + more) for end in bounds)
-        wider[metric] = max(value - low, 0.0), value + high
+        if bounds is not None and value is not None:
+            bounds = _moved_out(value, bounds, _reach(found, workload.name, metric))
+        wider[metric] = bounds
     return wider
+
+
+def _reach(found: Backcast, workload: str, metric: str) -> float:
+    """The error of a metric; of one that was measured at least its own, which the mean over others may hide."""
+    own = [row.ratio for row in found.rows if (row.workload, row.metric) == (workload, metric) and row.measured]
+    return max(error_of(found, metric), *(abs(log(ratio)) for ratio in own if ratio), 0.0)
+
+
+def _moved_out(value: float, bounds: tuple[float, float], error: float) -> tuple[float, float]:
+    low, high = bounds
+    if value <= 0.0:
+        return bounds
+    low = value * exp(-hypot(log(value / low), error)) if low > 0.0 else low
+    return low, value * exp(hypot(log(high / value), error))
 
 
 def _rows(

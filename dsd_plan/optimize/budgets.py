@@ -82,7 +82,16 @@ def limits_of(scenario: Scenario) -> tuple[Limit, ...]:
 
 
 def quantity_of(performance: Performance, scope: str, quantity: str) -> float | None:
-    """The value of a budgeted quantity in a performance."""
+    """What a budget is held against; 0 where every request ended and none had what the budget limits."""
+    value = value_seen(performance, scope, quantity)
+    if value is None and scope != FLEET and quantity.partition("_")[0] in BETWEEN_TOKENS:
+        # Requests of one token end without a gap that could be too long.
+        return 0.0 if performance.steady and performance.workload(scope).e2e_ms.mean is not None else None
+    return value
+
+
+def value_seen(performance: Performance, scope: str, quantity: str) -> float | None:
+    """The value of a budgeted quantity in a performance; None where it is not known, or there is no such thing."""
     if scope == FLEET:
         value: float | None = getattr(performance.fleet, quantity)
         return value
@@ -93,10 +102,11 @@ def quantity_of(performance: Performance, scope: str, quantity: str) -> float | 
         return workload.slo_attainment
     metric, statistic = quantity.removesuffix("_ms").split("_")
     latency: float | None = getattr(getattr(workload, f"{metric}_ms"), statistic)
-    ended = performance.steady and workload.e2e_ms.mean is not None
-    if latency is None and metric in BETWEEN_TOKENS and ended:
-        return 0.0  # requests of one token end without a gap that could be too long
     return latency
+
+
+def _is_known(performance: Performance, limit: Limit) -> bool:
+    return value_seen(performance, limit.scope, limit.quantity) is not None
 
 
 def power_of_one(performance: Performance, device: str) -> float | None:
@@ -157,8 +167,8 @@ def budget_checks(
                 scope=limit.scope,
                 budget=limit.quantity,
                 limit=limit.limit,
-                predicted=expected,
-                replayed=seen,
+                predicted=None if predicted is None else value_seen(predicted, limit.scope, limit.quantity),
+                replayed=None if replayed is None or not _is_known(replayed, limit) else seen,
                 kept=limit.excess(judged) <= 0.0,
             )
         )

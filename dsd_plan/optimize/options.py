@@ -39,6 +39,8 @@ MIXED = "each workload in its own way"
 TODAY = "do nothing: the system as it is today"
 PLAIN = "plain decoding on the target"
 ALL_DRAFTS_LOST = "all drafts lost at peak"
+SAME = 5e-4
+"""Relative difference of TPOT that no reader sees."""
 NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
 HEAD = "head or n-gram on the target"
 NO_HEAD = "no head or n-gram pair in the scenario"
@@ -248,6 +250,8 @@ def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed, days: Days)
     change = mine.tpot_ms / best.tpot_ms - 1.0 if best.tpot_ms > 0.0 else 0.0
     if change > 0.0:
         return f"keeps every budget, but its mean TPOT is {percent(change)} higher"
+    if change > -SAME:
+        return "keeps every budget and is no better; the simpler plan is chosen"
     return f"mean TPOT {percent(-change)} lower, which is within the error; the simpler plan is chosen"
 
 

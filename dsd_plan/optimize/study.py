@@ -12,7 +12,7 @@ from dsd_plan.domain.study import Agreement, Option, Provenance, Study, Verdict,
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.backcast import against, today_words
+from dsd_plan.optimize.backcast import against, today_words, widened_checks
 from dsd_plan.optimize.budgets import budget_checks
 from dsd_plan.optimize.candidates import (
     SPECULATIVE,
@@ -97,7 +97,7 @@ def study_of(
         measured=None,
         agreements=tuple(agreements),
         verdict=replace(found, sentence=found.sentence + day_words(decision.days, chosen.choice, plain) + ends),
-        budgets=budget_checks(scenario, chosen.predicted, chosen.observed.pooled),
+        budgets=widened_checks(budget_checks(scenario, chosen.predicted, chosen.observed.pooled), present),
         options=rows,
         alternatives=_alternatives(confirmation, decision),
         equivalents=tuple(_equivalent(confirmation, other, ratio) for other, ratio in decision.equivalents),

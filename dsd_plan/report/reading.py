@@ -175,7 +175,8 @@ def holds_between(curve: LoadCurve, metric: str, limit: float) -> tuple[float | 
     kept: float | None = None
     for point in sorted(curve.points, key=lambda p: p.load):
         value = value_at(point, metric)
-        if value is None or value > limit:
+        none_to_wait_for = value is None and point.ttft_p95_ms is not None  # answers of one token have no TPOT
+        if not none_to_wait_for and (value is None or value > limit):
             return kept, point.load
         kept = point.load
     return kept, None

@@ -79,21 +79,43 @@ def test_at_the_servers_the_way_is_taken_off() -> None:
     assert by_metric["tpot_ms.mean"] == pytest.approx(own.tpot_ms.mean)
 
 
-def test_an_interval_widens_by_squares() -> None:
-    """A TPOT of 100 with 97–104, known to 12 %: √(3² + 12²) below and √(4² + 12²) above."""
+def test_an_interval_widens_by_squares_of_logs() -> None:
+    """100/e^.05 to 100·e^.09, known to .12: √(.05² + .12²) = .13 below, √(.09² + .12²) = .15 above."""
     found = backcast(today(tpot_mean_ms=exp(0.12)), stub_model.predict)
     assert found is not None
     plain = predicted()
     workload = replace(
         plain.workloads[0],
         tpot_ms=replace(plain.workloads[0].tpot_ms, mean=100.0),
-        ci={"tpot_ms.mean": (97.0, 104.0), "ttft_ms.p95": None},
+        ci={"tpot_ms.mean": (100.0 * exp(-0.05), 100.0 * exp(0.09)), "ttft_ms.p95": None},
     )
     wider = widened(replace(plain, workloads=(workload,)), found)
     ends = (wider.workloads[0].ci or {})["tpot_ms.mean"]
-    assert ends == (pytest.approx(100 - sqrt(9 + 144)), pytest.approx(100 + sqrt(16 + 144)))
+    assert ends == (pytest.approx(100 * exp(-0.13)), pytest.approx(100 * exp(0.15)))
     assert (wider.workloads[0].ci or {})["ttft_ms.p95"] is None
     assert "today's system was reproduced (12 % over 1 measured numbers)" in wider.notes[-1]
+
+
+@pytest.mark.parametrize("factors", [{"tpot_mean_ms": 1.25}, {"tpot_mean_ms": 3.0, "tpot_p95_ms": 1.0}])
+def test_what_was_measured_lies_within_the_interval_that_it_widened(factors: dict[str, float]) -> None:
+    found = backcast(today(**factors), stub_model.predict)
+    assert found is not None
+    seen = predicted().workloads[0]
+    mean = seen.tpot_ms.mean
+    assert mean is not None
+    workload = replace(seen, ci={"tpot_ms.mean": (0.99 * mean, 1.01 * mean)})
+    ends = (widened(replace(predicted(), workloads=(workload,)), found).workloads[0].ci or {})["tpot_ms.mean"]
+    assert ends is not None
+    assert ends[0] < mean < factors["tpot_mean_ms"] * mean < ends[1]
+
+
+def test_the_chosen_plans_budgets_carry_the_error_too() -> None:
+    """A TPOT measured a fifth above the prediction: a replay's interval reaches at least as far."""
+    (check,) = study(today(tpot_p95_ms=1.2)).budgets
+    assert check.kept
+    assert check.replayed is not None
+    assert check.replayed.high >= 1.2 * check.replayed.point * (1 - 1e-9)
+    assert check.replayed.low <= check.replayed.point / 1.2 * (1 + 1e-9)
 
 
 def test_today_is_replayed_and_stands_in_the_study_as_doing_nothing() -> None:

@@ -78,7 +78,13 @@ def test_requests_of_one_token_keep_every_budget_between_tokens() -> None:
     predicted = stub_model.predict(deploy(given, plan_of(given, Choice(plain, full_counts(given, plain)))))
     unknown = predicted.workloads[0].tpot_ms.__class__()
     one_token = replace(predicted.workloads[0], tpot_ms=unknown, itl_ms=unknown)
-    assert all(check.kept for check in budget_checks(given, replace(predicted, workloads=(one_token,)), None))
+    told = replace(predicted, workloads=(one_token,))
+    checks = budget_checks(given, told, told)
+    assert all(check.kept for check in checks)
+    assert {check.budget for check in checks if check.predicted is None and check.replayed is None} == {
+        "tpot_p95_ms",
+        "itl_p99_ms",
+    }
     nothing = replace(one_token, ttft_ms=unknown, e2e_ms=unknown)
     assert not any(check.kept for check in budget_checks(given, replace(predicted, workloads=(nothing,)), None))
 

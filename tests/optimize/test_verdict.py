@@ -241,6 +241,7 @@ def test_answers_of_one_token_leave_nothing_to_draft() -> None:
     found = study(scenario(workloads=(replace(chat(ttft_p95_ms=500.0), requests=asked),)))
     assert found.verdict.answer == "no"
     assert "every answer is one token" in found.verdict.sentence
+    assert not any("0.0 % lower" in option.reason for option in found.options)
 
 
 def test_without_a_draft_the_answer_is_no() -> None:

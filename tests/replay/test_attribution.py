@@ -147,7 +147,7 @@ def test_plain_decoding_has_a_price_too() -> None:
     assert all(part.cost_per_million_accepted is None for part in price.parts)
     whole = sum(part.cost_per_million_tokens or 0.0 for part in price.parts)
     assert whole == pytest.approx(0.001 / price.tokens_per_s * 1e6)
-    assert price.sentence.startswith("decoding costs ")
+    assert price.sentence.startswith(f"{whole:.3g} a million output tokens in all; decoding them costs ")
 
 
 def test_what_is_not_known_is_null() -> None:

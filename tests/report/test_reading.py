@@ -60,6 +60,14 @@ def test_a_limit_holds_up_to_the_last_point_before_it_breaks() -> None:
     assert holds_between(points, "tpot_p95_ms", 20.0) == (None, 0.5)
 
 
+def test_answers_of_one_token_break_no_limit_between_tokens_until_they_saturate() -> None:
+    ended = LoadPoint(load=1.0, saturation=0.4, ttft_p95_ms=100.0, tpot_mean_ms=None, tpot_p95_ms=None)
+    beyond = replace(ended, load=2.0, saturation=1.1, ttft_p95_ms=None)
+    points = replace(curve((1.0, 0.4, 30.0)), points=(ended, beyond))
+    assert holds_between(points, "tpot_p95_ms", 45.0) == (1.0, 2.0)
+    assert holds_between(replace(points, points=(ended,)), "tpot_p95_ms", 45.0) == (1.0, None)
+
+
 def test_a_limit_breaks_where_there_is_no_steady_state() -> None:
     assert holds_between(curve((1.0, 0.5, 30.0), (2.0, 1.1, None)), "tpot_p95_ms", 45.0) == (1.0, 2.0)
 
