@@ -194,21 +194,27 @@ def same_but_window(one: Candidate, other: Candidate) -> bool:
 def searched_modes(scenario: Scenario) -> tuple[Mode, ...]:
     """The modes that are searched, the simplest first.
 
-    `pipelined` takes a hundred times as long to predict as the others: it is searched where modes are named, and of few
-    workloads.
+    `pipelined` takes a hundred times as long to predict as the others: it is searched in full where modes are named,
+    and of few workloads.
     """
     asked = scenario.search.modes
     slow = asked == DEFAULT_MODES or len(scenario.workloads) >= MANY_WORKLOADS
     return tuple(mode for mode in SIMPLEST_FIRST if mode in asked and not (slow and mode == "pipelined"))
 
 
+def tried_ahead(scenario: Scenario) -> bool:
+    """Whether `pipelined` is not searched in full, but tried around the best plans of the other modes."""
+    return scenario.search.modes == DEFAULT_MODES and len(scenario.workloads) < MANY_WORKLOADS
+
+
 def space_of(scenario: Scenario) -> AnySpace:
     """Every candidate that can be deployed in `scenario`, and notes on what the search leaves out."""
     notes: list[str] = []
-    if "pipelined" in scenario.search.modes and "pipelined" not in searched_modes(scenario):
+    unsearched = "pipelined" in scenario.search.modes and "pipelined" not in searched_modes(scenario)
+    if unsearched and not tried_ahead(scenario):
         notes.append(
-            "mode pipelined is left out of the search: predicting it takes long; "
-            'of few workloads, name the modes to try it too: modes = ["target_only", "distributed", "pipelined"]'
+            f"mode pipelined is left out of the search: predicting it takes long; it is tried of fewer than "
+            f"{MANY_WORKLOADS} workloads"
         )
     if len(scenario.workloads) >= MANY_WORKLOADS:
         if "edge_only" in scenario.search.modes:
@@ -274,6 +280,16 @@ def _speculating(
             # What goes on ahead goes on along one path.
             if mode in modes and known and (mode == "distributed" or paths == 1):
                 yield [Candidate(workload.name, mode, *names, window, paths=paths) for window in known]
+
+
+def ahead_of(scenario: Scenario, candidate: Candidate) -> tuple[Candidate, ...]:
+    """A candidate that drafts at the edge along one path, going on ahead: at every window that it may have there."""
+    if candidate.mode != "distributed" or candidate.paths > 1:
+        return ()
+    workload = scenario.workload(candidate.workload)
+    pair = scenario.pair(candidate.draft_model or "", candidate.target_model)
+    windows = _guessed(pair, workload, 1, _windows(scenario, workload, pair, 1, []))
+    return tuple(replace(candidate, mode="pipelined", window=window) for window in windows)
 
 
 def _guessed(pair: Pair, workload: Workload, paths: int, windows: tuple[int, ...]) -> tuple[int, ...]:

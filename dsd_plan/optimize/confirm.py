@@ -97,12 +97,14 @@ class Confirmation:
                 self._readings[choice] = given_the_doubt(self._readings[choice], pooled, self.evaluator.limits)
         return self.observed[choice]
 
-    def best(self, space: AnySpace, name: str, seeds: Sequence[Choice] = ()) -> Confirmed | None:
+    def best(
+        self, space: AnySpace, name: str, seeds: Sequence[Choice] = (), most_replays: int = MOST_REPLAYS
+    ) -> Confirmed | None:
         """The best plan of `space` that keeps every budget in the replay; None where there is none.
 
         `seeds`: choices of the space that are known to be good.
         """
-        most = MOST_REPLAYS_OF_MANY if isinstance(space, WideSpace) else MOST_REPLAYS
+        most = MOST_REPLAYS_OF_MANY if isinstance(space, WideSpace) else most_replays
         for _ in range(most):
             found = search(Judge(self.evaluator, self.lens), space, seeds)
             if found.best is None:

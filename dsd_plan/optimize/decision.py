@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
+from dsd_plan.optimize.ahead import CLOSE, ahead, bound_of_others
+from dsd_plan.optimize.around import Around
 from dsd_plan.optimize.candidates import (
     SIMPLEST_FIRST,
     SPECULATIVE,
     AnySpace,
     Choice,
+    Space,
     WideSpace,
     cost_per_hour,
     searched_modes,
+    tried_ahead,
 )
 from dsd_plan.optimize.case import NOT_SEARCHED, Case
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
@@ -32,8 +36,6 @@ MOST_OF_RUNNERS_UP = 60
 """Workloads from which on no plan but each mode's best is replayed: what else was tried are steps towards it."""
 SAME_PRICE = 1e-3
 """Relative difference of two prices that is none."""
-CLOSE = 0.05
-"""Relative difference of objective or TPOT up to which a plan may turn out an equal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +71,10 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     if len(space.by_workload) > 1:
         stage(f"searching: {MIXED}")
         outcomes += [_surviving(confirmation, survival, mixed) for mixed in _mixed(confirmation, space, outcomes)]
+    listed = space if isinstance(space, Space) and tried_ahead(evaluator.scenario) else None
+    if listed is not None:
+        stage(f"searching: {NAMES['pipelined']}")
+        outcomes.append(_surviving(confirmation, survival, ahead(confirmation, listed, outcomes)))
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
     if not kept:
         refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
@@ -84,7 +90,10 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         if ratio is not None:
             equivalents.append((other, ratio))
     stage("weighing the verdict")
-    overall = search(Judge(evaluator, confirmation.lens), space, [confirmed.choice for confirmed in kept])
+    seeds = [c.choice for c in kept if listed is None or listed.holds(c.choice.candidates)]
+    overall = search(Judge(evaluator, confirmation.lens), space, seeds)
+    if listed is not None:
+        overall = bound_of_others(overall, chosen)
     case = _case(confirmation, space, outcomes, chosen, survival, days)
     return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days)
 
@@ -236,11 +245,12 @@ def _case(
     tpot = None
     if fastest is not None and slow is not None:
         tpot = _tpot_ratio(confirmation, fastest, slow)
+    tried = [outcome.space for outcome in outcomes if isinstance(outcome.space, Around)]
     return Case(
         scenario=confirmation.evaluator.scenario,
         speculative=fastest,
         plain=slow,
-        objective=_daily(days, _objective_ratio(confirmation, space, fastest, slow, tpot), fastest, slow),
+        objective=_daily(days, _objective_ratio(confirmation, space, tried, fastest, slow, tpot), fastest, slow),
         tpot=tpot,
         plain_trouble=_trouble(confirmation, plain),
         speculative_trouble=_speculative_trouble(confirmation, speculative, fastest),
@@ -287,7 +297,11 @@ def _representative(confirmation: Confirmation, outcomes: list[Outcome]) -> Conf
     """The best of these that keeps its budgets; else the nearest miss that has a performance, replayed."""
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
     if kept:
-        return min(kept, key=lambda confirmed: confirmed.judged.key)
+        best = min(kept, key=lambda confirmed: confirmed.judged.key)
+        # Going on ahead is said to be better than the simpler ways only where it surely is.
+        simpler = kept if "pipelined" in best.choice.modes else []
+        same = [other for other in simpler if other is not best and _indistinguishable(confirmation, other, best)]
+        return min([best, *same], key=_simplicity)
     misses = [o.miss for o in outcomes if o.miss is not None and o.miss.performance is not None]
     if not misses:
         return None
@@ -317,8 +331,14 @@ def _speculative_trouble(confirmation: Confirmation, outcomes: list[Outcome], fa
 
 
 def _objective_ratio(
-    confirmation: Confirmation, space: AnySpace, fastest: Confirmed | None, slow: Confirmed | None, tpot: Ratio | None
+    confirmation: Confirmation,
+    space: AnySpace,
+    tried: list[Around],
+    fastest: Confirmed | None,
+    slow: Confirmed | None,
+    tpot: Ratio | None,
 ) -> Ratio | None:
+    """`tried`: where drafts that go on ahead were looked for, if not in `space`."""
     if fastest is None or slow is None or not (fastest.judged.kept and slow.judged.kept):
         return None
     minimize = confirmation.evaluator.scenario.search.minimize
@@ -331,10 +351,12 @@ def _objective_ratio(
         return None
     mode = modes.pop()
     pure = not modes and set(fastest.choice.modes) == {mode}
-    within = space.purely(mode) if pure else space.speculating()
+    within = [space.purely(mode) if pure else space.speculating()]
+    if tried and "pipelined" in fastest.choice.modes:
+        within = [space.speculating(), *tried]
     errors = {} if tpot is None else tpot.errors
     sampled = sum(errors.get(name, 0.0) ** 2 for name in ("replay", "acceptance", "backcast")) ** 0.5
-    priced = price_ratio(confirmation, [within], space.purely("target_only"), max(0.01, sampled))
+    priced = price_ratio(confirmation, within, space.purely("target_only"), max(0.01, sampled))
     searched = fastest.found.best if fastest.found is not None else None
     if priced is None or searched is None or searched.choice == fastest.choice or searched.objective <= 0.0:
         return priced

@@ -51,6 +51,10 @@ class Evaluator:
         """How many choices the model was asked about."""
         return len(self._trials)
 
+    def knows(self, choice: Choice) -> bool:
+        """Whether the model was asked about this choice."""
+        return choice in self._trials
+
     def trial(self, choice: Choice) -> Trial:
         """The model's word on one choice; its candidates may be those of a part of the workloads."""
         known = self._trials.get(choice)

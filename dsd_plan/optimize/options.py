@@ -182,7 +182,7 @@ def option_of(
         reason = why_chosen(scenario) if is_chosen else why_lost(scenario, outcome.confirmed, chosen, days)
         return _row(confirmation, name, outcome.confirmed.judged.trial, reason, chosen=is_chosen)
     if outcome.miss is None:
-        return Option(name=name, chosen=False, plan=None, predicted=None, reason=_impossible(outcome))
+        return Option(name=name, chosen=False, plan=None, predicted=None, reason=outcome.lost or _impossible(outcome))
     return _row(confirmation, name, outcome.miss, outcome.lost or trouble(confirmation, outcome.miss))
 
 

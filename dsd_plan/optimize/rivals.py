@@ -77,8 +77,8 @@ def best_near(judge: Judge, rival: Rival, near: Choice) -> Judged:
         here, patience = best, LOOK_AHEAD
         while patience > 0 and (moved := _moved(rival, here.choice, step)) is not None:
             here = settled(judge, moved)
-            patience = LOOK_AHEAD if _nearer(here, best) else patience - 1
-            best = here if _nearer(here, best) else best
+            patience = LOOK_AHEAD if nearer(here, best) else patience - 1
+            best = here if nearer(here, best) else best
     return best
 
 
@@ -125,7 +125,8 @@ def _moved(rival: Rival, choice: Choice, step: int) -> Choice | None:
     return None if tuple(moved) == choice.candidates else Choice(tuple(moved), choice.counts)
 
 
-def _nearer(other: Judged, best: Judged) -> bool:
+def nearer(other: Judged, best: Judged) -> bool:
+    """Whether `other` is better, or where neither keeps every budget, misses by less."""
     if other.kept or best.kept:
         return other.kept and (not best.kept or other.key < best.key)
     return (other.excess, other.key) < (best.excess, best.key)

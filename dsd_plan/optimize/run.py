@@ -12,7 +12,7 @@ from dsd_plan.domain.study import Agreement, Provenance, Study
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.abridged import abridged
 from dsd_plan.optimize.backcast import backcast
-from dsd_plan.optimize.candidates import AnySpace, WideSpace, searched_modes, space_of
+from dsd_plan.optimize.candidates import AnySpace, WideSpace, searched_modes, space_of, tried_ahead
 from dsd_plan.optimize.confirm import Confirmation, Observe
 from dsd_plan.optimize.decision import decide
 from dsd_plan.optimize.evaluate import Evaluator, Predict
@@ -91,7 +91,7 @@ class _Progress:
     """Steps are the stages of the search; what is found in between moves nothing."""
 
     def __init__(self, scenario: Scenario, on_progress: OnProgress | None) -> None:
-        modes = len(searched_modes(scenario))
+        modes = len(searched_modes(scenario)) + tried_ahead(scenario)
         self._total = modes + (len(scenario.workloads) > 1) + STAGES_AFTER_MODES
         self._done = 0
         self._on_progress = on_progress

@@ -9,6 +9,8 @@ from itertools import count as counting
 from itertools import product
 from math import prod
 
+from dsd_plan.optimize.around import SCOPE as AROUND
+from dsd_plan.optimize.around import Around, search_around
 from dsd_plan.optimize.candidates import (
     AnySpace,
     Candidate,
@@ -86,6 +88,8 @@ def search(
     """
     if isinstance(space, WideSpace):
         return _wide(judge, space, seeds)
+    if isinstance(space, Around):
+        return Found(search_around(judge, space), None, AROUND)
     if not all(space.by_workload):
         return Found(None, None, EXHAUSTIVE)
     if space.size <= exhaustive_choices and _choices(judge, space) <= exhaustive_choices:

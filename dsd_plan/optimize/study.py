@@ -21,7 +21,6 @@ from dsd_plan.optimize.candidates import (
     Space,
     WideSpace,
     device_total,
-    searched_modes,
 )
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
@@ -75,7 +74,7 @@ def study_of(
         drawn = [choice for choice in bests.values() if not _goes_ahead(choice)]
         curves = load_curves(explorer, dict.fromkeys([chosen.choice, *drawn]))
     groups = {} if _goes_ahead(chosen.choice) else contenders(space, scenario, chosen.choice, bests)
-    if "pipelined" in searched_modes(scenario):
+    if any(_goes_ahead(outcome.choice) for outcome in decision.outcomes if outcome.choice is not None):
         story = (*story, "maps and tipping points are without the mode pipelined, which takes long to predict")
     grounds = [Ground(explorer, chosen.choice, workload, group) for workload, group in groups.items() if group]
     stage("mapping which mode wins where")

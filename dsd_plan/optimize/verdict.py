@@ -139,7 +139,8 @@ def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) 
         return f"beside the target on {candidate.target_device}"
     site = scenario.site(scenario.device(candidate.draft_device).site)
     where = site.name if site.count == 1 else f"each of {site.count} × {site.name}"
-    return f"at {where} on {counts[candidate.draft_device]} × {candidate.draft_device}"
+    ahead = ", going on ahead," if candidate.mode == "pipelined" else ""
+    return f"at {where} on {counts[candidate.draft_device]} × {candidate.draft_device}{ahead}"
 
 
 def _numbers(case: Case, plan: Confirmed) -> str:

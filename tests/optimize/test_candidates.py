@@ -40,9 +40,12 @@ def test_every_mode_with_every_window_on_what_has_the_profiles() -> None:
     ]
 
 
-def test_what_cannot_be_searched_yet_is_told_not_hidden() -> None:
-    space = space_of(replace(scenario(), search=Search()))
-    assert any(note.startswith("mode pipelined is left out of the search: predicting") for note in space.notes)
+def test_what_goes_on_ahead_is_listed_only_where_modes_are_named() -> None:
+    """By default it is tried around the best plans, and of many workloads left out with a note (test_ahead)."""
+    (usual,) = space_of(replace(scenario(), search=Search())).by_workload
+    (named,) = space_of(scenario(modes=("target_only", "pipelined"))).by_workload
+    assert {c.mode for c in usual} == {"target_only", "fused", "distributed"}
+    assert {c.mode for c in named} == {"target_only", "pipelined"}
 
 
 def test_windows_end_where_acceptance_was_measured() -> None:

@@ -1,0 +1,170 @@
+"""Drafts that go on ahead are tried by default, around the best plans that draft at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsd_plan.crosscheck import agreements
+from dsd_plan.domain.acceptance import AcceptanceLaw
+from dsd_plan.domain.fleet import Link, Site
+from dsd_plan.domain.scenario import Scenario, Search
+from dsd_plan.domain.study import Option, Study
+from dsd_plan.optimize.around import MOST_PREDICTIONS, around, search_around
+from dsd_plan.optimize.candidates import Space, WideSpace, space_of
+from dsd_plan.optimize.evaluate import Evaluator
+from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.run import optimize
+from dsd_plan.optimize.search import search
+from tests.optimize import stub_model
+from tests.optimize.brute_force import best_plan, keeps_budgets
+from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
+from tests.optimize.stub_replay import observer
+from tests.optimize.test_search import scenarios
+from tests.optimize.test_study import PROVENANCE
+
+MODES = Search().modes
+AHEAD = "draft at the edge, going on ahead"
+
+
+def far(minimize: str = "tpot", rtt_ms: float = 60.0, per_token: float = 0.93, **more: object) -> Scenario:
+    """A long round trip to a slow target, and a draft that is nearly always right."""
+    return scenario(
+        rtt_ms=rtt_ms,
+        per_token=per_token,
+        devices=(edge_box(count=8, step_ms=9.0), gpu(count=2, step_ms=60.0, draft_step_ms=55.0)),
+        workloads=(chat(rate_per_s=2.0, **more),),  # type: ignore[arg-type]
+        windows=(2, 3, 4, 5, 6, 7, 8),
+        modes=MODES,
+        minimize=minimize,
+    )
+
+
+def study(asked: Scenario) -> Study:
+    return optimize(asked, stub_model.predict, observer(asked), agreements, PROVENANCE)
+
+
+def row(found: Study) -> Option:
+    (option,) = [option for option in found.options if option.name == AHEAD]
+    return option
+
+
+def test_it_is_found_by_default_where_it_is_the_best_there_is() -> None:
+    """Brute force over every plan of every mode chooses it, too."""
+    best = best_plan(far(), stub_model.predict)
+    found = study(far())
+    assert best is not None
+    assert [a.mode for a in best.plan.assignments] == ["pipelined"]
+    assert found.plan.assignments == best.plan.assignments
+    assert row(found).chosen
+    assert row(found).reason.startswith("the lowest TPOT of the plans that keep every budget in the replay")
+    assert found.verdict.answer == "yes"
+    assert found.verdict.sentence.startswith("Draft at clinic on 8 × edge-box, going on ahead, with window ")
+
+
+def test_the_bound_says_that_it_does_not_hold_for_it() -> None:
+    found = study(far())
+    assert found.bound_scope.endswith(
+        "of the modes but pipelined, which takes long to predict and was only tried around the best plans that draft "
+        "at the edge"
+    )
+    assert any(line.startswith("pipelined: ") and "plans predicted, around distributed" in line for line in found.story)
+    assert "maps and tipping points are without the mode pipelined, which takes long to predict" in found.story
+
+
+def test_where_it_keeps_a_budget_that_nothing_else_does_it_is_found_from_the_nearest_miss() -> None:
+    others = replace(far(), search=replace(far().search, modes=("target_only", "fused", "distributed")))
+    least = best_plan(others, stub_model.predict)
+    assert least is not None
+    tpot_ms = least.performance.workloads[0].tpot_ms.p95
+    assert tpot_ms is not None
+    asked = far("cost", tpot_p95_ms=tpot_ms * 0.96)
+    found, best = study(asked), best_plan(asked, stub_model.predict)
+    assert best is not None
+    assert [a.mode for a in found.plan.assignments] == ["pipelined"]
+    assert row(found).chosen
+    assert row(found).cost_per_hour == pytest.approx(best.objective)
+
+
+def test_where_it_loses_its_row_says_by_what() -> None:
+    found = study(far("cost", rtt_ms=2.0, per_token=0.5))
+    assert not row(found).chosen
+    assert row(found).predicted is not None
+    assert row(found).reason.startswith("keeps every budget")
+    assert any(option.name.startswith("pipelined, window") for option in found.alternatives)
+
+
+def test_where_nothing_can_go_on_ahead_the_row_says_why() -> None:
+    nowhere = replace(far(), devices=(gpu(count=2),))
+    assert row(study(nowhere)).reason == "no device at the users' sites drafts, so that nothing can go on ahead"
+    law = AcceptanceLaw(survival=(0.9, 0.8), measured_window=2)
+    short = replace(far(), pairs=(replace(far().pairs[0], acceptance=law),))
+    assert row(study(short)).reason.startswith("what goes on ahead guesses a token more than it proposes, and no")
+
+
+def test_the_same_scenario_gives_the_same_plan_and_few_predictions() -> None:
+    asked = []
+
+    def predict(deployed: stub_model.Deployed) -> stub_model.Performance:
+        if any(stream.mode == "pipelined" for stream in deployed.streams):
+            asked.append(deployed)
+        return stub_model.predict(deployed)
+
+    two = replace(
+        far(),
+        sites=(Site(name="clinic"), Site(name="ward"), Site(name="region")),
+        links=(*far().links, Link(between=("ward", "region"), rtt_ms=90.0)),
+        devices=(*far().devices, edge_box("ward", "ward-box", count=4, step_ms=8.0)),
+        workloads=(*far().workloads, chat("ward", 2.0, "notes")),
+    )
+    one, other = (optimize(two, predict, observer(two), agreements, PROVENANCE) for _ in range(2))
+    assert one.plan == other.plan
+    assert [a.mode for a in one.plan.assignments] == ["pipelined", "pipelined"]
+    # The curve of latency against load is drawn of the chosen plan alone.
+    drawn = len({point.load for curve in one.curves if curve.mode == "pipelined" for point in curve.points})
+    assert 0 < len(asked) <= 2 * (MOST_PREDICTIONS + 2 * drawn)
+
+
+@pytest.mark.parametrize("minimize", ["cost", "energy", "tpot", "devices"])
+@settings(max_examples=12)
+@given(data=st.data())
+def test_what_is_found_around_a_plan_keeps_its_budgets_and_is_not_worse_than_its_twins(
+    minimize: str, data: st.DataObject
+) -> None:
+    """Around the best distributed plan: never above the limit of predictions, never below the true best."""
+    asked = data.draw(scenarios(minimize))
+    space = space_of(asked)
+    assert isinstance(space, Space)
+    evaluator = Evaluator(asked, stub_model.predict)
+    judge = Judge(evaluator)
+    start = search(judge, space.purely("distributed")).best
+    if start is None:
+        return
+    before = evaluator.calls
+    found = search_around(judge, around(asked, space, (start.choice,)))
+    assert evaluator.calls - before <= MOST_PREDICTIONS
+    modes = ("target_only", "distributed", "pipelined")
+    best = best_plan(replace(asked, search=replace(asked.search, modes=modes)), stub_model.predict)
+    if found is not None:
+        assert best is not None
+        assert "pipelined" in found.choice.modes
+        assert found.trial.performance is not None
+        assert keeps_budgets(asked, found.trial.performance)
+        assert best.objective * (1 - 1e-9) <= found.objective
+    if best is not None and all(a.mode == "pipelined" for a in best.plan.assignments) and len(asked.workloads) == 1:
+        assert found is not None
+        assert found.objective <= best.objective * 1.05
+
+
+def test_a_large_fleet_goes_without_it_and_says_so() -> None:
+    names = [f"chat-{number}" for number in range(12)]
+    large = replace(far(), workloads=tuple(chat(name=name) for name in names))
+    space = space_of(large)
+    assert isinstance(space, WideSpace)
+    assert any(
+        note.startswith("mode pipelined is left out of the search: predicting it takes long") for note in space.notes
+    )
+    assert not space_of(far()).notes
