@@ -37,7 +37,7 @@ def ahead(confirmation: Confirmation, space: Space, outcomes: Sequence[Outcome])
     asked = sum("pipelined" in trial.choice.modes for trial in confirmation.evaluator.trials())
     confirmation.tell(
         f"pipelined: {asked} plans predicted, around {' and '.join(plan_words(start) for start in within.starts)}; "
-        'it takes long to predict, and is searched in full where it is named: modes = ["target_only", "pipelined"]'
+        'it takes long to predict, and is searched in full with fewer modes: modes = ["target_only", "pipelined"]'
     )
     if best is None:
         return Outcome(name, within, None, nearest_miss(confirmation, within))

@@ -112,8 +112,11 @@ def _walk(judge: _Sparing, start: Choice, twins: Twins) -> None:
         if nearer(full, here):
             here, counts = full, ()
     here = _valley(judge, here, counts, twins, own or others)
-    for position in (*own, *others) if len(own) + len(others) > 1 else ():
+    several = (*own, *others) if len(own) + len(others) > 1 else ()
+    for position in several:
         here = _own_way(judge, here, counts, start, twins, position)
+    if not here.kept:
+        here = _singly(judge, here, counts, start, twins, several)
     # At the next window fewer replicas may do: with these, as far as predictions go.
     for step in (0, -1, 1):
         moved = here.choice.candidates
@@ -153,6 +156,17 @@ def _own_way(judge: _Sparing, here: Judged, counts: Counts, start: Choice, twins
         if any(c.mode == "pipelined" for c in candidates):
             there = judge.judge(_choice(judge, candidates, counts))
             here = there if nearer(there, here) else here
+    return here
+
+
+def _singly(
+    judge: _Sparing, here: Judged, counts: Counts, start: Choice, twins: Twins, positions: tuple[int, ...]
+) -> Judged:
+    """The start with one workload going on ahead, whichever misses least."""
+    for position in positions:
+        mine = _near(twins[position], start.candidates[position].window or USUAL_WINDOW)
+        there = judge.judge(_choice(judge, _with(start.candidates, position, mine), counts))
+        here = there if nearer(there, here) else here
     return here
 
 

@@ -194,17 +194,17 @@ def same_but_window(one: Candidate, other: Candidate) -> bool:
 def searched_modes(scenario: Scenario) -> tuple[Mode, ...]:
     """The modes that are searched, the simplest first.
 
-    `pipelined` takes a hundred times as long to predict as the others: it is searched in full where modes are named,
-    and of few workloads.
+    `pipelined` takes a hundred times as long to predict as the others: it is searched in full where some of the default
+    are left out, and of few workloads.
     """
     asked = scenario.search.modes
-    slow = asked == DEFAULT_MODES or len(scenario.workloads) >= MANY_WORKLOADS
+    slow = set(DEFAULT_MODES) <= set(asked) or len(scenario.workloads) >= MANY_WORKLOADS
     return tuple(mode for mode in SIMPLEST_FIRST if mode in asked and not (slow and mode == "pipelined"))
 
 
 def tried_ahead(scenario: Scenario) -> bool:
     """Whether `pipelined` is not searched in full, but tried around the best plans of the other modes."""
-    return scenario.search.modes == DEFAULT_MODES and len(scenario.workloads) < MANY_WORKLOADS
+    return set(DEFAULT_MODES) <= set(scenario.search.modes) and len(scenario.workloads) < MANY_WORKLOADS
 
 
 def space_of(scenario: Scenario) -> AnySpace:

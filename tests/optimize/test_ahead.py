@@ -14,7 +14,7 @@ from dsd_plan.domain.fleet import Link, Site
 from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.optimize.around import MOST_PREDICTIONS, around, search_around
-from dsd_plan.optimize.candidates import Space, WideSpace, space_of
+from dsd_plan.optimize.candidates import Space, WideSpace, searched_modes, space_of, tried_ahead
 from dsd_plan.optimize.evaluate import Evaluator
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.run import optimize
@@ -168,3 +168,13 @@ def test_a_large_fleet_goes_without_it_and_says_so() -> None:
         note.startswith("mode pipelined is left out of the search: predicting it takes long") for note in space.notes
     )
     assert not space_of(far()).notes
+
+
+def test_it_is_searched_in_full_where_modes_of_the_default_are_left_out() -> None:
+    few = replace(far(), search=replace(far().search, modes=("target_only", "distributed", "pipelined")))
+    more = replace(far(), search=replace(far().search, modes=(*reversed(MODES), "edge_only")))
+    assert searched_modes(few) == ("target_only", "distributed", "pipelined")
+    assert not tried_ahead(few)
+    assert "pipelined" not in searched_modes(more)
+    assert tried_ahead(more)
+    assert "pipelined" not in study(few).bound_scope
