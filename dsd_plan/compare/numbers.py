@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dsd_plan.compare.differences import Ends, difference, finding, ratio
 from dsd_plan.domain.comparison import NumberChange, NumberScope
@@ -32,14 +32,18 @@ OF_FLEET = (
 EXACT = {"cost_per_hour"}
 """Of the fleet: follows from the plan, without error."""
 FLEET = "fleet"
+FleetEnds = Mapping[str, Ends]
+"""Intervals of the fleet's numbers, by metric."""
 
 
-def number_changes(before: Performance, after: Performance) -> tuple[NumberChange, ...]:
+def number_changes(
+    before: Performance, after: Performance, of_fleet: tuple[FleetEnds, FleetEnds] = ({}, {})
+) -> tuple[NumberChange, ...]:
     """Every number that either side knows, of the workloads and devices that both have, and of the fleet.
 
-    A side's interval is its `ci`. `source` is the second side's.
+    A side's interval is its `ci`; of the fleet's numbers it is in `of_fleet`. `source` is the second side's.
     """
-    return tuple(_workloads(before, after)) + tuple(_devices(before, after)) + tuple(_fleet(before, after))
+    return (*_workloads(before, after), *_devices(before, after), *_fleet(before, after, of_fleet))
 
 
 def _workloads(before: Performance, after: Performance) -> Iterator[NumberChange]:
@@ -85,10 +89,10 @@ def _devices(before: Performance, after: Performance) -> Iterator[NumberChange]:
                 yield change
 
 
-def _fleet(before: Performance, after: Performance) -> Iterator[NumberChange]:
+def _fleet(before: Performance, after: Performance, ends: tuple[FleetEnds, FleetEnds]) -> Iterator[NumberChange]:
     for metric in OF_FLEET:
         values = getattr(before.fleet, metric), getattr(after.fleet, metric)
-        change = _change("fleet", FLEET, metric, after.source, *values)
+        change = _change("fleet", FLEET, metric, after.source, *values, *(side.get(metric) for side in ends))
         if change is not None:
             yield change
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsd_plan.compare.keys import key_changes
-from dsd_plan.compare.numbers import number_changes
+from dsd_plan.compare.numbers import FLEET, number_changes
 from dsd_plan.compare.performances import INDEPENDENT, OWN_LUCK, source_notes, workloads_of_one_side
 from dsd_plan.domain.comparison import (
     BudgetChange,
@@ -28,7 +28,10 @@ def compare_studies(before: Study, after: Study) -> Comparison:
     """What changed from `before` to `after`: what went in, what runs where, and what users see of it."""
     pairs = _pairs(before, after)
     lead = _leading(pairs)
-    numbers = tuple(row for old, new in pairs for row in number_changes(old, new))
+    ends = _fleet_ends(before), _fleet_ends(after)
+    numbers = tuple(
+        row for old, new in pairs for row in number_changes(old, new, ends if new is after.replayed else ({}, {}))
+    )
     judged = tuple(row for row in numbers if row.source == lead[1].source)
     return Comparison(
         kind="study",
@@ -55,6 +58,15 @@ def _pairs(before: Study, after: Study) -> list[tuple[Performance, Performance]]
     if before.measured is not None and after.measured is not None and before.measured.source == after.measured.source:
         pairs.append((before.measured, after.measured))
     return pairs
+
+
+def _fleet_ends(study: Study) -> dict[str, tuple[float, float]]:
+    """Intervals of what the fleet's replay came to: they stand beside the model's, where both were compared."""
+    return {
+        row.metric: (row.observed.low, row.observed.high)
+        for row in study.agreements
+        if row.workload == FLEET and row.observed.low < row.observed.high
+    }
 
 
 def _leading(pairs: list[tuple[Performance, Performance]]) -> tuple[Performance, Performance]:

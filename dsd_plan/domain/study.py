@@ -48,6 +48,20 @@ class Verdict:
 
 
 @record
+class BudgetCheck:
+    """One budget and what the plan makes of it."""
+
+    scope: str
+    """A workload's name, or "fleet"."""
+    budget: str
+    """e.g. "ttft_p95_ms"."""
+    limit: float
+    predicted: float | None
+    replayed: Interval | None
+    kept: bool
+
+
+@record
 class Option:
     """One honest option, feasible or not, with its numbers and the reason it lost."""
 
@@ -73,20 +87,8 @@ class Option:
     engine: EngineSupport | None = None
     reprompting: tuple[Reprompting, ...] = ()
     """A row a workload that drafts at the edge: what sending the context again would cost."""
-
-
-@record
-class BudgetCheck:
-    """One budget and what the plan makes of it."""
-
-    scope: str
-    """A workload's name, or "fleet"."""
-    budget: str
-    """e.g. "ttft_p95_ms"."""
-    limit: float
-    predicted: float | None
-    replayed: Interval | None
-    kept: bool
+    budgets: tuple[BudgetCheck, ...] | None = None
+    """What this option is judged by where that is not what the study's budgets say: degraded budgets of lost drafts."""
 
 
 @record

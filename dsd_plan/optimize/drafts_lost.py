@@ -7,9 +7,10 @@ from dataclasses import replace
 from math import inf
 
 from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import BudgetCheck
 from dsd_plan.domain.study_decision import BrokenBudget, DraftsLost
 from dsd_plan.errors import InfeasibleError
-from dsd_plan.optimize.budgets import MANY_WORKLOADS
+from dsd_plan.optimize.budgets import MANY_WORKLOADS, budget_checks
 from dsd_plan.optimize.candidates import Candidate, Choice, Counts, cost_per_hour, site_copies
 from dsd_plan.optimize.confirm import Confirmation
 from dsd_plan.optimize.evaluate import Evaluator, Trial
@@ -81,6 +82,10 @@ class Survival:
     def trial(self, lost: Choice) -> Trial:
         """The model's word on what is left."""
         return self._evaluator.trial(lost)
+
+    def checks(self, lost: Trial) -> tuple[BudgetCheck, ...]:
+        """What is left beside the budgets that count then."""
+        return budget_checks(self._evaluator.scenario, lost.performance, None)
 
     def needed(self, choice: Choice) -> Choice | None:
         """The choice with as many targets as survive; None where it survives as it is, or all that are there do not."""

@@ -8,7 +8,7 @@ from math import inf
 
 from dsd_plan.domain.hours import HOURS_A_MONTH
 from dsd_plan.domain.scenario import Mode, Scenario
-from dsd_plan.domain.study import Option
+from dsd_plan.domain.study import BudgetCheck, Option
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.budgets import MANY_WORKLOADS, budget_checks
 from dsd_plan.optimize.candidates import (
@@ -39,6 +39,9 @@ MIXED = "each workload in its own way"
 TODAY = "do nothing: the system as it is today"
 PLAIN = "plain decoding on the target"
 ALL_DRAFTS_LOST = "all drafts lost at peak"
+LEAST_PRICE = 1e-9
+MOST_MEASURED = 4
+"""Measured numbers that the row of today's system names."""
 SAME = 5e-4
 """Relative difference of TPOT that no reader sees."""
 NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
@@ -156,6 +159,7 @@ def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) 
         first = max(broken, key=lambda check: (check.predicted or inf) / check.limit)
         value = first.predicted if first.replayed is None else first.replayed.point
         reason = f"what is there today; breaks {first.scope}: {first.budget}, {number(value)} for {number(first.limit)}"
+    reason += _as_measured(present, checks)
     today = Option(
         name=TODAY,
         chosen=any(row.chosen and row.plan == present.plan for row in rows),
@@ -169,6 +173,21 @@ def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) 
     )
     named = [replace(row, name=PLAIN) if row.name == NAMES["target_only"] else row for row in rows]
     return (today, *(replace(row, chosen=row.chosen and not today.chosen) for row in named))
+
+
+def _as_measured(present: Backcast, checks: Sequence[BudgetCheck]) -> str:
+    """What was measured of today's system beside the model's word, and which budget that breaks."""
+    limits = {(check.scope, check.budget): check.limit for check in checks}
+    words = []
+    for row in present.rows:
+        if row.measured is None:
+            continue
+        limit = limits.get((row.workload, row.metric.replace("_ms.", "_") + "_ms"))
+        over = "" if limit is None or row.measured <= limit else f", which breaks its budget of {number(limit)}"
+        model = "" if row.predicted is None else f" (model {number(row.predicted)})"
+        words.append(f"{row.metric} of {row.workload} {number(row.measured)}{model}{over}")
+    more = f", and {len(words) - MOST_MEASURED} more" if len(words) > MOST_MEASURED else ""
+    return f"; measured {', '.join(words[:MOST_MEASURED])}{more}" if words else ""
 
 
 def option_of(
@@ -260,5 +279,9 @@ def _all_drafts_lost(confirmation: Confirmation, chosen: Confirmed, survival: Su
     choice, lost = survival.without_drafts(chosen.choice), survival.of(chosen.choice)
     if choice is None or lost is None:
         return Option(name=ALL_DRAFTS_LOST, chosen=False, plan=None, predicted=None, reason=NOTHING_TO_LOSE)
-    row = _row(confirmation, ALL_DRAFTS_LOST, survival.trial(choice), lost.sentence)
-    return replace(row, drafts_lost=lost)
+    trial = survival.trial(choice)
+    row = _row(confirmation, ALL_DRAFTS_LOST, trial, lost.sentence)
+    paid, left = (cost_per_hour(confirmation.evaluator.scenario, c.counts) for c in (chosen.choice, choice))
+    if paid - left > LEAST_PRICE:
+        row = replace(row, cost_per_hour=paid, reason=f"{lost.sentence}; the lost drafts are still paid for")
+    return replace(row, drafts_lost=lost, budgets=survival.checks(trial) if survival.accepted else None)

@@ -43,7 +43,7 @@ from dsd_plan.report.reading import (
     key_metric,
     knee_of,
     latency,
-    limit_of,
+    option_limit,
     option_numbers,
     origin_of,
     workload_of,
@@ -161,7 +161,7 @@ def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | No
         seen = workload_of(option_numbers(option), key.workload) if key else None
         for metric in metrics:
             value = latency(seen, metric)
-            limit = limit_of(study, key.workload, metric) if key else None
+            limit = option_limit(study, option, key.workload, metric) if key else None
             kept = None if limit is None or value is None else value <= limit
             numbers.append(quantity_cell(metric, value, origin_of(study, option.plan, seen, metric), kept))
         if by_hour:

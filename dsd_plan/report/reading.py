@@ -75,6 +75,12 @@ def limit_of(study: Study, scope: str, budget: str) -> float | None:
     return next((check.limit for check in study.budgets if (check.scope, check.budget) == (scope, budget)), None)
 
 
+def option_limit(study: Study, option: Option, scope: str, budget: str) -> float | None:
+    """What was promised where the option counts: the degraded budgets where its drafts are lost; None: nothing."""
+    checks = study.budgets if option.budgets is None else option.budgets
+    return next((check.limit for check in checks if (check.scope, check.budget) == (scope, budget)), None)
+
+
 def best_known(study: Study) -> Performance:
     """What was observed: measured, else replayed; the prediction where the replay found no steady state."""
     seen = study.measured or study.replayed

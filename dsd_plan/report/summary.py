@@ -28,7 +28,7 @@ from dsd_plan.report.reading import (
     key_metric,
     latency,
     latency_interval,
-    limit_of,
+    option_limit,
     option_numbers,
     used_up,
     workload_of,
@@ -112,7 +112,7 @@ def option_values(study: Study, option: Option) -> list[str]:
     shown = []
     for metric in option_metrics(key):
         value = latency(seen, metric)
-        limit = limit_of(study, key.workload, metric) if key else None
+        limit = option_limit(study, option, key.workload, metric) if key else None
         sign = "" if limit is None or value is None else (" ✓" if value <= limit else " ✗")
         shown.append(milliseconds(value) + sign)
     return [*shown, number(option.cost_per_hour)]

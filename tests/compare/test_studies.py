@@ -8,7 +8,7 @@ import pytest
 
 from dsd_plan.compare import compare_performances, compare_studies
 from dsd_plan.domain.comparison import Comparison, NumberChange
-from dsd_plan.domain.performance import Performance, Quantiles
+from dsd_plan.domain.performance import Interval, Performance, Quantiles
 from dsd_plan.domain.study import InputHash, Study
 from tests.report.studies import full_study, measured_study, performance, plan_of
 
@@ -59,6 +59,31 @@ def test_a_change_beyond_the_intervals_is_significant(factor: float) -> None:
     row = number_of(compare_studies(full_study(), with_tpot(full_study(), factor)), "tpot_ms.mean")
     assert row.finding == "significant"
     assert row.source == "replay"
+
+
+def test_the_fleets_energy_is_judged_by_the_interval_that_the_study_has_of_its_replay() -> None:
+    study = full_study()
+    energy = study.replayed.fleet.energy_j_per_token
+    assert energy is not None
+    seen = Interval(point=energy, low=0.99 * energy, high=1.01 * energy)
+    known = replace(study.agreements[0], workload="fleet", metric="energy_j_per_token", observed=seen)
+    study = replace(study, agreements=(*(a for a in study.agreements if a.workload != "fleet"), known))
+
+    def judged(factor: float) -> str:
+        fleet = replace(study.replayed.fleet, energy_j_per_token=factor * energy)
+        moved = replace(seen, point=factor * energy, low=0.99 * factor * energy, high=1.01 * factor * energy)
+        after = replace(
+            study,
+            replayed=replace(study.replayed, fleet=fleet),
+            agreements=(*study.agreements[:-1], replace(known, observed=moved)),
+        )
+        rows = compare_studies(study, after).numbers
+        return next(
+            r.finding for r in rows if (r.scope, r.metric, r.source) == ("fleet", "energy_j_per_token", "replay")
+        )
+
+    assert judged(1.005) == "not significant"
+    assert judged(1.05) == "significant"
 
 
 def test_without_intervals_nothing_is_called_significant() -> None:

@@ -127,12 +127,26 @@ def test_today_is_replayed_and_stands_in_the_study_as_doing_nothing() -> None:
     assert (first.name, first.plan) == ("do nothing: the system as it is today", THREE_GPUS)
     assert first.devices == {"gpu": 3}
     assert first.cost_per_hour == pytest.approx(12.0)
-    assert first.reason == "what is there today; keeps every budget"
+    seen = predicted().workload("chat").tpot_ms.mean
+    assert seen is not None
+    measured = f"measured tpot_ms.mean of chat {1.02 * seen:.3g} (model {seen:.3g})"
+    assert first.reason == f"what is there today; keeps every budget; {measured}"
     assert "plain decoding on the target" in [option.name for option in found.options]
     assert not any(option.name.startswith("do nothing: plain") for option in found.options)
     cost = found.replayed.fleet.cost_per_hour
     assert found.backcast.saves["cost_per_hour"] == pytest.approx(12.0 - cost)
     assert "Against the system as it is today: " in found.verdict.sentence
+
+
+def test_a_budget_that_today_breaks_as_measured_is_named() -> None:
+    """60 ms are promised, the model says half of that, and twice the model is measured, and more."""
+    found = study(today(tpot_p95_ms=3.0)).options[0]
+    seen = predicted().workload("chat").tpot_ms.p95
+    assert seen is not None
+    assert seen < 60.0 < 3.0 * seen
+    assert found.reason.endswith(
+        f"measured tpot_ms.p95 of chat {3 * seen:.3g} (model {seen:.3g}), which breaks its budget of 60"
+    )
 
 
 def test_its_error_joins_the_ratios() -> None:

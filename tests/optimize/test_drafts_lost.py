@@ -153,6 +153,21 @@ def test_yes_where_users_accept_what_is_left() -> None:
     assert found.verdict.saves["cost_per_hour"] > 0.0
 
 
+def test_the_row_is_judged_by_what_users_then_accept_and_pays_for_what_is_down() -> None:
+    rows = {row.name: row for row in study(given(degraded=80.0)).options}
+    row, drafting = rows["all drafts lost at peak"], rows["draft at the edge"]
+    assert row.budgets is not None
+    assert [(check.budget, check.limit, check.kept) for check in row.budgets] == [("tpot_p95_ms", 80.0, True)]
+    assert row.predicted is not None
+    assert row.budgets[0].predicted == row.predicted.workload("chat").tpot_ms.p95
+    assert drafting.chosen
+    assert row.cost_per_hour == drafting.cost_per_hour  # 12 boxes of .05 that do nothing now
+    assert set(row.devices or {}) == {"gpu"}
+    assert row.reason.endswith("; the lost drafts are still paid for")
+    without = next(row for row in study(given()).options if row.name == "all drafts lost at peak")
+    assert without.budgets is None
+
+
 def test_a_plan_gets_the_targets_that_its_degraded_budgets_ask_for() -> None:
     """Without drafts one GPU saturates, and a second keeps 40 ms."""
     free, bound = study(given()), study(given(degraded=40.0))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dsd_plan.domain.performance import Interval
-from dsd_plan.domain.study import Agreement, BudgetCheck, LoadCurve, LoadPoint, VerdictKind
+from dsd_plan.domain.study import Agreement, BudgetCheck, LoadCurve, LoadPoint, Option, VerdictKind
 from dsd_plan.report.reading import (
     best_known,
     busy_devices,
@@ -16,6 +16,7 @@ from dsd_plan.report.reading import (
     holds_between,
     key_metric,
     knee_of,
+    option_limit,
     origin_of,
     rests_on_declaration,
     tightest,
@@ -58,6 +59,15 @@ def test_a_limit_holds_up_to_the_last_point_before_it_breaks() -> None:
     assert holds_between(points, "tpot_p95_ms", 45.0) == (1.0, 1.5)
     assert holds_between(points, "tpot_p95_ms", 60.0) == (2.0, None)
     assert holds_between(points, "tpot_p95_ms", 20.0) == (None, 0.5)
+
+
+def test_an_option_is_judged_by_its_own_budgets_where_it_has_some() -> None:
+    study = replace(tiny_study(), budgets=(check("tpot_p95_ms", 34.0, 35.5, False),))
+    usual = Option(name="draft at the edge", chosen=False, plan=None, predicted=None)
+    lost = replace(usual, budgets=(check("tpot_p95_ms", 80.0, 35.5, True),))
+    assert option_limit(study, usual, "chat", "tpot_p95_ms") == 34.0
+    assert option_limit(study, lost, "chat", "tpot_p95_ms") == 80.0
+    assert option_limit(study, replace(usual, budgets=()), "chat", "tpot_p95_ms") is None
 
 
 def test_answers_of_one_token_break_no_limit_between_tokens_until_they_saturate() -> None:
