@@ -63,9 +63,11 @@ def test_a_change_beyond_the_intervals_is_significant(factor: float) -> None:
 
 def test_the_fleets_energy_is_judged_by_the_interval_that_the_study_has_of_its_replay() -> None:
     study, energy = full_study(), 2.9
+    own = replace(study.replayed, fleet=replace(study.replayed.fleet, energy_j_per_token=energy))
     seen = Interval(point=energy, low=0.99 * energy, high=1.01 * energy)
     known = replace(study.agreements[0], workload="fleet", metric="energy_j_per_token", observed=seen)
-    study = replace(study, agreements=(*(a for a in study.agreements if a.workload != "fleet"), known))
+    others = tuple(a for a in study.agreements if a.workload != "fleet")
+    study = replace(study, replayed=own, agreements=(*others, known))
 
     def judged(factor: float) -> str:
         fleet = replace(study.replayed.fleet, energy_j_per_token=factor * energy)
