@@ -274,6 +274,9 @@ def _peers(drafting: Drafting, requests: Array) -> Array:
     for _ in range(MOST_STRETCHES):
         chains = [peers.chain(requests.size, stretch) for peers in drafting.peers if peers.live > 0]
         found = shared(times, chains)[: requests.size]
+        if not found.sum() > 0.0:
+            # More are surely there than there are states.
+            found = np.append(np.zeros(requests.size - 1), 1.0)
         law[:] = 0.0
         law[: found.size] = found / found.sum()
         before, stretch = stretch, (stretch * float(law @ times)) ** 0.5
