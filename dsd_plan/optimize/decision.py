@@ -70,7 +70,8 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
             outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]
     if len(space.by_workload) > 1:
         stage(f"searching: {MIXED}")
-        outcomes += [_surviving(confirmation, survival, mixed) for mixed in _mixed(confirmation, space, outcomes)]
+        for mixed in _mixed(confirmation, space, outcomes):
+            outcomes = _joined(outcomes, _surviving(confirmation, survival, mixed))
     listed = space if isinstance(space, Space) and tried_ahead(evaluator.scenario) else None
     if listed is not None:
         stage(f"searching: {NAMES['pipelined']}")
@@ -156,11 +157,18 @@ def _mixed(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome])
     return [Outcome(MIXED, space, confirmed)]
 
 
+def _joined(outcomes: list[Outcome], mixed: Outcome) -> list[Outcome]:
+    """A plan of one mode stands for that mode, even where the search among all of them found it."""
+    if mixed.confirmed is None or not any(outcome.space.holds(mixed.confirmed.choice.candidates) for outcome in outcomes):
+        return [*outcomes, mixed]
+    return _standing_for(outcomes, mixed.confirmed)
+
+
 def _standing_for(outcomes: list[Outcome], chosen: Confirmed) -> list[Outcome]:
     """The chosen plan stands for the first outcome whose space holds it."""
     for index, outcome in enumerate(outcomes):
         if outcome.space.holds(chosen.choice.candidates):
-            return [*outcomes[:index], replace(outcome, confirmed=chosen, miss=None), *outcomes[index + 1 :]]
+            return [*outcomes[:index], replace(outcome, confirmed=chosen, miss=None, lost=""), *outcomes[index + 1 :]]
     return outcomes
 
 
@@ -234,7 +242,7 @@ def _case(
 ) -> Case:
     """The best speculative plan against the best plain one, kept or not, each replayed."""
     plain_name = NAMES["target_only"]
-    speculative = [outcome for outcome in outcomes if outcome.name not in (plain_name, EDGE_ALONE)]
+    speculative = [outcome for outcome in outcomes if outcome.name not in (plain_name, EDGE_ALONE) and _drafts(outcome)]
     plain = next((outcome for outcome in outcomes if outcome.name == plain_name), None)
     fastest = _representative(confirmation, speculative)
     if any(mode in SPECULATIVE for mode in chosen.choice.modes):
@@ -258,6 +266,11 @@ def _case(
         lost=None if fastest is None else survival.of(fastest.choice),
         steadfast=_steadfast(survival, speculative, slow),
     )
+
+
+def _drafts(outcome: Outcome) -> bool:
+    """Whether some workload speculates; also where no plan at all stands for the outcome."""
+    return outcome.choice is None or any(mode in SPECULATIVE for mode in outcome.choice.modes)
 
 
 def _daily(days: Days, ratio: Ratio | None, one: Confirmed | None, other: Confirmed | None) -> Ratio | None:
