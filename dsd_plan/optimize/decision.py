@@ -159,7 +159,9 @@ def _mixed(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome])
 
 def _joined(outcomes: list[Outcome], mixed: Outcome) -> list[Outcome]:
     """A plan of one mode stands for that mode, even where the search among all of them found it."""
-    if mixed.confirmed is None or not any(outcome.space.holds(mixed.confirmed.choice.candidates) for outcome in outcomes):
+    if mixed.confirmed is None or not any(
+        outcome.space.holds(mixed.confirmed.choice.candidates) for outcome in outcomes
+    ):
         return [*outcomes, mixed]
     return _standing_for(outcomes, mixed.confirmed)
 
