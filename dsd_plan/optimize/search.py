@@ -52,6 +52,13 @@ RELAXED = (
     "takes that another replica never slows a workload"
 )
 
+NOT_VARIED = (
+    "; for plans with routing jsq, a random draft device a session, static windows, each device's own batch cap and "
+    "one way to serve each workload: another routing, draft_routing, draft_devices_per_session, policy, batch_cap, "
+    "batching or share is not searched and may do better"
+)
+"""What every bound takes as given: settings of a plan that no search moves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -34,6 +34,7 @@ from dsd_plan.optimize.hours import day_words
 from dsd_plan.optimize.maps import mode_maps
 from dsd_plan.optimize.options import option_of, option_rows, whole_devices, with_present
 from dsd_plan.optimize.pareto import pareto_front
+from dsd_plan.optimize.search import NOT_VARIED
 from dsd_plan.optimize.tipping import outlook_of, tipping_points
 from dsd_plan.optimize.verdict import verdict
 from dsd_plan.optimize.words import number, percent, plan_words
@@ -103,7 +104,7 @@ def study_of(
         pareto=front,
         pareto_axes=tuple(pareto),
         optimality_gap=decision.best.gap,
-        bound_scope=decision.best.scope,
+        bound_scope=decision.best.scope + NOT_VARIED,
         curves=curves,
         maps=maps,
         round_parts=_round_parts(decision),

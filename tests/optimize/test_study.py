@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -153,6 +153,21 @@ def test_agreements_are_of_the_chosen_plan(both: tuple[Scenario, Study]) -> None
     tpot = next(a for a in found.agreements if a.metric == "tpot_ms.mean" and a.workload == "chat")
     assert tpot.predicted == found.predicted.workload("chat").tpot_ms.mean
     assert tpot.relative_error == pytest.approx(1 / 1.03 - 1)
+
+
+def test_the_bound_says_which_settings_no_search_moves(both: tuple[Scenario, Study]) -> None:
+    """All of the chosen plan's settings that the scope takes as given are as it says, and none is left out."""
+    _, found = both
+    assert " is not searched" in found.bound_scope
+    moved = {"workload", "mode", "target_device", "draft_model", "draft_device", "window", "candidates"}
+    for assignment in found.plan.assignments:
+        for setting in asdict(assignment).keys() - moved:
+            assert setting in found.bound_scope
+        assert (assignment.routing, assignment.draft_routing) == ("jsq", None)
+        assert (assignment.draft_devices_per_session, assignment.policy.kind, assignment.share) == (1, "static", 1.0)
+    for deployment in found.plan.deployments:
+        assert "batch_cap" in found.bound_scope
+        assert deployment.batching == "fifo"
 
 
 def test_progress_counts_up_to_its_end() -> None:
