@@ -10,12 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dsd_plan.domain.records import record
-
-Array = NDArray[np.float64]
 
 Part = Literal["draft", "prefill", "verify", "decode", "idle"]
 Spending = Literal[
@@ -168,20 +163,6 @@ def energy_parts(times: Sequence[DeviceTime], tokens_per_s: float) -> tuple[Ener
         )
         for device, part, workload, power_w in rows
     )
-
-
-def shared_ms(whole_ms: float, added_ms: Array, jobs: Array, constant_ms: float) -> Array:
-    """Time of batches among those who were in them, in proportion to what the law says of each.
-
-    That is what its jobs add, and of what steps take with nothing in them an equal part a job.
-    """
-    many = float(jobs.sum())
-    by_law_ms = added_ms + constant_ms * jobs / many if many > 0.0 else added_ms
-    total_ms = float(by_law_ms.sum())
-    if total_ms > 0.0:
-        shares: Array = by_law_ms / total_ms * whole_ms
-        return shares
-    return jobs * (whole_ms / many) if many > 0.0 else np.zeros_like(jobs)
 
 
 def workload_powers(times: Sequence[DeviceTime]) -> dict[str, float | None]:

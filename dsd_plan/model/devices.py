@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.attribution import shared_ms
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.profile import LatencyProfile
+from dsd_plan.domain.shared_steps import shared_ms
 from dsd_plan.domain.step_time import AFFINE, StepSurface, prompts_in_knots
 from dsd_plan.model.ahead import draft_work
 from dsd_plan.model.batches import mean_iteration
@@ -144,7 +144,7 @@ def _times(
 ) -> tuple[Array, Array]:
     """How many replicas' steps, and fused draft steps, are each stream's: `devices` and `drafting` of them in all.
 
-    As of a replay (`domain.attribution`); jobs of all streams meet in iterations of the mean batch.
+    As of a replay (`domain.shared_steps`); jobs of all streams meet in iterations of the mean batch.
     """
     rounds = np.array([demand.rounds.count.mean for demand in demands])
     jobs = rates * (rounds + 1.0)

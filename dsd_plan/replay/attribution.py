@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.domain.attribution import DeviceTime, Spending, TokenRates, Work, shared_ms
+from dsd_plan.domain.attribution import DeviceTime, Spending, TokenRates, Work
 from dsd_plan.domain.deployed import Deployed, DraftPool, TargetPool
+from dsd_plan.domain.shared_steps import shared_ms
 from dsd_plan.domain.step_time import AFFINE, prompts_in_knots
 from dsd_plan.replay.layout import MS_PER_S
 from dsd_plan.replay.samples import Sample

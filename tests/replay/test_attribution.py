@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsd_plan.domain.acceptance import AcceptanceLaw
-from dsd_plan.domain.attribution import DeviceTime, Work, shared_ms, workload_powers
+from dsd_plan.domain.attribution import DeviceTime, Work, workload_powers
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.profile import StepLaw
+from dsd_plan.domain.shared_steps import shared_ms
 from dsd_plan.replay.charges import charges
 from dsd_plan.replay.run import Replayed, replayed
 from tests.replay.builder import closed, poisson, system
