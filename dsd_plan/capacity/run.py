@@ -231,6 +231,8 @@ def _headroom(deployed: Deployed, now: Performance | UnstableError) -> tuple[Hea
         if isinstance(stream.requests, ClosedRequests)
         for name in (stream.assignment.target_device, stream.assignment.draft_device)
     }
+    scenario = deployed.scenario
+    sites = {device.name: scenario.site(device.site).count for device in scenario.devices}
     rows = []
     for device in device_types(deployed.plan):
         saturation = known.get(device)
@@ -241,6 +243,7 @@ def _headroom(deployed: Deployed, now: Performance | UnstableError) -> tuple[Hea
                 saturation=saturation,
                 spare=None if saturation is None else 1.0 - saturation,
                 load_at_knee=1.0 / saturation if saturation and device not in closed else None,
+                sites=sites[device],
             )
         )
     return tuple(rows)

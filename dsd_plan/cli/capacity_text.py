@@ -11,11 +11,12 @@ from dsd_plan.domain.capacity import (
     Capacity,
     Confirmation,
     Growth,
+    Headroom,
     OneMore,
     ReplayedSide,
     WorkloadGrowth,
 )
-from dsd_plan.report.numbers import UNKNOWN, given_quantity, interval, label, multiple, number, quantity, share
+from dsd_plan.report.numbers import UNKNOWN, given_quantity, interval, label, multiple, number, quantity, several, share
 
 FLEET = "fleet"
 NO_GAIN = 0.01
@@ -118,7 +119,7 @@ def _show_alone(found: Capacity) -> None:
         [_alone_row(row, found.searched_to) for row in first[:MOST_ROWS]],
     )
     if len(first) > MOST_ROWS:
-        say(f"and {len(first) - MOST_ROWS:,} more workloads that may grow further; --json tells all")
+        say(f"and {several(len(first) - MOST_ROWS, 'more workload')} that may grow further; --json tells all")
 
 
 def _alone_row(row: WorkloadGrowth, most: float) -> tuple[str, ...]:
@@ -154,7 +155,7 @@ def _show_devices(found: Capacity) -> None:
         rows.append(
             (
                 row.device,
-                str(row.count),
+                _used(row),
                 share(row.saturation),
                 UNKNOWN if row.load_at_knee is None else times(row.load_at_knee, found.searched_to),
                 times(added.load, found.searched_to) + ("†" if added.to_buy else " "),
@@ -167,14 +168,21 @@ def _show_devices(found: Capacity) -> None:
     say("gain/cost: load that one more adds, over what it costs an hour")
     if any(row.to_buy for row in found.one_more):
         say("† more than the scenario has: to buy")
+    sites = {row.device: row.sites for row in found.headroom}
     for lost in found.one_less:
+        whose = f"{lost.device} less" + (f" at each of {sites[lost.device]:,} sites" if sites[lost.device] > 1 else "")
         broken = [break_label(name) for name in lost.broken]
         if lost.reason is not None:
-            say_wrapped(f"One {lost.device} less: {lost.reason}.")
+            say_wrapped(f"One {whose}: {lost.reason}.")
         elif SATURATION in lost.broken:
-            say_wrapped(f"One {lost.device} less leaves no steady state at today's load.")
+            say_wrapped(f"One {whose} leaves no steady state at today's load.")
         elif broken:
-            say_wrapped(f"One {lost.device} less breaks at today's load: {', '.join(broken)}.")
+            say_wrapped(f"One {whose} breaks at today's load: {', '.join(broken)}.")
+
+
+def _used(row: Headroom) -> str:
+    """Devices over all copies of their site."""
+    return f"{row.count * row.sites:,}" + (f" ({row.count:,} a site)" if row.sites > 1 else "")
 
 
 def _gain(added: OneMore) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dsd_plan.cli.budget_words import budget_sentence, workload_rows
 from dsd_plan.cli.terminal import say, say_wrapped, show_table, warn
-from dsd_plan.report.numbers import interval, milliseconds, number, share, with_unit
+from dsd_plan.report.numbers import interval, milliseconds, number, several, share, with_unit
 
 if TYPE_CHECKING:
     from dsd_plan.domain.performance import Performance, WorkloadPerformance
@@ -56,7 +56,7 @@ def show_workloads(performance: Performance, budgets: dict[str, Budgets]) -> Non
     rows = workload_rows(performance, budgets)
     show_table(("workload", "TTFT p95", "TPOT mean", "TPOT p95", "in budget", "budgets"), rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
-        say(f"and {len(rows) - MOST_ROWS:,} more workloads; --json tells all")
+        say(f"and {several(len(rows) - MOST_ROWS, 'more workload')}; --json tells all")
     say()
 
 

@@ -76,12 +76,15 @@ class Headroom:
 
     device: str
     count: int
+    """At each copy of its site."""
     saturation: float | None
     """None: no steady state today."""
     spare: float | None
     """1 − saturation."""
     load_at_knee: float | None
     """Multiple of today's load at which it saturates; None: closed users ask it, who slow down instead."""
+    sites: int = 1
+    """Copies of its site, each with `count` of them."""
 
 
 @record

@@ -26,7 +26,7 @@ def peak_of(scenario: Scenario) -> float:
 
 def peak_notes(scenario: Scenario) -> tuple[str, ...]:
     """What a result at the loads as given does not tell of the busiest hour."""
-    if not varies(scenario):
+    if peak_of(scenario) <= 1.0:
         return ()
     return (f"at the loads as given; the busiest hour of the day asks up to {peak_of(scenario):.3g} times as much",)
 

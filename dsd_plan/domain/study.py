@@ -253,6 +253,8 @@ class Study:
     """A stretch of the chosen plan's replay, of one replica each."""
     robustness: Robustness | None = None
     """With `--robust`: everything else is at the bad end of the inputs that it lists."""
+    planned_load: float = 1.0
+    """Multiple of today's load that plans are made for, predicted and replayed at."""
     pareto_axes: tuple[str, ...] = ()
     """What a front was asked and searched for; empty: `pareto` is of what was predicted anyway."""
     draft_worth: tuple[DraftWorth, ...] = ()

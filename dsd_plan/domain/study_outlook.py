@@ -8,10 +8,10 @@ from dsd_plan.domain.records import record
 
 @record
 class TippingPoint:
-    """How far one input may move, all others held, before the decision changes.
+    """How far one input may move, all other inputs held, before the decision changes.
 
-    The decision is the best plan of another mode (windows and replicas chosen anew) being the better one: by what the
-    scenario minimizes, among plans that keep every budget.
+    The decision is the best plan of another mode being the better one: by what the scenario minimizes, among plans
+    that keep every budget. At each value windows and replicas of every plan, the chosen one's too, are chosen anew.
     """
 
     workload: str
@@ -30,6 +30,8 @@ class TippingPoint:
     """Of the plan that takes over, where it has one."""
     why: str = ""
     """What the plan that takes over is ahead by, or which budget no plan keeps."""
+    plan_breaks_at: float | None = None
+    """Where the chosen plan as it is, nothing chosen anew, breaks a budget; None: not within the range searched."""
 
 
 @record

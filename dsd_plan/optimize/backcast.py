@@ -223,6 +223,7 @@ def today_words(found: Backcast | None) -> str:
     parts = []
     for key, what in (("cost_per_hour", "an hour"), ("devices", "devices")):
         saved = found.saves[key]
+        what = "device" if key == "devices" and abs(saved) == 1.0 else what
         if abs(saved) > SAME:
             parts.append(f"{number(abs(saved))} {what} {'less' if saved > 0 else 'more'}")
     share = found.saves.get("tpot_share", 0.0)

@@ -38,6 +38,13 @@ class Case:
     """Another way to speculate that keeps every budget without its drafts, and what it saves an hour."""
 
 
+def mean_tpot_words(workloads: int) -> str:
+    """The mean TPOT that plans are compared by, said of what it is."""
+    if workloads == 1:
+        return "mean TPOT"
+    return f"mean TPOT over the tokens of {'both' if workloads == 2 else f'all {workloads:,}'} workloads"
+
+
 def listed(words: list[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -125,7 +125,8 @@ class Confirmation:
         near = search(Judge(self.evaluator, loosened), space, (confirmed.choice,)).best
         if near is None or near.key[:2] >= confirmed.judged.key[:2] or self._known_broken(near.choice):
             return confirmed
-        self.tell(f"{name}: {spelling(near.choice)} would be better and misses a budget narrowly under the model")
+        plan = spelling(near.choice, self.evaluator.scenario)
+        self.tell(f"{name}: {plan} would be better and misses a budget narrowly under the model")
         self._accepts(name, near.choice)
         seen = self.judge(near.choice)
         if seen.kept and seen.key < confirmed.judged.key and confirmed.found is not None:
@@ -152,7 +153,8 @@ class Confirmation:
         elif judged.worst is None:
             what = "no budget to keep"
         verdict = "kept" if judged.kept else "broken"
-        self.tell(f"{name}: replayed {spelling(choice)}: {what}, {verdict}; model off by at most {worst:.1%}")
+        plan = spelling(choice, self.evaluator.scenario)
+        self.tell(f"{name}: replayed {plan}: {what}, {verdict}; model off by at most {worst:.1%}")
         return judged.kept and worst <= GROSS_ERROR
 
     def _correct(self, choice: Choice) -> float:

@@ -336,9 +336,8 @@ def _speculative_trouble(confirmation: Confirmation, outcomes: list[Outcome], fa
     if fastest is not None:
         trial = fastest.judged.trial
         lost = next((outcome.lost for outcome in outcomes if outcome.choice == trial.choice), "")
-        return (
-            f"({spelling(trial.choice)}) {f'cannot lose its drafts: {lost}' if lost else trouble(confirmation, trial)}"
-        )
+        why = f"cannot lose its drafts: {lost}" if lost else trouble(confirmation, trial)
+        return f"({spelling(trial.choice, confirmation.evaluator.scenario)}) {why}"
     misses = [outcome for outcome in outcomes if outcome.miss is not None]
     if misses:
         return "; ".join(f"to {o.name} {trouble(confirmation, o.miss)}" for o in misses)

@@ -11,7 +11,7 @@ from dsd_plan.optimize.objective import Judged
 from dsd_plan.optimize.rivals import best_near
 from dsd_plan.optimize.tipping import Outlook
 from dsd_plan.optimize.variation import first_accepted
-from dsd_plan.optimize.words import number, plan_words
+from dsd_plan.optimize.words import counts_words, plan_words
 
 BETTER = 0.05
 """By how much the first proposal of a round is accepted more often."""
@@ -50,8 +50,8 @@ def _worth(outlook: Outlook, draft: str, target: str, stream: Stream) -> DraftWo
         target=target,
         acceptance_now=now,
         acceptance_then=then,
-        plan_now=_words(today),
-        plan_then=_words(better),
+        plan_now=_words(outlook, today),
+        plan_then=_words(outlook, better),
         saves_cost_per_hour=_cost(outlook, today) - _cost(outlook, better),
         saves_tpot_ms=today.tpot_ms - better.tpot_ms,
         saves_energy_j_per_token=None if None in energies else (energies[0] or 0.0) - (energies[1] or 0.0),
@@ -59,8 +59,8 @@ def _worth(outlook: Outlook, draft: str, target: str, stream: Stream) -> DraftWo
     )
 
 
-def _words(judged: Judged) -> str:
-    counts = ", ".join(f"{number(count)} × {name}" for name, count in judged.choice.counts)
+def _words(outlook: Outlook, judged: Judged) -> str:
+    counts = counts_words(outlook.explorer.scenario, judged.choice.counts)
     return f"{plan_words(judged.choice)} ({counts})"
 
 

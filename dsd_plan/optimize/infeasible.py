@@ -13,7 +13,7 @@ from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
 from dsd_plan.optimize.objective import Judge, Judged, spelling
 from dsd_plan.optimize.physical import bearable_load, floor_of
 from dsd_plan.optimize.search import search
-from dsd_plan.optimize.words import number
+from dsd_plan.optimize.words import count_words, number
 
 SLACKS = (0.05, 0.2, 0.8, 3.2, 12.8, 51.2, 204.8)
 """Shares by which latency budgets are loosened in turn, where no plan that was tried keeps the fleet's budgets."""
@@ -31,6 +31,7 @@ class _Relief:
     limit: Limit
     value: float
     judged: Judged
+    scenario: Scenario
     others: tuple[tuple[Limit, float], ...] = ()
     """Further budgets that this plan breaks."""
 
@@ -50,7 +51,7 @@ class _Relief:
             # A price of zero has no share by which it could be raised.
             share = f" ({value / limit.limit - 1.0:+.1%})" if limit.limit > 0.0 else ""
             wanted.append(f"{move} {limit} from {few_digits(limit.limit)} to {few_digits(value)}{share}")
-        return f"{' and '.join(wanted)} for {spelling(self.judged.choice)}"
+        return f"{' and '.join(wanted)} for {spelling(self.judged.choice, self.scenario)}"
 
 
 def why_infeasible(evaluator: Evaluator, space: AnySpace, lens: Lens) -> InfeasibleError | ScenarioError:
@@ -184,7 +185,7 @@ def _without_fleet_budgets(evaluator: Evaluator, space: AnySpace, lens: Lens) ->
             judge = Judge(evaluator, lens)
             value = lens.read(evaluator.trial(best.choice)).get((limit.scope, limit.quantity))
             if value is not None:
-                found.append(_Relief(limit, value, judge.judge(best.choice)))
+                found.append(_Relief(limit, value, judge.judge(best.choice), evaluator.scenario))
     return found
 
 
@@ -253,7 +254,7 @@ def _with_slack(evaluator: Evaluator, searched: Evaluator, space: AnySpace, lens
     if not broken:
         return []
     judged = Judge(evaluator, lens).judge(best.choice)
-    return [_Relief(broken[0][0], broken[0][1], judged, tuple(broken[1:]))]
+    return [_Relief(broken[0][0], broken[0][1], judged, evaluator.scenario, tuple(broken[1:]))]
 
 
 def _nearest_tried(searched: Evaluator, lens: Lens) -> Judged | None:
@@ -281,7 +282,9 @@ def _with_more_devices(evaluator: Evaluator, lens: Lens, saturated: tuple[str, f
                     paid = device.paid_for(needed)
                     price = (paid - device.count) * device.cost_per_hour * site_copies(scenario, device)
                     cost = f" ({number(price)} an hour more)" if price > 0.0 else ""
-                    advice.append(f"have {paid} × {device.name} instead of {device.count}{cost}")
+                    copies = site_copies(scenario, device)
+                    wanted = count_words(scenario, device.name, paid)
+                    advice.append(f"have {wanted} instead of {device.count * copies:,}{cost}")
                 break
     return advice
 

@@ -21,8 +21,8 @@ from dsd_plan.optimize.words import number, percent
 
 ALIKE = 0.05
 """Correlation of rounds of one request that a recording is planned with: what one says of the next."""
-FINEST, COARSEST = 0.01, 0.05
-"""Half-widths between which an acceptance is worth recording."""
+FINEST, COARSEST = 0.002, 0.05
+"""Half-widths between which an acceptance is recorded: the finest takes some ten thousand requests."""
 FEWEST_REQUESTS = 30
 """With fewer a recording tells more of its requests than of the traffic."""
 PROFILE_MINUTES = 4.5
@@ -91,14 +91,22 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
     distance = None if tip is None or tip.tips_at is None else abs(tip.tips_at - tip.now)
     wanted = COARSEST if distance is None else min(max(distance / 2.0, FINEST), COARSEST)
     output, rounds = _lengths(case, pair)
-    requests, tokens = recording(min(max(share, 0.05), 0.95), wanted, rounds, output)
+    known = min(max(share, 0.05), 0.95)
+    requests, tokens = recording(known, wanted, rounds, output)
     command = (
         f"dsd-plan trace record --target FOLDER --draft FOLDER --requests {requests} "
         f"--output-tokens {max(2, round(output))} -o acceptance.parquet"
     )
-    why = "" if distance is None else ", half of what the decision bears"
-    if distance is not None and distance / 2.0 > COARSEST:
-        why = f"; the decision changes at {number(tip.tips_at if tip else None)}"
+    why = ""
+    if tip is not None and tip.tips_at is not None and distance is not None:
+        turns = number(tip.tips_at)
+        if distance / 2.0 > COARSEST:
+            why = f"; the decision changes at {turns}"
+        elif distance / 2.0 >= FINEST:
+            why = f", half of the way to {turns}, where the decision changes"
+        else:
+            enough = "" if distance <= 0.0 else f", about {recording(known, distance / 2.0, rounds, output)[0]:,} would"
+            why = f"; that does not decide, for the decision changes at {turns} already{enough}"
     words = (
         f"Acceptance of {pair.draft} by {pair.target} is declared ({number(share)}), not recorded: "
         f"`{command}`, or `dsd-plan trace score` on as many logged completions; {requests:,} requests "

@@ -12,6 +12,7 @@ from dsd_plan.domain.workload import ClosedRequests, RequestTrace, Workload
 from dsd_plan.optimize.budgets import FLEET, Limit, Reading
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Candidate, Choice, cost_per_hour, device_total
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator, Lens, Trial
+from dsd_plan.optimize.words import counts_words
 
 Key = tuple[float, int, float, int, int, str]
 """Objective, devices, TPOT, complexity of the modes, sum of the windows, spelling: lower is better."""
@@ -141,12 +142,15 @@ def better(best: Judged | None, other: Judged) -> Judged | None:
     return other if best is None or other.key < best.key else best
 
 
-def spelling(choice: Choice) -> str:
-    """A choice in one line, for messages and for breaking the last ties; many workloads are counted, not named."""
+def spelling(choice: Choice, scenario: Scenario | None = None) -> str:
+    """A choice in one line, for breaking the last ties and for messages; many workloads are counted, not named.
+
+    Messages give the scenario: its devices are then told over all copies of their sites.
+    """
     if len(choice.candidates) > MOST_NAMED:
         modes = Counter(c.mode.replace("_", " ") for c in choice.candidates)
         ways = [f"{number} workloads {mode}" for mode, number in sorted(modes.items())]
-        number = sum(count for _, count in choice.counts)
+        number = sum(count for _, count in choice.counts) if scenario is None else device_total(scenario, choice.counts)
         return f"{', '.join(ways)} ({number} devices of {len(choice.counts)} types)"
     served: dict[str, list[str]] = {}
     for c in choice.candidates:
@@ -155,7 +159,10 @@ def spelling(choice: Choice) -> str:
         )
         served.setdefault(f"{c.mode.replace('_', ' ')} on {c.target_device}{draft}", []).append(c.workload)
     ways = [way if len(served) == 1 else f"{' + '.join(names)}: {way}" for way, names in served.items()]
-    replicas = ", ".join(f"{count} × {name}" for name, count in choice.counts)
+    if scenario is None:
+        replicas = ", ".join(f"{count} × {name}" for name, count in choice.counts)
+    else:
+        replicas = counts_words(scenario, choice.counts)
     return f"{'; '.join(ways)} ({replicas})"
 
 

@@ -19,7 +19,7 @@ from dsd_plan.optimize.confirm import Confirmation
 from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial, reading_of
 from dsd_plan.optimize.objective import Judge, Judged, rounded
 from dsd_plan.optimize.search import search
-from dsd_plan.optimize.words import plan_words
+from dsd_plan.optimize.words import counts_words, plan_words
 
 AXES: tuple[Objective, ...] = ("cost", "energy", "tpot", "devices")
 USUAL: tuple[Objective, ...] = ("cost", "energy", "tpot")
@@ -158,7 +158,6 @@ def _told(scenario: Scenario, point: _Point, chosen: Choice) -> ParetoPoint:
     judged = point.judged
     choice = judged.choice
     windows = [str(c.window) for c in choice.candidates if c.window is not None]
-    counts = ", ".join(f"{count} × {name}" for name, count in choice.counts)
     return ParetoPoint(
         mode=", ".join(dict.fromkeys(sorted(choice.modes, key=SIMPLEST_FIRST.index))),
         window=", ".join(dict.fromkeys(windows)) or None,
@@ -167,6 +166,6 @@ def _told(scenario: Scenario, point: _Point, chosen: Choice) -> ParetoPoint:
         tpot_ms=judged.tpot_ms,
         energy_j_per_token=judged.trial.reading.get((FLEET, "energy_j_per_token")),
         chosen=choice == chosen,
-        words=f"{plan_words(choice)} ({counts})",
+        words=f"{plan_words(choice)} ({counts_words(scenario, choice.counts)})",
         plan=judged.trial.plan,
     )

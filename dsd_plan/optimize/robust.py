@@ -23,6 +23,7 @@ from dsd_plan.optimize.decision import decide
 from dsd_plan.optimize.evaluate import Evaluator, Predict
 from dsd_plan.optimize.objective import tpot_weights
 from dsd_plan.optimize.run import Agree, OnProgress, optimize
+from dsd_plan.optimize.todays_load import in_todays_load
 from dsd_plan.optimize.words import number
 
 ObserveIn = Callable[[Scenario], Observe]
@@ -64,7 +65,8 @@ def robust_study(
     plain = _plain_plan(scenario, predict, observe(scenario), on_progress)
     study = optimize(moved, predict, observe(moved), agree, provenance, on_progress, today, peak, pareto)
     robustness = _robustness(scenario, moved, predict, plain, study.plan, ends, exact)
-    return replace(study, robustness=robustness, story=(robustness.sentence, *study.story)), moved
+    study = replace(study, robustness=robustness, story=(robustness.sentence, *study.story))
+    return in_todays_load(study, scenario.search.robust_load or 1.0), moved
 
 
 def _plain_plan(scenario: Scenario, predict: Predict, observe: Observe, on_progress: OnProgress | None) -> Plan:

@@ -1,7 +1,7 @@
 """How far one input may move, all others held, before another mode's best plan becomes the better one.
 
 Better is what the scenario minimizes, of plans that keep every budget. At each value tried every plan is chosen anew:
-its windows and its replicas.
+its windows and its replicas. Beside that stands where the chosen plan as it is, nothing chosen anew, breaks a budget.
 """
 
 from __future__ import annotations
@@ -87,6 +87,10 @@ class Outlook:
             return Standing(rival, found[rival], ahead.by)
         return Standing(self.chosen if here.kept else None, here, "")
 
+    def plan_keeps(self, moved: Moved) -> bool:
+        """Whether the chosen plan as it is, with its windows and its replicas, keeps every budget there."""
+        return self.judge_at(moved).judge(self.chosen.start).kept
+
     def _wins(self, rival: Rival, ahead: Lead) -> bool:
         before = self._head_start[rival]
         hurdle = before.ratio * (1.0 + 1e-3) if before.by == ahead.by and before.ratio > 1.0 else 1.0
@@ -127,6 +131,7 @@ def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
         searched=given.searched,
         becomes=None,
         of=given.of,
+        plan_breaks_at=_plan_breaks_at(outlook, given),
     )
     if nearest is None:
         return point
@@ -138,6 +143,24 @@ def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
         window=_window(outlook, given, there),
         why=_why(outlook, there),
     )
+
+
+def _plan_breaks_at(outlook: Outlook, given: Input) -> float | None:
+    """The nearest value at which the chosen plan as it is breaks a budget."""
+    found = []
+    for end in given.searched:
+        same = given.now
+        for share in (*MIDDLES, 1.0) if end != given.now else ():
+            other = _between(given, given.now, end, share)
+            if outlook.plan_keeps(given.at(other)):
+                same = other
+                continue
+            for _ in range(BISECTIONS):
+                middle = _between(given, same, other, 0.5)
+                same, other = (middle, other) if outlook.plan_keeps(given.at(middle)) else (same, middle)
+            found.append(float(f"{other:.4g}"))
+            break
+    return min(found, key=lambda value: _distance(given, value), default=None)
 
 
 def _concerned(outlook: Outlook, given: Input) -> tuple[Rival, ...]:

@@ -14,14 +14,14 @@ from dsd_plan.domain.study import Verdict
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import EDGE_MODES, Candidate, cost_per_hour, device_total, site_copies
-from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed
+from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed, mean_tpot_words
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio
 from dsd_plan.optimize.hinges import against_words, condition_words, edge_words
 from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next, output_tokens
 from dsd_plan.optimize.objective import MOST_NAMED
-from dsd_plan.optimize.words import number, percent
+from dsd_plan.optimize.words import count_words, number, percent
 
 Answer = Literal["yes", "no", "undecided"]
 OBJECTIVE_WORDS = {"cost": "cost", "energy": "energy a token", "tpot": "mean TPOT", "devices": "number of devices"}
@@ -140,7 +140,7 @@ def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) 
     site = scenario.site(scenario.device(candidate.draft_device).site)
     where = site.name if site.count == 1 else f"each of {site.count} × {site.name}"
     ahead = ", going on ahead," if candidate.mode == "pipelined" else ""
-    return f"at {where} on {counts[candidate.draft_device]} × {candidate.draft_device}{ahead}"
+    return f"at {where} on {count_words(scenario, candidate.draft_device, counts[candidate.draft_device])}{ahead}"
 
 
 def _numbers(case: Case, plan: Confirmed) -> str:
@@ -178,7 +178,8 @@ def _gain(case: Case) -> str:
     if case.tpot is not None:
         change = 1.0 - case.tpot.point
         direction = "lower" if change >= 0 else "higher"
-        parts.append(f"mean TPOT {percent(abs(change))} ± {percent(case.tpot.error)} {direction} than plain decoding's")
+        what = mean_tpot_words(len(case.scenario.workloads))
+        parts.append(f"{what} {percent(abs(change))} ± {percent(case.tpot.error)} {direction} than plain decoding's")
     return ", ".join(parts)
 
 
@@ -261,8 +262,9 @@ def _not_worth_it(case: Case, tips: Sequence[TippingPoint]) -> str:
     else:
         assert case.tpot is not None
         loss = (
-            f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]}, the best speculative plan would raise mean "
-            f"TPOT by {percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)}{against_words(case)}"
+            f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]}, the best speculative plan would raise "
+            f"{mean_tpot_words(len(case.scenario.workloads))} by "
+            f"{percent(case.tpot.point - 1.0)} ± {percent(case.tpot.error)}{against_words(case)}"
         )
     return (
         f"Do not speculate here: {loss} against plain decoding{edge_words(case, tips)}; "
@@ -277,7 +279,7 @@ def _undecided(case: Case) -> str:
     if case.objective is not None:
         parts.append(_between(case.objective, what))
     if case.tpot is not None and case.scenario.search.minimize != "tpot":
-        parts.append(_between(case.tpot, "mean TPOT"))
+        parts.append(_between(case.tpot, mean_tpot_words(len(case.scenario.workloads))))
     found = " and ".join(parts) or "its gain could not be worked out"
     return (
         f"Undecided: {_gerund(_how(case, case.speculative))} may or may not pay: {found}{against_words(case)}, and the "

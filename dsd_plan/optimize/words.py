@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from dsd_plan.optimize.candidates import Choice
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.optimize.candidates import Choice, Counts, site_copies
 
 MOST_NAMED = 8
 """Workloads that a plan in a few words names."""
@@ -22,6 +23,17 @@ def number(value: float | None) -> str:
 def percent(share: float) -> str:
     """A share in per cent, to two significant digits and no finer than a tenth."""
     return f"{100.0 * share:.1f} %" if abs(share) < 0.1 else f"{100.0 * share:.0f} %"
+
+
+def count_words(scenario: Scenario, device: str, count: int) -> str:
+    """Devices over all copies of their site, from `count` at each: "14 × edge-box (7 a site)"."""
+    copies = site_copies(scenario, scenario.device(device))
+    return f"{count * copies:,} × {device}" + (f" ({count:,} a site)" if copies > 1 else "")
+
+
+def counts_words(scenario: Scenario, counts: Counts) -> str:
+    """All devices of a plan: "14 × edge-box (7 a site), 4 × h100"."""
+    return ", ".join(count_words(scenario, name, count) for name, count in counts)
 
 
 def plan_words(choice: Choice) -> str:

@@ -12,10 +12,13 @@ from dsd_plan.report.figures import axis, layout, mode_key, mode_token, note, ro
 from dsd_plan.report.keypicture import curve_name
 from dsd_plan.report.labels import place_labels
 from dsd_plan.report.markup import isolated
-from dsd_plan.report.numbers import given_quantity, label, multiple, share
+from dsd_plan.report.numbers import given_quantity, label, multiple, several, share
 from dsd_plan.report.reading import (
     CURVE_METRICS,
     KeyMetric,
+    base_load,
+    base_name,
+    base_when,
     best_known,
     chosen_curve,
     curves_of,
@@ -37,7 +40,7 @@ from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 HOW_TO_READ = (
     "Each line is one way to serve this workload, as the model predicts it; the thick one is the plan. The further "
     "right, the more requests: 1 is today's load. A line ends where saturation reaches 1, because beyond that there is "
-    "no average to draw. The dashed line is the budget. The dot is the replay at today's load, with its 95 % interval."
+    "no average to draw. The dashed line is the budget. The dot is the replay at {load}, with its 95 % interval."
 )
 
 PLOT_PX = (790.0, 268.0)
@@ -64,7 +67,7 @@ def capacity_section(study: Study) -> Section:
     blocks: list[Block] = by_case("Workload", tuple(cases)) or [Prose("The study holds no load curves.")]
     left = len(study.predicted.workloads) - len(cases)
     if cases and left > 0:
-        blocks.append(Prose(f"Load was drawn for {len(cases)} workloads, not for {left:,} more."))
+        blocks.append(Prose(f"Load was drawn for {several(len(cases), 'workload')}, not for {left:,} more."))
     if study.predicted.devices:
         blocks.append(device_chart(study))
     blocks += resilience_blocks(study)
@@ -81,7 +84,7 @@ def _chart(study: Study, key: KeyMetric, curves: list[LoadCurve], at: int) -> Ch
     data = [_trace(curve, key, curve is chosen) for curve in reversed(curves)]
     if today is not None:
         broken = key.limit is not None and today > key.limit
-        data.append(_today(today, None if ends is None else (ends.low, ends.high), broken, chosen))
+        data.append(_today(study, today, None if ends is None else (ends.low, ends.high), broken, chosen))
     frame = layout(
         axis("load, multiples of today's", range=[0, load_end]),
         axis(f"{label(key.metric)}, ms", range=[0, top]),
@@ -103,7 +106,7 @@ def _chart(study: Study, key: KeyMetric, curves: list[LoadCurve], at: int) -> Ch
         slug=f"load-{at}",
         question=f"How does {label(key.metric)} of {isolated(key.workload)} grow with load?",
         answer=load_answer(study, key),
-        how_to_read=HOW_TO_READ,
+        how_to_read=HOW_TO_READ.format(load=base_load(study)),
         data=data,
         layout=frame,
         height_px=340,
@@ -135,15 +138,17 @@ def _trace(curve: LoadCurve, key: KeyMetric, chosen: bool) -> dict[str, Any]:
     }
 
 
-def _today(value: float, ends: tuple[float, float] | None, broken: bool, chosen: LoadCurve | None) -> dict[str, Any]:
+def _today(
+    study: Study, value: float, ends: tuple[float, float] | None, broken: bool, chosen: LoadCurve | None
+) -> dict[str, Any]:
     colour = token("broken") if broken else token(mode_token(chosen.mode) if chosen else "ink")
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
-        "x": [1],
+        "x": [study.planned_load],
         "y": [value],
         "marker": {"size": 11, "color": colour, "line": {"color": token("paper"), "width": 1.5}},
-        "hovertemplate": "today, replayed: %{y:.3g} ms<extra></extra>",
+        "hovertemplate": f"{base_name(study)}, replayed: %{{y:.3g}} ms<extra></extra>",
     }
     if ends is not None:
         trace["error_y"] = {
@@ -203,17 +208,18 @@ def what_breaks_first(study: Study) -> str:
     device = fullest_device(best_known(study))
     first = ""
     if device is not None and device.saturation is not None:
-        first = f" {isolated(device.name)} fills first: {share(device.saturation)} of its capacity is used today."
+        used = share(device.saturation)
+        first = f" {isolated(device.name)} fills first: {used} of its capacity is used {base_when(study)}."
     found = first_broken(study)
     if found is not None:
         key, kept, broken = found
         what = f"{label(key.metric)} of {isolated(key.workload)}"
         limit = given_quantity(key.metric, key.limit)
-        if kept is None or kept < 1:
-            return f"{what} breaks its budget of {limit} at today's load already.{first}"
+        if kept is None or kept < study.planned_load:
+            return f"{what} breaks its budget of {limit} at {base_load(study)} already.{first}"
         return (
-            f"{what} keeps its budget of {limit} up to {multiple(kept)} × today's load and is the first to break, at "
-            f"{multiple(broken)} ×.{first}"
+            f"With the plan as it is, {what} keeps its budget of {limit} up to {multiple(kept)} × today's load and is "
+            f"the first to break, at {multiple(broken)} ×.{first}"
         )
     drawn = [point.load for curve in study.curves for point in curve.points]
     if not drawn:
@@ -224,7 +230,11 @@ def what_breaks_first(study: Study) -> str:
         knee = knee_of(curve) if curve else None
         grows = f": waiting grows without bound from {multiple(knee)} × today's load" if knee else ""
         return f"No latency budget limits growth before the knee{grows}.{first}"
-    return f"Every latency budget holds up to {multiple(max(drawn))} × today's load, the most that was drawn.{first}"
+    most = multiple(max(drawn))
+    return (
+        f"With the plan as it is, every latency budget holds up to {most} × today's load, the most that was drawn."
+        f"{first}"
+    )
 
 
 def first_broken(study: Study) -> tuple[KeyMetric, float | None, float] | None:

@@ -11,7 +11,16 @@ from dsd_plan.report.front import front_chart, front_table
 from dsd_plan.report.maps import input_value, short_name
 from dsd_plan.report.markup import Html, isolated, printable, safe
 from dsd_plan.report.numbers import multiple, share
-from dsd_plan.report.outlook import A_BUDGET_BREAKS, input_words, nearest_tips, outcome_words, robust_lines, worth_words
+from dsd_plan.report.outlook import (
+    A_BUDGET_BREAKS,
+    ANEW,
+    input_words,
+    nearest_tips,
+    now_words,
+    outcome_words,
+    robust_lines,
+    worth_words,
+)
 from dsd_plan.report.reading import key_metric
 from dsd_plan.report.tables import Cell, Number, Table, Words, named
 from dsd_plan.units import unit_of
@@ -57,8 +66,9 @@ def _bound(study: Study) -> str:
 def _tipping_table(study: Study) -> Table:
     tips = nearest_tips(study)
     rows = tuple(_tipping(point) for point in (*tips, *(p for p in study.tipping_points if p.tips_at is None)))
-    columns = ("Workload", "Input", "Now", "Tips at", "To", "Range searched", "Where that lies")
-    return Table("What would change the decision?", columns, rows, file="tipping-points")
+    now = now_words(study).capitalize()
+    columns = ("Workload", "Input", now, "Tips at", "To", "As it is, breaks at", "Range searched", "Where that lies")
+    return Table(f"What would change the decision, {ANEW}?", columns, rows, file="tipping-points")
 
 
 def _tipping(point: TippingPoint) -> tuple[Cell, ...]:
@@ -70,6 +80,7 @@ def _tipping(point: TippingPoint) -> tuple[Cell, ...]:
         Number(point.now, unit, given=point.input != "acceptance"),  # what was recorded was not written down
         Number(point.tips_at, unit, unknown="nowhere in the range"),
         named(outcome_words(point)),
+        Number(point.plan_breaks_at, unit, unknown="nowhere in the range"),
         Words(safe(f"{low} to {high}"), f"{low} to {high}"),
         Words(_slider(point), ""),
     )
@@ -121,6 +132,13 @@ def _so_what(study: Study) -> str:
     if near.becomes == A_BUDGET_BREAKS:
         becomes = ", where no plan keeps every budget"
     return (
-        f"Watch {input_words(near)}: the decision changes at "
-        f"{input_value(near.input, near.tips_at)} (now {input_value(near.input, near.now)}){becomes}."
+        f"Watch {input_words(near)}: {ANEW}, the decision changes at {input_value(near.input, near.tips_at)} "
+        f"({now_words(study)} {input_value(near.input, near.now)}){becomes}; {_as_it_is(near)}."
     )
+
+
+def _as_it_is(point: TippingPoint) -> str:
+    """What the same input does to the plan where nothing is chosen anew."""
+    if point.plan_breaks_at is None:
+        return "the plan as it is keeps its budgets over the whole range searched"
+    return f"the plan as it is breaks a budget at {input_value(point.input, point.plan_breaks_at)}"

@@ -31,6 +31,7 @@ from dsd_plan.report.numbers import (
     share,
     signed_share,
 )
+from dsd_plan.report.outlook import robust_label
 from dsd_plan.report.reading import (
     ANSWERS,
     KeyMetric,
@@ -67,11 +68,13 @@ def decision_html(study: Study, terms: FirstUse, identity: str, heading: str) ->
     verdict = study.verdict
     headline, rest = split_sentence(printable(verdict.sentence))
     more = f'<p class="rest">{terms.mark(rest)}</p>' if rest else ""
+    told = robust_label(study)
+    robust = Html(f'<p class="rest"><strong>{safe(told)}.</strong></p>') if told else Html("")
     aside = _picture(study, key, terms, identity) if key else Html("")
     return Html(
         f'<p class="answer answer-{verdict.answer}"><span class="tag">{ANSWERS[verdict.answer]}</span>'
         f'<span class="small">{_saves(study)}</span></p>'
-        f'<{heading} class="verdict">{terms.mark(headline)}</{heading}>{more}'
+        f'<{heading} class="verdict">{terms.mark(headline)}</{heading}>{more}{robust}'
         f"{_measure_next(study, terms)}"
         f'<div class="first"><div class="choices">{_options(study, key, identity)}</div>{aside}</div>'
         f"{trust_strip(study)}"
@@ -81,6 +84,8 @@ def decision_html(study: Study, terms: FirstUse, identity: str, heading: str) ->
 def _saves(study: Study) -> Html:
     """Speculation against plain decoding, as the study says it."""
     parts = [_difference(quantity_name, saved) for quantity_name, saved in study.verdict.saves.items() if saved]
+    if len(study.predicted.workloads) > 1 and study.verdict.saves.get("tpot_share"):
+        parts = [Html(f"{part} over all tokens") if "TPOT" in part else part for part in parts]
     subject = "against" if study.verdict.answer == "yes" else "the best speculative plan against"
     return Html(f"{subject} plain decoding: {joined(parts, ', ')}") if parts else Html("")
 
@@ -227,11 +232,15 @@ def load_answer(study: Study, key: KeyMetric) -> str:
     if kept is None:
         return f"{metric} is above its budget of {limit} at every load drawn{ends}."
     if broken is None:
-        return f"{metric} stays within {limit} up to {multiple(kept)} × today's load, the most that was drawn{ends}."
-    if kept < 1:
+        return (
+            f"With the plan as it is, {metric} stays within {limit} up to {multiple(kept)} × today's load, the most "
+            f"that was drawn{ends}."
+        )
+    if kept < study.planned_load:
         return f"{metric} is within {limit} only up to {multiple(kept)} × today's load{ends}."
     return (
-        f"{metric} stays within {limit} up to {multiple(kept)} × today's load, and not at {multiple(broken)} ×{ends}."
+        f"With the plan as it is, {metric} stays within {limit} up to {multiple(kept)} × today's load, and not at "
+        f"{multiple(broken)} ×{ends}."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dsd_plan.domain.study import Study
 from dsd_plan.report.markup import isolated, short
-from dsd_plan.report.numbers import THIN, given, share
+from dsd_plan.report.numbers import THIN, given, several, share
 from dsd_plan.report.reading import best_known, fullest_device, mode_name
 
 MOST_BOXES, MOST_LINES = 6, 4
@@ -124,7 +124,7 @@ def _user_lines(study: Study, workloads: Sequence[Mapping[str, Any]]) -> list[Li
                 text = f"{part}{mode_name(a.mode)}{window} on {short(a.target_device, 18)}"
                 lines.append(Line(text, "mode", a.mode))
     if len(shown) < len(workloads):
-        lines.append(Line(f"and {len(workloads) - len(shown):,} more workloads", "muted"))
+        lines.append(Line(f"and {several(len(workloads) - len(shown), 'more workload')}", "muted"))
     return lines
 
 

@@ -273,7 +273,8 @@ GLOSSARY: tuple[Chapter, ...] = (
             ),
             Term(
                 "tipping point",
-                "The value of one input at which the decision changes, all others held.",
+                "The value of one input at which the decision changes: windows and device counts are chosen anew at "
+                "each value, all other inputs are held.",
                 spellings=("tipping points",),
             ),
             Term(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from dsd_plan.domain.study import LoadCurve, Study
@@ -12,6 +12,7 @@ from dsd_plan.report.markup import Html, safe
 from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple, number
 from dsd_plan.report.reading import (
     KeyMetric,
+    base_name,
     best_known,
     chosen_curve,
     curves_of,
@@ -35,6 +36,10 @@ class Frame:
 
     load_end: float
     top_ms: float
+    base: float = 1.0
+    """Multiple of today's load at which the dot stands."""
+    name: str = "today"
+    """What its label calls it."""
 
     @property
     def seconds(self) -> bool:
@@ -59,7 +64,7 @@ def key_picture(study: Study, key: KeyMetric, identity: str) -> Html | None:
     seen = workload_of(best_known(study), key.workload)
     today = latency(seen, key.metric)
     knee = knee_of(curve)
-    frame = _frame(curve, key, today, knee)
+    frame = replace(_frame(curve, key, today, knee), base=study.planned_load, name=base_name(study))
     parts = [_grid(frame, key.metric)]
     if knee is not None and knee <= frame.load_end:
         parts.append(_knee(frame, knee))
@@ -163,7 +168,7 @@ def _curve_labels(
 
 def _taken(frame: Frame, today: float) -> list[tuple[float, float]]:
     """Where the dot and its own label stand, from the frame's lower left corner."""
-    x, y = frame.x(1.0) - LEFT, frame.y(0) - frame.y(today)
+    x, y = frame.x(frame.base) - LEFT, frame.y(0) - frame.y(today)
     label_y = y - 16 if _label_below(frame, today) else y + 16
     return [(x, y), *((x + 9 + 15 * at, label_y) for at in range(7))]
 
@@ -199,7 +204,7 @@ def _knee(frame: Frame, knee: float) -> str:
 
 
 def _today(frame: Frame, value: float, ends: tuple[float, float] | None, broken: bool, mode: str) -> str:
-    x, y = frame.x(1.0), frame.y(value)
+    x, y = frame.x(frame.base), frame.y(value)
     colour = "broken" if broken else mode_token(mode)
     bar = ""
     if ends is not None:
@@ -209,5 +214,5 @@ def _today(frame: Frame, value: float, ends: tuple[float, float] | None, broken:
     return (
         f'<line class="today" x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{frame.y(0):.1f}"/>{bar}'
         f'<circle class="here" cx="{x:.1f}" cy="{y:.1f}" r="5.5" style="fill:var(--{colour})"/>'
-        f"{_text(x + 9, y + 20 if below else y - 12, f'today {milliseconds(value)}', 'start', 'halo strong')}"
+        f"{_text(x + 9, y + 20 if below else y - 12, f'{frame.name} {milliseconds(value)}', 'start', 'halo strong')}"
     )

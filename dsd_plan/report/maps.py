@@ -17,11 +17,13 @@ from dsd_plan.units import unit_of
 MOST_TOLD = 3
 """Other workloads that a caption places."""
 HOW_TO_READ = (
-    "Each cell is this fleet with two inputs changed and all others as they are. Its colour is the mode with the "
-    "lowest mean TPOT there, its text the best window γ and by how much that mode beats the best other one. Cells of "
-    "one colour touch without a line; the line between colours is where the decision changes. The framed cell is "
-    "the nearest to this scenario. Dots are the fleet's other workloads, by their own round trip and acceptance; the "
-    "cells are of this one. Steps along the axes are those of the grid, not of a ruler."
+    "Each cell is this fleet with two inputs changed, its devices and all other inputs as planned: nothing is bought "
+    "or given up, and prices do not count. Its colour is the mode with the lowest mean TPOT there by the model "
+    "(options are compared by replays, where a small lead may turn round), its text the best window γ and by how much "
+    "that mode beats the best other one. Cells of one colour touch without a line; the line between colours is where "
+    "another mode becomes the fastest. The framed cell is the nearest to this scenario. Dots are the fleet's other "
+    "workloads, by their own round trip and acceptance; the cells are of this one. Steps along the axes are those of "
+    "the grid, not of a ruler."
 )
 
 
@@ -100,8 +102,8 @@ def input_value(name: str, value: float | None) -> str:
 
 def _question(found: ModeMap) -> str:
     return (
-        f"Which mode is fastest for {isolated(found.workload)} "
-        f"over {short_name(found.x_name)} and {short_name(found.y_name)}?"
+        f"Which mode is fastest for {isolated(found.workload)} over {short_name(found.x_name)} and "
+        f"{short_name(found.y_name)}, with devices as planned?"
     )
 
 
@@ -237,7 +239,7 @@ def map_answer(found: ModeMap) -> str:
     here = nearest(row, found.here[0])
     name = mode_name(here.mode) + ("" if here.mode in ("target_only", "edge_only") else f" with window {here.window}")
     ahead = "the only one" if here.margin is None else f"{share(here.margin)} ahead of the best other mode"
-    first = f"Here {name} is fastest, {ahead}"
+    first = f"Here {name} is fastest by the model, with devices as planned: {ahead}"
     turns = [
         f"{mode_name(after.mode)} from {input_value(found.x_name, after.x)}"
         for before, after in pairwise(row)
@@ -280,12 +282,13 @@ def _so_what(study: Study) -> str:
         return "Where the decision would change was not explored as a map."
     row, words = row_of_here(found), short_name(found.x_name)
     here = nearest(row, found.here[0])
+    whose = f"{isolated(found.workload)}, with devices as planned"
     beyond = next((c for c in row if c.x > here.x and c.mode != here.mode), None)
     if beyond is not None:
         value = input_value(found.x_name, beyond.x)
-        return f"From {words} {value} on, {mode_name(beyond.mode)} is faster for {isolated(found.workload)}."
+        return f"From {words} {value} on, {mode_name(beyond.mode)} is faster for {whose}."
     before = next((c for c in reversed(row) if c.x < here.x and c.mode != here.mode), None)
     if before is not None:
         value = input_value(found.x_name, before.x)
-        return f"At {words} {value} or less, {mode_name(before.mode)} is faster for {isolated(found.workload)}."
-    return f"No {words} within the range drawn changes the mode for {isolated(found.workload)}."
+        return f"At {words} {value} or less, {mode_name(before.mode)} is faster for {whose}."
+    return f"No {words} within the range drawn changes which mode is fastest for {whose}."

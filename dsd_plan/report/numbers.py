@@ -92,6 +92,11 @@ def count(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}".replace("-", MINUS)
 
 
+def several(count: int, noun: str) -> str:
+    """A number of things: "1 more workload", "2 more workloads"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def multiple(value: float | None) -> str:
     """A factor without padding zeros: 1, 1.25, 2.5."""
     return UNKNOWN if value is None else f"{value:.3g}".replace("-", MINUS)

@@ -8,7 +8,7 @@ from dsd_plan.domain.study import Study, TippingPoint
 from dsd_plan.domain.study_outlook import BadEnd, DraftWorth
 from dsd_plan.report.maps import input_value, short_name
 from dsd_plan.report.markup import isolated
-from dsd_plan.report.numbers import number
+from dsd_plan.report.numbers import number, several
 from dsd_plan.report.reading import mode_name
 
 A_BUDGET_BREAKS = "a budget breaks"
@@ -34,10 +34,41 @@ def outcome_words(point: TippingPoint) -> str:
     return f"{mode_name(point.becomes)}{window}"
 
 
-def tip_words(point: TippingPoint) -> str:
-    """One tipping point in a line."""
-    now, there = input_value(point.input, point.now), input_value(point.input, point.tips_at)
-    return f"{input_words(point)} {there} (now {now}): {outcome_words(point)}"
+ANEW = "with windows and devices chosen anew"
+"""What is not held at a tipping point."""
+
+
+def tip_words(point: TippingPoint, now: str = "now") -> str:
+    """One tipping point in a line; `now`: what the input's own value is called."""
+    mine, there = input_value(point.input, point.now), input_value(point.input, point.tips_at)
+    return f"{input_words(point)} {there} ({now} {mine}{_as_it_is(point)}): {outcome_words(point)}"
+
+
+def _as_it_is(point: TippingPoint) -> str:
+    if point.plan_breaks_at is None:
+        return ""
+    return f"; the plan as it is breaks a budget at {input_value(point.input, point.plan_breaks_at)}"
+
+
+def tip_lines(study: Study) -> list[str]:
+    """The nearest tipping points in one line, with what is held and what is not; nothing where none tips."""
+    tips = nearest_tips(study)[:MOST_TIPS]
+    if not tips:
+        return []
+    return [f"{ANEW}: {'; '.join(tip_words(point, now_words(study)) for point in tips)}"]
+
+
+def now_words(study: Study) -> str:
+    """What the inputs' values are called at which everything is told."""
+    return "now" if study.robustness is None else "planned for"
+
+
+def robust_label(study: Study) -> str:
+    """That every number is told at the bad end, and at which load; empty where it is not."""
+    if study.robustness is None:
+        return ""
+    load = "" if study.planned_load == 1.0 else f", at {number(study.planned_load)} × today's load"
+    return f"A robust plan: numbers are told with every input at its bad end{load}"
 
 
 def nearest_tips(study: Study) -> tuple[TippingPoint, ...]:
@@ -76,7 +107,7 @@ def robust_lines(study: Study) -> list[str]:
     lines = [f"{found.sentence}."]
     lines += [f"{end_words(end)} ({end.source})" for end in found.inputs[:MOST_ENDS]]
     if len(found.inputs) > MOST_ENDS:
-        lines.append(f"and {len(found.inputs) - MOST_ENDS} more inputs at their bad end")
+        lines.append(f"and {several(len(found.inputs) - MOST_ENDS, 'more input')} at the bad end")
     if found.exact:
         more = f" and {len(found.exact) - 2} more" if len(found.exact) > 2 else ""
         lines.append(f"taken as exact, for no interval is known: {', '.join(found.exact[:2])}{more}")
@@ -136,5 +167,5 @@ def front_lines(study: Study) -> list[str]:
     for point in study.pareto:
         energy = "" if point.energy_j_per_token is None else f", {number(point.energy_j_per_token)} J a token"
         numbers = f"{number(point.cost_per_hour)} an hour{energy}, TPOT {number(point.tpot_ms)} ms"
-        lines.append(f"{'> ' if point.chosen else ''}{numbers}, {point.devices} devices: {point.words}")
+        lines.append(f"{'> ' if point.chosen else ''}{numbers}, {several(point.devices, 'device')}: {point.words}")
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsd_plan.domain.attribution import Part
 from dsd_plan.domain.study import Study
+from dsd_plan.report.numbers import several
 from dsd_plan.report.tables import Cell, Number, Table, named
 
 PART_NAMES: dict[Part, str] = {
@@ -20,7 +21,7 @@ def price_lines(study: Study) -> list[str]:
     """A sentence a workload; of many only the first few."""
     lines = [f"{price.workload}: {price.sentence}" for price in study.prices[:MOST_LINES]]
     more = len(study.prices) - len(lines)
-    return [*lines, f"and {more} more workloads, in the study"] if more > 0 else lines
+    return [*lines, f"and {several(more, 'more workload')}, in the study"] if more > 0 else lines
 
 
 def price_table(study: Study) -> Table:

@@ -38,6 +38,23 @@ class KeyMetric:
     limit: float | None
 
 
+def base_load(study: Study) -> str:
+    """The load at which everything but curves, maps and tipping points is told."""
+    if study.planned_load == 1.0:
+        return "today's load"
+    return f"the planned {study.planned_load:.3g} × today's load"
+
+
+def base_name(study: Study) -> str:
+    """The same as the name of a point on a load axis."""
+    return "today" if study.planned_load == 1.0 else f"planned {study.planned_load:.3g}×"
+
+
+def base_when(study: Study) -> str:
+    """The same as an adverb: "today", "at the planned 1.5 × today's load"."""
+    return "today" if study.planned_load == 1.0 else f"at {base_load(study)}"
+
+
 def mode_name(mode: str) -> str:
     """A mode as it is written in text."""
     return MODE_NAMES.get(mode, mode.replace("_", " "))

@@ -10,7 +10,7 @@ from dsd_plan.report.energy import energy_blocks
 from dsd_plan.report.evidence import acceptance_charts
 from dsd_plan.report.figures import ROUND_PARTS, axis, layout, token
 from dsd_plan.report.markup import isolated
-from dsd_plan.report.numbers import milliseconds, number
+from dsd_plan.report.numbers import milliseconds, number, several
 from dsd_plan.report.reading import assignment_of, key_first, mode_name
 from dsd_plan.report.tables import Cell, Number, Table
 
@@ -36,7 +36,9 @@ def why_section(study: Study) -> Section:
     cases = tuple((workload, (_round_chart(study, workload, at),)) for at, workload in enumerate(drawn))
     blocks = by_case("Workload", cases) or [Prose("The study does not say where a round's time goes.")]
     if len(workloads) > MOST_ROUNDS:
-        blocks.append(Prose(f"Rounds of {len(workloads) - MOST_ROUNDS:,} more workloads are in the study."))
+        blocks.append(
+            Prose(f"The study also holds rounds of {several(len(workloads) - MOST_ROUNDS, 'more workload')}.")
+        )
     blocks += energy_blocks(study)
     blocks += acceptance_charts(study)
     return Section("why", "Why?", "Why?", _so_what(study), tuple(blocks))

@@ -180,4 +180,5 @@ def _so_what(study: Study) -> str:
         return f"{len(broken)} of {len(study.budgets)} budgets are broken; worst is {what}: {value} for {limit}."
     if len(study.budgets) == 1:
         return f"The budget is kept: {what} is {value} for {limit}."
-    return f"All {len(study.budgets)} budgets are kept; the tightest is {what}: {value} for {limit}."
+    every = "Both" if len(study.budgets) == 2 else f"All {len(study.budgets)}"
+    return f"{every} budgets are kept; the tightest is {what}: {value} for {limit}."

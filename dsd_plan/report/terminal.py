@@ -8,8 +8,8 @@ from rich.cells import cell_len, set_cell_size
 
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.report.capacity import what_breaks_first
-from dsd_plan.report.numbers import UNKNOWN
-from dsd_plan.report.outlook import MOST_TIPS, front_lines, nearest_tips, robust_lines, tip_words, worth_words
+from dsd_plan.report.numbers import UNKNOWN, several
+from dsd_plan.report.outlook import front_lines, robust_label, robust_lines, tip_lines, worth_words
 from dsd_plan.report.prices import price_lines
 from dsd_plan.report.reading import ANSWERS
 from dsd_plan.report.summary import (
@@ -41,6 +41,8 @@ def render_text(study: Study, width: int = WIDTH) -> str:
     room = width - cell_len(right) - 2
     lines = [f"{set_cell_size(cut(plain(study.name), room), room)}  {right}", ""]
     lines += wrapped(f"{ANSWERS[study.verdict.answer].upper()}. {plain(reason_of(study))}", width=width)
+    if label := robust_label(study):
+        lines += ["", *wrapped(f"{label}.", width=width)]
     if study.options:
         lines += ["", *_options(study, width)]
     lines += ["", *_headlines(study, width), ""]
@@ -59,12 +61,12 @@ def render_text(study: Study, width: int = WIDTH) -> str:
         lines += labelled("" if at else "Front", line, width)
     for at, line in enumerate(robust_lines(study)):
         lines += labelled("" if at else "Robust", line, width)
-    tips = [tip_words(point) for point in nearest_tips(study)[:MOST_TIPS]]
-    lines += labelled("Turns at", "; ".join(tips), width) if tips else []
+    for line in tip_lines(study):
+        lines += labelled("Turns at", line, width)
     for worth in study.draft_worth[:1]:
         lines += labelled("Better draft", worth_words(worth), width)
     for line in price_lines(study)[:1]:
-        more = f" ({len(study.prices) - 1:,} more workloads in the report)" if len(study.prices) > 1 else ""
+        more = f" ({several(len(study.prices) - 1, 'more workload')} in the report)" if len(study.prices) > 1 else ""
         lines += labelled("Who pays", f"{line}{more}", width)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -130,7 +132,9 @@ def _headlines(study: Study, width: int) -> list[str]:
     left = rows[most:]
     broken = sum(row.kept is False for row in left)
     if left:
-        lines.append(f"  and {len(left):,} more budgets, {f'{broken:,} of them broken' if broken else 'all kept'}")
+        lines.append(
+            f"  and {several(len(left), 'more budget')}, {f'{broken:,} of them broken' if broken else 'all kept'}"
+        )
     return [plain_spaces(line) for line in lines]
 
 

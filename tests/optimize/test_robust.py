@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.model.input_errors import tokens_error
 from dsd_plan.optimize.bad_end import bad_end, slower
 from dsd_plan.optimize.robust import robust_study
+from dsd_plan.report.terminal import render_text
 from tests.optimize import stub_model
 from tests.optimize.brute_force import keeps_budgets
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
@@ -155,6 +157,20 @@ def test_a_robust_plan_keeps_at_the_bad_end_what_the_plain_one_breaks() -> None:
     assert found.story[0] == told.sentence
     assert [end.input for end in told.inputs] == ["load"]
     assert len(told.exact) == 5
+    # Loads are told against today's: the plan is made for 2.5 of it.
+    assert found.planned_load == 2.5
+    mine = found.curves[0]
+    (here,) = [point for point in mine.points if point.load == 2.5]
+    assert here.tpot_p95_ms == pytest.approx(found.predicted.workload("chat").tpot_ms.p95)
+    (tip,) = [tip for tip in found.tipping_points if tip.input == "load"]
+    assert (tip.now, tip.searched) == (2.5, (0.25, 25.0))
+    (over_load,) = [found for found in found.maps if found.y_name == "load"]
+    assert over_load.here[1] == 2.5
+    assert 2.5 in {cell.y for cell in over_load.cells}
+    text = render_text(found)
+    assert "at 2.5 × today's load" in text
+    assert "is used today" not in text
+    assert not re.search(r"at\s+today's\s+load", text)
 
 
 def test_without_any_interval_the_plain_plan_is_the_robust_one() -> None:

@@ -13,7 +13,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.errors import PlanError, UnstableError
-from dsd_plan.optimize.candidates import Choice, Space, space_of
+from dsd_plan.optimize.candidates import Choice, Space, plan_of, space_of
 from dsd_plan.optimize.contenders import Explorer
 from dsd_plan.optimize.draft_worth import draft_worth
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator
@@ -126,6 +126,28 @@ def test_a_step_time_tips_where_the_decision_with_slower_devices_differs() -> No
             return stub_model.predict(with_step_time(deployed, tip.of, tip.tips_at))
 
         assert truth(GIVEN, slowed) == tip.becomes != truth(GIVEN)
+
+
+def test_the_plan_as_it_is_breaks_where_a_budget_does_though_a_new_plan_would_hold() -> None:
+    around = outlook(GIVEN)
+    found = {(tip.input, tip.of): tip for tip in tipping_points(around)}
+    plan = plan_of(GIVEN, around.chosen.start)
+
+    def keeps(factor: float) -> bool:
+        given = with_rate(GIVEN, factor)
+        try:
+            return keeps_budgets(given, stub_model.predict(deploy(given, plan)))
+        except UnstableError:
+            return False
+
+    tip = found["load", None]
+    assert tip.plan_breaks_at is not None
+    assert keeps(0.99 * tip.plan_breaks_at)
+    assert not keeps(1.001 * tip.plan_breaks_at)
+    # More devices carry more: the decision with devices bought anew changes later, or never.
+    assert tip.tips_at is None or tip.tips_at < 1.0 or tip.tips_at >= tip.plan_breaks_at
+    # No budget limits the cost: no price breaks anything.
+    assert all(tip.plan_breaks_at is None for (name, _), tip in found.items() if name == "cost_per_hour")
 
 
 def test_where_one_mode_wins_everywhere_nothing_tips() -> None:

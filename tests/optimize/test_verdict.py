@@ -99,7 +99,7 @@ def test_the_round_trip_that_decides_is_the_studys_tipping_point() -> None:
     tokens, tpot_ms = edge.workload("chat").tokens_per_round, plain.workload("chat").tpot_ms.mean
     assert tokens is not None
     assert tpot_ms is not None
-    assert f"for {tokens:.3g} tokens, plain decoding {tokens * tpot_ms:.3g} ms" in near.verdict.sentence
+    assert f"for {tokens:.3g} tokens by the model, plain decoding {tokens * tpot_ms:.3g} ms" in near.verdict.sentence
 
 
 def test_declared_acceptance_is_a_condition_and_the_first_thing_to_measure() -> None:

@@ -73,7 +73,7 @@ def test_colours_are_flat() -> None:
 
 def test_the_answer_says_who_wins_here_and_where_that_changes() -> None:
     text = map_answer(grid("ddff"))
-    assert "distributed with window 4 is fastest, 20.0" in text
+    assert "distributed with window 4 is fastest by the model, with devices as planned: 20.0" in text
     assert "then fused from 40" in text
 
 
@@ -86,7 +86,7 @@ def test_a_mode_without_a_rival_is_not_given_a_margin() -> None:
 
 def test_what_follows_names_the_next_mode_along_the_axis() -> None:
     section = maps_section(replace(full_study(), maps=(grid("ddft"),)))
-    assert section.so_what == "From RTT 40\u202fms on, fused is faster for \u2068chat\u2069."
+    assert section.so_what == "From RTT 40\u202fms on, fused is faster for \u2068chat\u2069, with devices as planned."
 
 
 def test_other_workloads_are_dots_and_named() -> None:
