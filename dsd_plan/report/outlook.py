@@ -67,7 +67,7 @@ def robust_label(study: Study) -> str:
     """That every number is told at the bad end, and at which load; empty where it is not."""
     if study.robustness is None:
         return ""
-    load = "" if study.planned_load == 1.0 else f", at {number(study.planned_load)} × today's load"
+    load = "" if study.planned_load == 1.0 else f", at {study.planned_load:.3g} × today's load"
     return f"A robust plan: numbers are told with every input at its bad end{load}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -167,10 +166,10 @@ def test_a_robust_plan_keeps_at_the_bad_end_what_the_plain_one_breaks() -> None:
     (over_load,) = [found for found in found.maps if found.y_name == "load"]
     assert over_load.here[1] == 2.5
     assert 2.5 in {cell.y for cell in over_load.cells}
-    text = render_text(found)
+    text = " ".join(render_text(found).split())
     assert "at 2.5 × today's load" in text
     assert "is used today" not in text
-    assert not re.search(r"at\s+today's\s+load", text)
+    assert "at today's load" not in text
 
 
 def test_without_any_interval_the_plain_plan_is_the_robust_one() -> None:

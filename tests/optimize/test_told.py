@@ -26,7 +26,7 @@ TWICE = replace(FAST_EDGE, sites=(Site(name="clinic", count=2), Site(name="regio
 
 
 def case_of(given: Scenario) -> Case:
-    confirmation = Confirmation(Evaluator(given, stub_model.predict), observer(given))
+    confirmation = Confirmation(Evaluator(given, stub_model.predict), observer(given), lambda text: None)
     return decide(confirmation, space_of(given), lambda text: None).case
 
 
@@ -74,7 +74,7 @@ def test_devices_are_told_over_all_copies_of_their_sites() -> None:
 def test_a_mean_over_workloads_says_so_and_names_who_gets_slower() -> None:
     """Chat drafts; the letters decode plainly beside it, on fewer targets than they would have without drafts."""
     chats = FAST_EDGE.workloads[0]
-    letters = replace(chat(site="region", rate_per_s=2.0, name="letters"), draftable=False)
+    letters = chat(site="region", rate_per_s=2.0, name="letters")
     given = replace(FAST_EDGE, workloads=(chats, letters))
     found = study(given)
     assert found.verdict.answer == "yes"

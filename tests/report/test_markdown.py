@@ -14,10 +14,7 @@ def test_it_says_what_the_terminal_says() -> None:
     assert text.startswith("# two-clinics\n\n**Speculate.** Draft at the clinics with window 4")
     assert "| **chosen** | draft at the edge | 36.1 ms ✓ | 27.4 ms | 482 ms ✓ | 5.20 |" in text
     assert "| ✓ | TPOT p95 of chat | 36.1 ms |" in text
-    assert (
-        "- **Breaks first:** With the plan as it is, TPOT p95 of chat keeps its budget of 45 ms up to 1.4 × today's load"
-        in text
-    )
+    assert "- **Breaks first:** With the plan as it is, TPOT p95 of chat keeps its budget of 45 ms up to 1.4 ×" in text
 
 
 def test_rows_have_as_many_cells_as_their_heading() -> None:
