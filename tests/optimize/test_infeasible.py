@@ -200,6 +200,6 @@ def test_a_share_alone_is_lowered_and_everything_else_raised() -> None:
     evaluator, space = Evaluator(given, stub_model.predict), space_of(given)
     best = search(Judge(evaluator), space).best
     assert best is not None
-    text = str(_Relief(limits[0], 0.45, best, ((limits[1], 60.0),)))
+    text = str(_Relief(limits[0], 0.45, best, given, ((limits[1], 60.0),)))
     assert text.startswith("lower chat: goodput_share from 0.9 to 0.45 (-50.0%) and raise chat: tpot_p95_ms from 50 to")
     assert "to 60 (+20.0%)" in text

@@ -101,11 +101,22 @@ def test_other_workloads_are_dots_and_named() -> None:
 @pytest.mark.parametrize(
     ("row", "here", "said"),
     [
-        ("dddf", 20.0, "From RTT 80\u202fms on, fused is faster for \u2068chat\u2069."),
-        ("dttt", 40.0, "At RTT 10\u202fms or less, distributed is faster for \u2068chat\u2069."),
-        ("ffff", 20.0, "No RTT within the range drawn changes the mode for \u2068chat\u2069."),
+        ("dddf", 20.0, "From RTT 80\u202fms on, fused is faster"),
+        (
+            "dttt",
+            40.0,
+            "At RTT 10\u202fms or less, distributed is faster",
+        ),
+        (
+            "ffff",
+            20.0,
+            "No RTT within the range drawn changes which mode is fastest",
+        ),
     ],
 )
 def test_what_follows_looks_to_both_sides(row: str, here: float, said: str) -> None:
     found = grid(row, here=(here, 0.5))
-    assert maps_section(replace(full_study(), maps=(found,))).so_what == said
+    assert (
+        maps_section(replace(full_study(), maps=(found,))).so_what
+        == f"{said} for \u2068chat\u2069, with devices as planned."
+    )

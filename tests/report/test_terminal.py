@@ -13,8 +13,9 @@ from rich.cells import cell_len
 
 from dsd_plan.domain.performance import Interval
 from dsd_plan.domain.study import Study
-from dsd_plan.report import render_text
+from dsd_plan.report import render_html, render_text
 from dsd_plan.report.terminal import WIDTH, cut, wrapped
+from tests.report.rich import rich_study
 from tests.report.studies import full_study, hostile, measured_study, tiny_study
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -112,3 +113,19 @@ def test_wrapping_loses_no_word_and_keeps_the_width(text: str, indent: int) -> N
 def test_what_is_cut_says_so() -> None:
     assert cut("abcdef", 4) == "abc…"
     assert wrapped("word " * 100, most=2)[-1].endswith("…")
+
+
+def test_a_plan_for_more_than_todays_load_says_at_which_its_numbers_are() -> None:
+    """Load curves stay against today's load; the replay is at the planned one."""
+    study = full_study()
+    curves = tuple(replace(c, points=tuple(replace(p, load=1.5 * p.load) for p in c.points)) for c in study.curves)
+    planned = replace(rich_study(), curves=curves, planned_load=1.5)
+    text = " ".join(render_text(planned).split())
+    assert "A robust plan: numbers are told with every input at its bad end, at 1.5 × today's load." in text
+    assert "up to 2.1 × today's load and is the first to break, at 2.25 ×." in text
+    assert "41.0 % of its capacity is used at the planned 1.5 × today's load." in text
+    assert "used today" not in text
+    page = render_html([planned])
+    assert "A robust plan: numbers are told with every input at its bad end" in page
+    assert ">planned 1.5× " in page
+    assert ">today 36" not in page
