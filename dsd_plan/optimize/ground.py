@@ -30,6 +30,8 @@ from dsd_plan.optimize.variation import (
 RTT_RANGE_MS = (1.0, 200.0)
 ACCEPTANCE_RANGE = (0.2, 0.96)
 LOAD_SHARES_OF_KNEE = (0.1, 1.2)
+MOST_LOAD = 30.0
+"""Multiple of today's load beyond which nothing is mapped: a few users who rarely ask would be made thousands."""
 USUAL_WINDOW = 4
 CLEAR_LEAD = 0.3
 """Lead in TPOT at windows that were best nearby which no other window makes up for."""
@@ -94,7 +96,7 @@ class Ground:
     def load_range(self) -> tuple[float, float]:
         """Loads worth a look, as multiples of today's; today's is among them."""
         low, high = (share * self.knee for share in LOAD_SHARES_OF_KNEE)
-        return min(low, 0.5), max(high, 1.5)
+        return min(low, 0.5), min(max(high, 1.5), MOST_LOAD)
 
     def standings(
         self, condition: Condition, near: Mapping[Mode, int], directions: Sequence[int] = BOTH_WAYS

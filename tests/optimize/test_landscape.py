@@ -14,7 +14,7 @@ from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, full_counts, space_of
 from dsd_plan.optimize.contenders import Contender, Explorer, contenders
 from dsd_plan.optimize.curves import knee, load_curves
-from dsd_plan.optimize.ground import Condition, Ground
+from dsd_plan.optimize.ground import MOST_LOAD, Condition, Ground
 from dsd_plan.optimize.maps import mode_maps, through
 from dsd_plan.optimize.variation import with_load
 from tests.optimize import stub_model
@@ -187,3 +187,9 @@ def test_a_map_passes_through_the_scenario_itself() -> None:
     assert through(10.0, (1.0, 4.0, 9.0, 30.0)) == (1.0, 4.0, 10.0, 30.0)
     assert through(500.0, (1.0, 200.0)) == (1.0, 500.0)
     assert through(0.5, (1.0, 200.0)) == (0.5, 200.0)
+
+
+def test_a_map_ends_where_nobody_plans() -> None:
+    _, ground, _ = explored(GIVEN)
+    ground.knee = 77_000.0
+    assert ground.load_range == (0.5, MOST_LOAD)
