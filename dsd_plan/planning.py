@@ -281,6 +281,7 @@ def optimize(
     study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
     """
+    from dsd_plan.capacity.of_study import todays, with_capacity
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
     from dsd_plan.optimize.backcast import widened
@@ -303,10 +304,11 @@ def optimize(
         created_at=created_at,
     )
     optimized = robust_study if robust else plain_study
-    study, scenario = optimized(scenario, predict_deployed, observe_in, agreements, provenance, on_progress, axes)
-    predicted = with_intervals(deploy(scenario, study.plan), study.predicted, predict_deployed)
+    study, asked = optimized(scenario, predict_deployed, observe_in, agreements, provenance, on_progress, axes)
+    predicted = with_intervals(deploy(asked, study.plan), study.predicted, predict_deployed)
     predicted = widened(predicted, study.backcast)
-    return replace(study, predicted=predicted, timeline=_excerpts(scenario, study, seed, requests))
+    study = replace(study, predicted=predicted, timeline=_excerpts(asked, study, seed, requests))
+    return with_capacity(study, todays(scenario, robust=robust), predict_deployed, on_progress)
 
 
 def _excerpts(scenario: Scenario, study: Study, seed: int, requests: int | None) -> tuple[Excerpt, ...]:

@@ -16,20 +16,12 @@ from dsd_plan.domain.capacity import (
     ReplayedSide,
     WorkloadGrowth,
 )
+from dsd_plan.report.headroom import NO_GAIN, SATURATION, SHORT
 from dsd_plan.report.numbers import UNKNOWN, given_quantity, interval, label, multiple, number, quantity, several, share
 
 FLEET = "fleet"
-NO_GAIN = 0.01
-SATURATION = "saturation"
 MOST_ROWS = 12
 """Budgets and workloads that are told; of more those that break first."""
-SHORT = {
-    "compute": "steps",
-    "batch_cap": "batch cap",
-    "kv_memory": "KV memory",
-    "draft_device": "drafting",
-    "link": "bandwidth",
-}
 
 
 def show_capacity(found: Capacity) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
+from dsd_plan.domain.capacity import Capacity
 from dsd_plan.domain.excerpt import Excerpt
 from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.performance import Interval, Performance, RoundParts
@@ -267,6 +268,8 @@ class Study:
     """The present system, where the scenario names its plan."""
     hours: tuple[HourOfDay, ...] = ()
     """The chosen plan over the day, where a workload has `hourly_load`."""
+    capacity: Capacity | None = None
+    """How much more load the chosen plan carries, by the model; None: left out, which the story says."""
     provenance: Provenance
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dsd_plan.report.blocks import Block, Chart, Prose, Section, by_case
 from dsd_plan.report.decision import load_answer
 from dsd_plan.report.devices import device_chart
 from dsd_plan.report.figures import axis, layout, mode_key, mode_token, note, round_up, straight, token
+from dsd_plan.report.headroom import breaks_first, headroom_blocks
 from dsd_plan.report.keypicture import curve_name
 from dsd_plan.report.labels import place_labels
 from dsd_plan.report.markup import isolated
@@ -70,6 +71,7 @@ def capacity_section(study: Study) -> Section:
         blocks.append(Prose(f"Load was drawn for {several(len(cases), 'workload')}, not for {left:,} more."))
     if study.predicted.devices:
         blocks.append(device_chart(study))
+    blocks += headroom_blocks(study.capacity)
     blocks += resilience_blocks(study)
     return Section("load", "Is it enough?", "Is it enough?", what_breaks_first(study), tuple(blocks))
 
@@ -210,6 +212,8 @@ def what_breaks_first(study: Study) -> str:
     if device is not None and device.saturation is not None:
         used = share(device.saturation)
         first = f" {isolated(device.name)} fills first: {used} of its capacity is used {base_when(study)}."
+    if study.capacity is not None:
+        return f"{breaks_first(study.capacity)}{first}"
     found = first_broken(study)
     if found is not None:
         key, kept, broken = found

@@ -17,9 +17,11 @@ STATISTICS = ("mean", "p50", "p95", "p99")
 NOT_NUMBERS = {"name", "round_parts", "ci", "origin", *LATENCIES}
 IN_TABLES_OF_THEIR_OWN = {
     *("name", "scenario", "plan", "predicted", "replayed", "measured", "verdict", "options", "alternatives"),
-    *("equivalents", "curves", "maps", "round_parts", "story", "provenance", "timeline"),
+    *("equivalents", "curves", "maps", "round_parts", "story", "provenance", "timeline", "capacity"),
 }
 """Fields of a study that are not one list of flat records; what others add to a study becomes a table by itself."""
+OF_CAPACITY = {"budgets": "budget_loads", "alone": "loads_alone"}
+"""Its tables that have other names than the capacity's fields."""
 OF_AN_OPTION_ELSEWHERE = {"plan", "predicted", "replayed", "devices"}
 ENDS = {"point": "", "low": "_low", "high": "_high"}
 """An interval's fields as columns; its level is 95 % everywhere."""
@@ -71,6 +73,8 @@ def _tables(study: Study) -> Iterator[tuple[str, list[Row]]]:
             yield field.name, [_flat(row) for row in rows if isinstance(row, Mapping)]
         elif field.name not in IN_TABLES_OF_THEIR_OWN and isinstance(rows, Mapping):
             yield field.name, [_flat(row) for row in rows.get("rows", ())]
+    for key in ("budgets", "alone", "next_limits", "headroom", "one_more", "one_less"):
+        yield OF_CAPACITY.get(key, key), [_flat(row) for row in (body["capacity"] or {}).get(key, ())]
     yield "acceptance_positions", list(_positions(body["acceptance"]))
     yield "inputs", list(body["provenance"]["inputs"])
     yield "notes", list(_notes(study))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dsd_plan.domain.attribution import AttributedPart, EnergyPart, PartPrice, WorkloadPrice
+from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Headroom, NextLimit, OneLess, OneMore
 from dsd_plan.domain.excerpt import Excerpt, SessionExcerpt
 from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.performance import Interval
@@ -96,6 +97,59 @@ def lost(*, survives: bool) -> DraftsLost:
         targets_needed={"gpu-server": 3},
         extra_cost_per_hour=0.0 if survives else 2.0,
         sentence="with every draft lost at peak the targets saturate",
+    )
+
+
+STEPS = Bottleneck(name="gpu-server", why="compute", load_if_doubled=2.6)
+DRAFTS = Bottleneck(name="edge-box", why="draft_device", load_if_doubled=None)
+
+
+def capacity() -> Capacity:
+    """TPOT breaks at 1.31 times today's load; one server more buys a quarter of it, one box more nothing."""
+    budget = BudgetLimit(
+        scope="chat",
+        budget="tpot_p95_ms",
+        limit=45.0,
+        now=36.0,
+        kept_now=True,
+        load=1.31,
+        interval=Interval(point=1.31, low=1.2, high=1.4),
+        alone=1.6,
+        saturates=False,
+        bottleneck=STEPS,
+    )
+    return Capacity(
+        scenario="rich",
+        sentence="Holds up to 1.31 × today's load; then chat's TPOT p95 breaks because gpu-server is short of steps.",
+        load=1.31,
+        holds_now=True,
+        breaks="chat: tpot_p95_ms",
+        bottleneck=STEPS,
+        saturation_load=1.5,
+        searched_to=64.0,
+        resolution=0.001,
+        budgets=(budget,),
+        alone=(),
+        next_limits=(
+            NextLimit(load=1.31, breaks="chat: tpot_p95_ms", bottleneck=STEPS),
+            NextLimit(load=4.2, breaks="saturation", bottleneck=DRAFTS),
+        ),
+        headroom=(
+            Headroom(device="gpu-server", count=2, saturation=0.66, spare=0.34, load_at_knee=1.51),
+            Headroom(device="edge-box", count=6, saturation=0.2, spare=0.8, load_at_knee=5.0),
+        ),
+        one_more=(
+            OneMore(
+                device="gpu-server", count=3, to_buy=True, load=1.81, gain=0.5, cost_per_hour=2.0, gain_per_cost=0.25
+            ),
+            OneMore(
+                device="edge-box", count=7, to_buy=True, load=1.311, gain=0.001, cost_per_hour=0.2, gain_per_cost=0.005
+            ),
+        ),
+        one_less=(
+            OneLess(device="gpu-server", count=1, load=0.7, broken=("chat: tpot_p95_ms",)),
+            OneLess(device="edge-box", count=5, load=1.31, broken=()),
+        ),
     )
 
 
@@ -239,4 +293,5 @@ def rich_study() -> Study:
             sentence="The same plan keeps every budget at the bad end of its inputs",
         ),
         timeline=(excerpt(),),
+        capacity=capacity(),
     )

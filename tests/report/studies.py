@@ -557,7 +557,7 @@ KEPT_WORDS = {
         "static",
         "fifo",
     ),
-    *("acceptance", "draft", "prefill", "verify", "decode", "idle", "drafts rejected"),
+    *("acceptance", "draft", "prefill", "verify", "decode", "idle", "drafts rejected", "compute", "draft_device"),
     *("measured", "interpolated", "extrapolated", "declared", "agrees", "disagrees", "undecided", "yes", "no"),
 }
 

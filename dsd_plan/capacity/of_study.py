@@ -1,0 +1,56 @@
+"""How much more the plan of a study can carry, kept in the study where the model tells it quickly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dsd_plan.capacity.run import OnProgress, capacity_of
+from dsd_plan.domain.hours import at_peak
+from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.study import Study
+from dsd_plan.errors import PlanError, UnstableError
+from dsd_plan.optimize.bad_end import bad_end
+from dsd_plan.optimize.evaluate import Predict
+
+FEWEST_LEFT_OUT = 12
+"""Workloads from which on a study is left without: every one is grown alone, and every device tried one more and less."""
+
+
+def with_capacity(study: Study, scenario: Scenario, predict: Predict, on_progress: OnProgress | None = None) -> Study:
+    """`study` with the capacity of its plan, by the analytic model; where it is left out, a line of the story says why.
+
+    `scenario` has today's loads, also where the plan was chosen for more.
+    """
+    reason = _left_out(study, scenario)
+    if reason is None:
+        try:
+            return replace(study, capacity=capacity_of(scenario, study.plan, predict, None, _told(on_progress)))
+        except (PlanError, UnstableError) as error:
+            reason = f"the model cannot grow this plan's load ({error})"
+    line = f"how much more load the plan carries was left out: {reason}; `dsd-plan capacity` tells it"
+    return replace(study, story=(*study.story, line))
+
+
+def todays(scenario: Scenario, *, robust: bool) -> Scenario:
+    """The scenario at its peak hour; with `robust` at the bad end of its inputs, its loads as they are today."""
+    peak = at_peak(scenario)
+    return bad_end(peak, None)[0] if robust else peak
+
+
+def _left_out(study: Study, scenario: Scenario) -> str | None:
+    many = len(scenario.workloads)
+    if many >= FEWEST_LEFT_OUT:
+        return f"growing each of {many:,} workloads alone takes long"
+    if any(assignment.mode == "pipelined" for assignment in study.plan.assignments):
+        return "the mode pipelined takes long to predict"
+    return None
+
+
+def _told(on_progress: OnProgress | None) -> OnProgress | None:
+    if on_progress is None:
+        return None
+
+    def told(done: int, total: int, text: str) -> None:
+        on_progress(done, total, f"how much more load the plan carries: {text}")
+
+    return told
