@@ -13,7 +13,7 @@ from dsd_plan.optimize.bad_end import bad_end
 from dsd_plan.optimize.evaluate import Predict
 
 FEWEST_LEFT_OUT = 12
-"""Workloads from which on a study is left without: every one is grown alone, and every device tried one more and less."""
+"""Workloads from which on a study is left without: every one is grown alone."""
 
 
 def with_capacity(study: Study, scenario: Scenario, predict: Predict, on_progress: OnProgress | None = None) -> Study:

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Headroom, OneLess, OneMore
-from dsd_plan.report.blocks import Block, Chart, Folded, KeyEntry
+from dsd_plan.report.blocks import Block, Chart, Folded, KeyEntry, Prose
 from dsd_plan.report.figures import axis, layout, note, straight, token
 from dsd_plan.report.markup import chart_text, isolated, printable
 from dsd_plan.report.numbers import UNKNOWN, given_quantity, label, multiple, number
@@ -41,6 +41,10 @@ def headroom_blocks(capacity: Capacity | None) -> list[Block]:
         blocks.append(Folded("How far does each budget hold?", budgets_table(capacity)))
     if len(capacity.next_limits) > 1:
         blocks.append(Folded("What breaks next, once the first bottleneck is lifted?", next_table(capacity)))
+    for row in capacity.next_limits if len(capacity.next_limits) == 1 else ():
+        if row.bottleneck.name is not None and row.load > 0.0:
+            only = f"No other bottleneck comes soon after {isolated(row.bottleneck.name)}"
+            blocks.append(Prose(f"{only}: with no limit on it, load could grow many times over."))
     return blocks
 
 
@@ -104,8 +108,10 @@ def gains(added: OneMore) -> bool:
 
 def _lost_words(row: OneLess) -> str:
     device = isolated(row.device)
+    if row.count == 0:
+        return f"{device} is the only one"
     if row.reason is not None:
-        return f"without one {device}, {printable(row.reason)}"
+        return f"with one {device} less, {printable(row.reason)}"
     if SATURATION in row.broken:
         return f"one {device} less leaves no steady state"
     if not row.broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dsd_plan.domain.capacity import Capacity
-from dsd_plan.report.blocks import Chart, Folded
+from dsd_plan.report.blocks import Chart, Folded, Prose
 from dsd_plan.report.capacity import capacity_section, what_breaks_first
 from dsd_plan.report.headroom import breaks_first, buy_next, headroom_blocks, may_be_lost
 from dsd_plan.report.tables import Table, table_texts
@@ -52,9 +52,11 @@ def test_what_may_not_be_lost_is_named() -> None:
     )
     spare = replace(capacity(), one_less=capacity().one_less[1:])
     assert may_be_lost(spare) == "One device of any type may be lost: every budget is kept at today's load."
-    lost = replace(capacity().one_less[0], load=0.0, reason="the only gpu-server is lost: chat is not served")
-    assert plain(may_be_lost(replace(capacity(), one_less=(lost,)))).endswith(
-        ": without one gpu-server, the only gpu-server is lost: chat is not served."
+    lost = replace(capacity().one_less[0], load=0.0, count=0, reason="the only gpu-server is lost: chat is not served")
+    assert plain(may_be_lost(replace(capacity(), one_less=(lost,)))).endswith("device: gpu-server is the only one.")
+    unfit = replace(lost, count=1, reason="target-7b does not fit")
+    assert plain(may_be_lost(replace(capacity(), one_less=(unfit,)))).endswith(
+        "device: with one gpu-server less, target-7b does not fit."
     )
     assert may_be_lost(replace(capacity(), holds_now=False, load=0.8)) == ""
 
@@ -69,6 +71,12 @@ def test_the_bars_reach_from_one_less_to_one_more() -> None:
     assert isinstance(following, Folded)
     assert isinstance(following.body, Table)
     assert [row[0] for row in following.body.rows] == ["as it is", "also without limit on \u2068gpu-server\u2069"]
+
+
+def test_where_no_other_bottleneck_follows_that_is_said() -> None:
+    said = headroom_blocks(replace(capacity(), next_limits=capacity().next_limits[:1]))[-1]
+    assert isinstance(said, Prose)
+    assert plain(str(said.text)).startswith("No other bottleneck comes soon after gpu-server: with no limit on it")
 
 
 def test_the_numbers_of_each_device_are_a_table() -> None:
