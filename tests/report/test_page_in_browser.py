@@ -26,8 +26,8 @@ PAGES = {
 }
 CHARTS = 8
 """Of a full study: load twice, maps twice, round, devices, agreement, acceptance. The least study has devices alone."""
-ALL_CHARTS = CHARTS + 6
-"""Of one that holds everything: the day, the energy, the front, and three of a stretch of the replay besides."""
+ALL_CHARTS = CHARTS + 7
+"""Of one that holds everything: the day, the energy, the front, one device more or less, three of a stretch of replay."""
 DRAWN = "[...document.querySelectorAll('.plot')].filter((p) => p.querySelector('.main-svg')).length"
 
 
