@@ -133,7 +133,7 @@ def _chart(capacity: Capacity) -> Chart:
     data = [_bar(rows, more, less)] if now is not None else []
     ends = [load for row in rows for load in (more[row.device].load, less[row.device].load, now) if load is not None]
     top = 1.1 * max([1.0, *ends])
-    shapes = [straight(1, -0.5, 1, len(rows) - 0.5, "dot")]
+    shapes = [straight(1, -0.5, 1, len(rows) - 0.5, "dot", layer="above")]
     notes = [note("today", 1, -0.5, xanchor="right", yanchor="bottom", xshift=-4)]
     if now is not None:
         shapes.append(straight(now, -0.5, now, len(rows) - 0.5, "solid", layer="above"))
