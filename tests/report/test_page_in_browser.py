@@ -27,7 +27,7 @@ PAGES = {
 CHARTS = 8
 """Of a full study: load twice, maps twice, round, devices, agreement, acceptance. The least study has devices alone."""
 ALL_CHARTS = CHARTS + 7
-"""Of one that holds everything: the day, the energy, the front, one device more or less, three of a stretch of replay."""
+"""Of one that holds everything: the day, the energy, the front, one device more or less, three of a replay besides."""
 DRAWN = "[...document.querySelectorAll('.plot')].filter((p) => p.querySelector('.main-svg')).length"
 
 
