@@ -64,7 +64,10 @@ def breaks_first(capacity: Capacity) -> str:
     if not capacity.holds_now:
         upto = f": it is kept up to {_times(capacity.load)}" if capacity.load else ""
         return f"{what} breaks its budget of {limit} at today's load already{upto}{because and ',' + because}."
-    return f"{what} keeps its budget of {limit} up to {_times(capacity.load)} and is the first to break{because}."
+    return (
+        f"With the plan as it is, {what} keeps its budget of {limit} up to {_times(capacity.load)} and is the first to "
+        f"break{because}."
+    )
 
 
 def buy_next(capacity: Capacity) -> str:
@@ -186,7 +189,7 @@ def devices_table(capacity: Capacity) -> Table:
         rows.append(
             (
                 named(row.device),
-                Number(row.count, "#"),
+                Number(row.count * row.sites, "#"),
                 Number(row.saturation, "%"),
                 Number(row.spare, "%"),
                 Number(row.load_at_knee, "×"),

@@ -20,8 +20,8 @@ def plain(text: str) -> str:
 
 def test_what_breaks_first_is_told_with_its_load_and_reason_on_page_and_terminal() -> None:
     said = (
-        "TPOT p95 of chat keeps its budget of 45 ms up to 1.31 × today's load and is the first to break because "
-        "gpu-server is short of steps."
+        "With the plan as it is, TPOT p95 of chat keeps its budget of 45 ms up to 1.31 × today's load and is the first "
+        "to break because gpu-server is short of steps."
     )
     assert plain(breaks_first(capacity())) == said
     assert plain(what_breaks_first(rich_study())).startswith(said)
