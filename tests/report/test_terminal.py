@@ -119,7 +119,7 @@ def test_a_plan_for_more_than_todays_load_says_at_which_its_numbers_are() -> Non
     """Load curves stay against today's load; the replay is at the planned one."""
     study = full_study()
     curves = tuple(replace(c, points=tuple(replace(p, load=1.5 * p.load) for p in c.points)) for c in study.curves)
-    planned = replace(rich_study(), curves=curves, planned_load=1.5)
+    planned = replace(rich_study(), curves=curves, planned_load=1.5, capacity=None)
     text = " ".join(render_text(planned).split())
     assert "A robust plan: numbers are told with every input at its bad end, at 1.5 × today's load." in text
     assert "up to 2.1 × today's load and is the first to break, at 2.25 ×." in text
