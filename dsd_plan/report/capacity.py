@@ -11,7 +11,7 @@ from dsd_plan.report.devices import device_chart
 from dsd_plan.report.figures import axis, layout, mode_key, mode_token, note, round_up, straight, token
 from dsd_plan.report.headroom import breaks_first, headroom_blocks
 from dsd_plan.report.keypicture import curve_name
-from dsd_plan.report.labels import place_labels
+from dsd_plan.report.labels import Ground, Label, Point, beside_level, beside_upright, fine, place_labels
 from dsd_plan.report.markup import isolated
 from dsd_plan.report.numbers import given_quantity, label, multiple, several, share
 from dsd_plan.report.reading import (
@@ -27,7 +27,6 @@ from dsd_plan.report.reading import (
     holds_between,
     key_first,
     key_metric,
-    knee_of,
     latency,
     latency_interval,
     limit_of,
@@ -36,6 +35,7 @@ from dsd_plan.report.reading import (
     workload_of,
 )
 from dsd_plan.report.resilience import resilience_blocks
+from dsd_plan.report.steady_end import SteadyEnd, end_of
 from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 
 HOW_TO_READ = (
@@ -44,7 +44,7 @@ HOW_TO_READ = (
     "no average to draw. The dashed line is the budget. The dot is the replay at {load}, with its 95 % interval."
 )
 
-PLOT_PX = (790.0, 268.0)
+PLOT_PX = (790.0, 284.0)
 """The size of a chart's inside in a wide window."""
 ANCHORS = {"start": "left", "end": "right"}
 
@@ -87,23 +87,18 @@ def _chart(study: Study, key: KeyMetric, curves: list[LoadCurve], at: int) -> Ch
     if today is not None:
         broken = key.limit is not None and today > key.limit
         data.append(_today(study, today, None if ends is None else (ends.low, ends.high), broken, chosen))
+    end = end_of(chosen) if chosen else None
     frame = layout(
         axis("load, multiples of today's", range=[0, load_end]),
         axis(f"{label(key.metric)}, ms", range=[0, top]),
         shapes=[],
-        annotations=_labels(curves, key, top, load_end),
+        annotations=_words(curves, key, None if today is None else (study.planned_load, today), end, top, load_end),
     )
-    frame["margin"] = {**frame["margin"], "t": 28}
     if key.limit is not None:
         frame["shapes"].append(straight(0, key.limit, load_end, key.limit, "dash"))
-        text = f"budget {given_quantity(key.metric, key.limit)}"
-        frame["annotations"].append(note(text, 0, key.limit, xanchor="left", yanchor="bottom", xshift=6))
-    knee = knee_of(chosen) if chosen else None
-    if knee is not None:
+    if end is not None:
         line = {"color": token("muted"), "width": 1, "dash": "dot"}
-        frame["shapes"].append(straight(knee, 0, knee, top, line=line))
-        text = f"knee {multiple(knee)}×"
-        frame["annotations"].append(note(text, knee, 1, yref="paper", yanchor="bottom"))
+        frame["shapes"].append(straight(end.load, 0, end.load, top, line=line))
     return Chart(
         slug=f"load-{at}",
         question=f"How does {label(key.metric)} of {isolated(key.workload)} grow with load?",
@@ -165,18 +160,39 @@ def _today(
     return trace
 
 
-def _labels(curves: list[LoadCurve], key: KeyMetric, top: float, load_end: float) -> list[dict[str, Any]]:
-    """Names beside the lines, placed for a wide window; a narrow one has the key alone."""
+def _words(
+    curves: list[LoadCurve], key: KeyMetric, dot: Point | None, end: SteadyEnd | None, top: float, load_end: float
+) -> list[dict[str, Any]]:
+    """Names beside the lines, placed for a wide window; in a narrow one those of curves are left to the key."""
     across, up = PLOT_PX[0] / load_end, PLOT_PX[1] / top
     lines = []
     for curve in curves:
         points = sorted(curve.points, key=lambda p: p.load)
         values = [(p.load, v) for p in points if (v := value_at(p, key.metric)) is not None]
         lines.append((_name(curve, curves), [(load * across, v * up) for load, v in values]))
-    levels = [] if key.limit is None else [key.limit * up]
+    level = None if key.limit is None else key.limit * up
+    upright = None if end is None or end.load > load_end else end.load * across
+    clear = Ground(
+        PLOT_PX,
+        [list(fine(points)) for _, points in lines],
+        [] if level is None else [level],
+        [] if upright is None else [upright],
+    )
+    if dot is not None:
+        x, y = dot[0] * across, dot[1] * up
+        clear.taken.append((x - 8, x + 8, y - 8, y + 8))
+    placed: list[tuple[Label | None, dict[str, str]]] = []
+    if level is not None:
+        text = f"budget {given_quantity(key.metric, key.limit)}"
+        placed.append((clear.place(beside_level(text, level, PLOT_PX[0])), {}))
+    if end is not None and upright is not None:
+        placed.append((clear.place(beside_upright(end.words, upright, PLOT_PX[1])), {}))
+    ground = Ground(PLOT_PX, [], clear.levels, clear.uprights, clear.taken)
+    placed += [(found, {"name": "wide"}) for found in place_labels(lines, ground)]
     return [
-        note(label.text, label.x / across, label.y / up, xanchor=ANCHORS[label.anchor], yanchor="middle", name="wide")
-        for label in place_labels(lines, PLOT_PX, levels)
+        note(found.text, found.x / across, found.y / up, xanchor=ANCHORS[found.anchor], yanchor="middle", **more)
+        for found, more in placed
+        if found is not None
     ]
 
 
@@ -211,7 +227,7 @@ def what_breaks_first(study: Study) -> str:
     first = ""
     if device is not None and device.saturation is not None:
         used = share(device.saturation)
-        first = f" {isolated(device.name)} fills first: {used} of its capacity is used {base_when(study)}."
+        first = f" {isolated(device.name)} has the fewest steps to spare: {used} are used {base_when(study)}."
     if study.capacity is not None:
         return f"{breaks_first(study.capacity)}{first}"
     found = first_broken(study)
@@ -231,9 +247,9 @@ def what_breaks_first(study: Study) -> str:
     main = key_metric(study)
     if main is None or main.limit is None:
         curve = chosen_curve(study, main.workload) if main else None
-        knee = knee_of(curve) if curve else None
-        grows = f": waiting grows without bound from {multiple(knee)} × today's load" if knee else ""
-        return f"No latency budget limits growth before the knee{grows}.{first}"
+        end = end_of(curve) if curve else None
+        grows = f": {end.sentence}" if end else ""
+        return f"No latency budget limits growth{grows}.{first}"
     most = multiple(max(drawn))
     return (
         f"With the plan as it is, every latency budget holds up to {most} × today's load, the most that was drawn."

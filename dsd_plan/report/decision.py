@@ -42,7 +42,6 @@ from dsd_plan.report.reading import (
     holds_between,
     is_declared,
     key_metric,
-    knee_of,
     latency,
     option_limit,
     option_numbers,
@@ -50,6 +49,7 @@ from dsd_plan.report.reading import (
     workload_of,
     worst_first,
 )
+from dsd_plan.report.steady_end import end_of
 from dsd_plan.report.summary import option_metrics
 from dsd_plan.report.tables import Cell, Number, Table, Words, quantity_cell, table_html
 
@@ -223,8 +223,8 @@ def load_answer(study: Study, key: KeyMetric) -> str:
     metric = label(key.metric)
     if curve is None:
         return "No load curve was drawn for this workload."
-    knee = knee_of(curve)
-    ends = f"; waiting grows without bound at {multiple(knee)} ×" if knee else ""
+    end = end_of(curve)
+    ends = f"; {end.sentence}" if end else ""
     if key.limit is None:
         return f"{metric} of {isolated(key.workload)} against load, without a budget{ends}."
     kept, broken = holds_between(curve, key.metric, key.limit)

@@ -212,4 +212,4 @@ def _answer(study: Study) -> str:
     first = f"Users are served in {' and '.join(modes)} mode" if modes else "Nobody is served"
     if fullest is None or fullest.saturation is None:
         return f"{first}."
-    return f"{first}; the bottleneck is {isolated(fullest.name)}, {share(fullest.saturation)} full."
+    return f"{first}; by share of its steps {isolated(fullest.name)} is the fullest, at {share(fullest.saturation)}."

@@ -13,8 +13,8 @@ WIDE, BOX, NARROW = 860, 300, 340
 BAR = 128
 HELP = (
     "A box is a site: who asks there and how they are served, and which devices run which models. A bar tells how much "
-    "of what a device can do is used; the fullest, where growth ends first, is orange. Lines are links with their "
-    "round trip and bandwidth."
+    "of the steps a device can make is used; the fullest is orange. A latency budget may break, or KV memory fill, "
+    "before steps are used up, and on another device. Lines are links with their round trip and bandwidth."
 )
 
 
@@ -24,7 +24,7 @@ def fleet_figure(study: Study) -> Html | None:
     if fleet is None:
         return None
     return Html(
-        '<figure class="fleet"><figcaption><h3>What runs where, and what is the bottleneck?</h3>'
+        '<figure class="fleet"><figcaption><h3>What runs where, and which device is the fullest?</h3>'
         f"<p>{safe(fleet.answer)}</p></figcaption>{_wide(fleet)}{_narrow(fleet)}"
         f'<div class="under"><details><summary>How to read this</summary><p class="help">{safe(HELP)}</p></details>'
         "</div></figure>"

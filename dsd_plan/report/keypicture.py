@@ -7,22 +7,22 @@ from math import inf
 
 from dsd_plan.domain.study import LoadCurve, Study
 from dsd_plan.report.figures import mode_token, round_up, ticks
-from dsd_plan.report.labels import place_labels
+from dsd_plan.report.labels import Ground, Label, beside_dot, beside_level, beside_upright, fine, place_labels
 from dsd_plan.report.markup import Html, safe
-from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple, number
+from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple
 from dsd_plan.report.reading import (
     KeyMetric,
     base_name,
     best_known,
     chosen_curve,
     curves_of,
-    knee_of,
     latency,
     latency_interval,
     mode_name,
     value_at,
     workload_of,
 )
+from dsd_plan.report.steady_end import SteadyEnd, end_of
 
 WIDTH, HEIGHT = 352, 264
 """Its width is that of its column, so that its text has the page's small size."""
@@ -63,22 +63,25 @@ def key_picture(study: Study, key: KeyMetric, identity: str) -> Html | None:
     rival = rival_of(study, curve)
     seen = workload_of(best_known(study), key.workload)
     today = latency(seen, key.metric)
-    knee = knee_of(curve)
-    frame = replace(_frame(curve, key, today, knee), base=study.planned_load, name=base_name(study))
-    parts = [_grid(frame, key.metric)]
-    if knee is not None and knee <= frame.load_end:
-        parts.append(_knee(frame, knee))
+    end = end_of(curve)
+    frame = replace(_frame(curve, key, today, end), base=study.planned_load, name=base_name(study))
     clip = f"{identity}-clip"
+    parts = [_grid(frame, key.metric)]
+    if end is not None and end.load <= frame.load_end:
+        at = frame.x(end.load)
+        parts.append(f'<line class="knee" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>')
     if rival is not None:
         parts.append(_line(frame, rival, key.metric, clip, 1.75))
     parts.append(_line(frame, curve, key.metric, clip, 3.0))
     if key.limit is not None:
-        parts.append(_budget(frame, key.limit))
-    parts += _curve_labels(frame, [c for c in (curve, rival) if c is not None], key, today, knee)
-    if today is not None and today <= frame.top_ms:
+        at = frame.y(key.limit)
+        parts.append(f'<line class="budget" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+    shown = today if today is not None and today <= frame.top_ms else None
+    parts += _words(frame, [c for c in (curve, rival) if c is not None], key, shown, end)
+    if shown is not None:
         ends = latency_interval(seen, key.metric)
-        broken = key.limit is not None and today > key.limit
-        parts.append(_today(frame, today, None if ends is None else (ends.low, ends.high), broken, curve.mode))
+        broken = key.limit is not None and shown > key.limit
+        parts.append(_today(frame, shown, None if ends is None else (ends.low, ends.high), broken, curve.mode))
     title = f"{label(key.metric)} against load"
     return Html(
         f'<svg class="picture" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{identity}-title">'
@@ -94,10 +97,10 @@ def rival_of(study: Study, curve: LoadCurve) -> LoadCurve | None:
     return next((c for c in others if c.mode == "target_only"), next(iter(others), None))
 
 
-def _frame(curve: LoadCurve, key: KeyMetric, today: float | None, knee: float | None) -> Frame:
+def _frame(curve: LoadCurve, key: KeyMetric, today: float | None, end: SteadyEnd | None) -> Frame:
     values = [v for point in curve.points if (v := value_at(point, key.metric)) is not None]
     drawn = [point.load for point in curve.points]
-    load_end = max(1.25, min(max(drawn), (knee or inf) * 1.12))
+    load_end = max(1.25, min(max(drawn), (end.load if end else inf) * 1.12))
     wanted = max(1.7 * (today or min(values)), 1.4 * min(values), 1.35 * key.limit if key.limit else 0.0)
     return Frame(load_end, round_up(wanted))
 
@@ -145,62 +148,44 @@ def _line(frame: Frame, curve: LoadCurve, metric: str, clip: str, width: float) 
     )
 
 
-def _curve_labels(
-    frame: Frame, curves: list[LoadCurve], key: KeyMetric, today: float | None, knee: float | None
+def _words(
+    frame: Frame, curves: list[LoadCurve], key: KeyMetric, today: float | None, end: SteadyEnd | None
 ) -> list[str]:
+    """Names of dot, budget, end and curves, in this order: who comes first has the choice."""
+    wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     lines = []
     for curve in curves:
         points = sorted(curve.points, key=lambda p: p.load)
         values = [(p.load, v) for p in points if (v := value_at(p, key.metric)) is not None]
         lines.append((curve_name(curve), [(frame.x(load) - LEFT, frame.y(0) - frame.y(v)) for load, v in values]))
-    size = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
-    levels = [] if key.limit is None else [frame.y(0) - frame.y(key.limit)]
-    spots = [] if today is None else _taken(frame, today)
-    if knee is not None and knee <= frame.load_end:
-        # The knee's own label hangs at the top, on the side that has room.
-        x, step = frame.x(knee) - LEFT, -15.0 if _knee_at_end(frame, knee) else 15.0
-        spots += [(x + step * at, frame.y(0) - (TOP + 7)) for at in range(6)]
+    ground = Ground((wide, tall))
+    upright = frame.x(end.load) - LEFT if end is not None and end.load <= frame.load_end else None
+    ground.uprights += [] if upright is None else [upright]
+    level = None if key.limit is None else frame.y(0) - frame.y(key.limit)
+    ground.levels += [] if level is None else [level]
+    clear = Ground(ground.size, [list(fine(points)) for _, points in lines], ground.levels, ground.uprights)
+    placed: list[tuple[Label | None, str]] = []
+    if today is not None:
+        x, y = frame.x(frame.base) - LEFT, frame.y(0) - frame.y(today)
+        clear.taken.append((x - 6, x + 6, y - 6, y + 6))
+        placed.append((clear.place(beside_dot(f"{frame.name} {milliseconds(today)}", x, y)), "halo strong"))
+    if level is not None:
+        text = f"budget {given_quantity('ms', key.limit)}"
+        placed.append((clear.place(beside_level(text, level, wide)), "halo"))
+    if end is not None and upright is not None:
+        placed.append((clear.place(beside_upright(end.words, upright, tall)), "halo"))
+    ground.taken += clear.taken
+    placed += [(found, "halo") for found in place_labels(lines, ground)]
     return [
-        _text(LEFT + label.x, frame.y(0) - label.y + 4, label.text, label.anchor, "halo")
-        for label in place_labels(lines, size, levels, spots)
+        _text(LEFT + found.x, frame.y(0) - found.y + 4, found.text, found.anchor, style)
+        for found, style in placed
+        if found is not None
     ]
-
-
-def _taken(frame: Frame, today: float) -> list[tuple[float, float]]:
-    """Where the dot and its own label stand, from the frame's lower left corner."""
-    x, y = frame.x(frame.base) - LEFT, frame.y(0) - frame.y(today)
-    label_y = y - 16 if _label_below(frame, today) else y + 16
-    return [(x, y), *((x + 9 + 15 * at, label_y) for at in range(7))]
-
-
-def _label_below(frame: Frame, today: float) -> bool:
-    return frame.y(0) - frame.y(today) > 42
 
 
 def curve_name(curve: LoadCurve) -> str:
     """A curve's mode and window."""
     return mode_name(curve.mode) + (f" γ{curve.window}" if curve.mode != "target_only" else "")
-
-
-def _budget(frame: Frame, limit: float) -> str:
-    at = frame.y(limit)
-    return (
-        f'<line class="budget" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        f"{_text(LEFT + 6, at - 6, 'budget ' + given_quantity('ms', limit), 'start', 'halo')}"
-    )
-
-
-def _knee_at_end(frame: Frame, knee: float) -> bool:
-    return frame.x(knee) > WIDTH - 100
-
-
-def _knee(frame: Frame, knee: float) -> str:
-    at = frame.x(knee)
-    anchor, gap = ("end", -4) if _knee_at_end(frame, knee) else ("start", 4)
-    return (
-        f'<line class="knee" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}"/>'
-        f"{_text(at + gap, TOP + 11, f'knee {number(knee)}×', anchor, 'halo')}"
-    )
 
 
 def _today(frame: Frame, value: float, ends: tuple[float, float] | None, broken: bool, mode: str) -> str:
@@ -210,9 +195,7 @@ def _today(frame: Frame, value: float, ends: tuple[float, float] | None, broken:
     if ends is not None:
         low, high = frame.y(ends[0]), frame.y(min(ends[1], frame.top_ms))
         bar = f'<line class="interval" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
-    below = _label_below(frame, value)
     return (
         f'<line class="today" x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{frame.y(0):.1f}"/>{bar}'
         f'<circle class="here" cx="{x:.1f}" cy="{y:.1f}" r="5.5" style="fill:var(--{colour})"/>'
-        f"{_text(x + 9, y + 20 if below else y - 12, f'{frame.name} {milliseconds(value)}', 'start', 'halo strong')}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dsd_plan.domain.study import Study
 from dsd_plan.report.capacity import what_breaks_first
-from dsd_plan.report.inert import inert, inert_cell
+from dsd_plan.report.inert import inert, inert_cell, inert_prose
 from dsd_plan.report.markdown_sections import joined, section_markdown
 from dsd_plan.report.page import SECTIONS
 from dsd_plan.report.reading import ANSWERS
@@ -51,7 +51,7 @@ def _decision(study: Study) -> list[str]:
     lines.append(f"- **Breaks first:** {inert(what_breaks_first(study))}")
     lines += [f"- **Trust:** {inert(line)}" for line in trust_lines(study)]
     if study.verdict.measure_next:
-        lines.append(f"- **Measure next:** {inert(study.verdict.measure_next)}")
+        lines.append(f"- **Measure next:** {inert_prose(study.verdict.measure_next)}")
     return [*lines, "", f"dsd-plan {inert(made.version)}, seed {made.seed}, command: {inert(made.command)}"]
 
 

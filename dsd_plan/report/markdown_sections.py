@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 
 from dsd_plan.report.blocks import Block, Chart, Folded, Prose, Section
 from dsd_plan.report.html_markdown import html_markdown
-from dsd_plan.report.inert import inert, inert_cell
+from dsd_plan.report.inert import inert, inert_cell, inert_prose
 from dsd_plan.report.markup import Html
 from dsd_plan.report.tables import Table, table_texts
 
 MOST_ROWS, MOST_ROWS_OF_A_CHART = 30, 12
 LONGEST_FOLDED = 4000
 """Characters of what a page folds away and a text can carry."""
-NUMBER = re.compile(r"[−-]?[\d,.]+(e[−-]?\d+)?\s*\S{0,12}(\s*[●◐○◇✓✗])*|–?")
+NUMBER = re.compile(r"(< )?[−-]?[\d,.]+(e[−-]?\d+)?\s*\S{0,12}(\s*[●◐○◇✓✗])*|–?")
 
 
 def section_markdown(section: Section, number: int, figures: Mapping[str, str]) -> list[str]:
@@ -60,7 +60,7 @@ def _chart(chart: Chart, figures: Mapping[str, str]) -> list[str]:
 
 
 def _text(text: str | Html) -> list[str]:
-    return html_markdown(text) if isinstance(text, Html) else [inert(text)]
+    return html_markdown(text) if isinstance(text, Html) else [inert_prose(text)]
 
 
 def table_markdown(table: Table) -> list[str]:

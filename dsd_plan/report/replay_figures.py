@@ -149,8 +149,8 @@ def _session_table(found: Excerpt) -> Table:
             Number(s.prompt_tokens, "#"),
             Number(s.output_tokens, "#"),
             Number(len(s.asked_ms) - 1, "#"),
-            Number(s.came_ms, "ms"),
-            Number(s.ended_ms, "ms", unknown="after the stretch"),
+            Number(s.came_ms / 1000, "s"),
+            Number(None if s.ended_ms is None else s.ended_ms / 1000, "s", unknown="after the stretch"),
         )
         for s in found.sessions
     ]

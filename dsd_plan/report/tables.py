@@ -16,6 +16,10 @@ FIGURE_SPACE, PUNCTUATION_SPACE = "\u2007", "\u2008"
 PADS_AND_GHOSTS = re.compile(r'<span (?:aria-hidden="true"|class="unit ghost")>[^<]*</span>')
 """What fills a number's cell and is not read."""
 SPACED, ANY_TAG = re.compile(r'<span class="(?:unit|mark|kept)[^>]*>(?=[^<])'), re.compile("<[^>]*>")
+TAG = re.compile(r'<span class="tag">([^<]*)</span> (?=[^<\s])')
+"""A word that is set apart from what follows by its looks."""
+LEAST_MS = 0.001
+"""What is shorter is only said to be shorter."""
 MOST_SHOWN, MOST_KEPT = 12, 1000
 """Rows of a longer table that are drawn, and those that script can show, sort, search and save besides."""
 
@@ -201,6 +205,8 @@ def _text(cell: Number, seconds: bool) -> str:
     scale = {"%": 100.0, "ms": 0.001 if seconds else 1.0}.get(cell.unit, 1.0)
     if cell.given:
         return given(round(cell.value * scale, 9))
+    if cell.unit == "ms" and 0 < abs(cell.value) < LEAST_MS:
+        return f"< {LEAST_MS}"
     return share(cell.value).split(THIN)[0] if cell.unit == "%" else number(cell.value * scale)
 
 
@@ -252,7 +258,8 @@ def table_texts(table: Table) -> tuple[list[str], list[list[str]]]:
 
 
 def _plain_text(html: Html) -> str:
-    seen = PADS_AND_GHOSTS.sub("", html)
+    seen = PADS_AND_GHOSTS.sub("", html).replace('</span><span class="line">', "</span>, <span>")
+    seen = TAG.sub(r"\1: ", seen)
     return unescape(ANY_TAG.sub("", SPACED.sub(f"{THIN}\\g<0>", seen))).strip(
         f" {FIGURE_SPACE}{PUNCTUATION_SPACE}{THIN}"
     )

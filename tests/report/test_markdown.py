@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsd_plan.report import render_markdown
 from dsd_plan.report.html_markdown import html_markdown
-from dsd_plan.report.inert import inert, inert_cell
+from dsd_plan.report.inert import inert, inert_cell, inert_prose
 from dsd_plan.report.tables import Number, Table, table_texts
 from tests.report.studies import full_study, hostile, tiny_study
 
@@ -31,6 +31,12 @@ def test_names_are_inert() -> None:
     assert inert_cell("+1.2 %") == "+1.2 %"
     assert inert("1. a") == "1\\. a"
     assert inert("−0.3 (x)") == "−0.3 (x)"
+
+
+def test_commands_in_prose_stay_code() -> None:
+    assert inert_prose("Run `a | b_c` or *d*") == "Run `a | b_c` or \\*d\\*"
+    assert inert_prose("a ` b <i>") == "a \\` b &lt;i&gt;"
+    assert inert_prose("`x` and `") == "`x` and \\`"
     text = render_markdown(hostile(full_study()))
     assert "<script" not in text
     assert "\u202e" not in text

@@ -120,3 +120,15 @@ def test_rows_beyond_what_a_page_can_carry_are_said_to_be_in_the_study() -> None
     html = table_html(rows_of(MOST_KEPT + 500), "t1")
     assert "; 500 of them are in the study alone" in html
     assert len(json.loads(html.partition('class="rest">')[2].partition("</script>")[0])) == MOST_KEPT - MOST_SHOWN
+
+
+def test_words_set_apart_by_their_looks_are_apart_in_text() -> None:
+    lines = Words(Html('<span class="line">14 × edge-box</span><span class="line">4 × h100</span>'), "")
+    why = Words(Html('<span class="tag">chosen</span> the cheapest'), "")
+    _, rows = table_texts(Table("Options", ("Devices", "Why"), ((lines, why),)))
+    assert rows == [["14 × edge-box, 4 × h100", "chosen: the cheapest"]]
+
+
+def test_a_time_far_below_a_millisecond_is_said_to_be_short() -> None:
+    _, rows = table_texts(Table("Parts", ("Uplink",), ((Number(6.33e-7, "ms"),), (Number(0.0, "ms"),))))
+    assert [row[0] for row in rows] == ["< 0.001", "0"]
