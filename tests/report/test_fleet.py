@@ -33,7 +33,7 @@ def test_the_fullest_device_is_marked_alone() -> None:
     fleet = fleet_of(replace(study, replayed=replace(study.replayed, devices=devices)))
     assert fleet is not None
     assert [line.text for box in fleet.boxes for line in box.lines if line.fullest] == ["90.0\u202f% full"]
-    assert fleet.answer.endswith("the bottleneck is \u2068edge-box\u2069, 90.0\u202f% full.")
+    assert fleet.answer.endswith("by share of its steps \u2068edge-box\u2069 is the fullest, at 90.0\u202f%.")
 
 
 def test_a_link_is_the_bottleneck_where_it_is_fuller_than_every_device() -> None:

@@ -18,6 +18,7 @@ from dsd_plan.report.tables import (
     quantity_cell,
     records_table,
     table_html,
+    table_texts,
 )
 
 
