@@ -123,7 +123,7 @@ def test_a_plan_for_more_than_todays_load_says_at_which_its_numbers_are() -> Non
     text = " ".join(render_text(planned).split())
     assert "A robust plan: numbers are told with every input at its bad end, at 1.5 × today's load." in text
     assert "up to 2.1 × today's load and is the first to break, at 2.25 ×." in text
-    assert "41.0 % of its capacity is used at the planned 1.5 × today's load." in text
+    assert "41.0 % are used at the planned 1.5 × today's load." in text
     assert "used today" not in text
     page = render_html([planned])
     assert "A robust plan: numbers are told with every input at its bad end" in page
