@@ -44,8 +44,7 @@ def plan_section(study: Study) -> Section:
     blocks: list[Block] = [*([picture] if picture else []), _assignments(study), _deployments(study)]
     engine = next((option.engine for option in study.options if option.chosen), None)
     if engine is not None:
-        said = printable(engine.sentence)
-        blocks.append(Prose(f"Can an engine of today run it? {said[:1].upper()}{said[1:]}"))
+        blocks.append(Prose(f"On engines of today: {printable(engine.sentence)}."))
     if study.budgets:
         blocks.append(budgets_table(study))
     else:
