@@ -34,7 +34,9 @@ def _map(found: ModeMap, planned: float) -> ModeMap:
         return found
     x, y = found.here
     cells = tuple(replace(cell, y=_times(cell.y, planned)) for cell in found.cells)
-    return replace(found, here=(x, _times(y, planned)), cells=cells)
+    # The other workloads lie where the mapped one does: at the load that was planned for.
+    dots = tuple(replace(dot, y=_times(dot.y, planned)) for dot in found.dots)
+    return replace(found, here=(x, _times(y, planned)), cells=cells, dots=dots)
 
 
 def _tip(point: TippingPoint, planned: float) -> TippingPoint:
