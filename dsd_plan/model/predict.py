@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import (
+    DevicePerformance,
     FleetPerformance,
     Performance,
     Quantiles,
@@ -52,21 +53,29 @@ def predict(deployed: Deployed) -> Performance:
     workloads = [
         _workload(deployed, name, mine, solution, answers, use_of, mean_batch) for name, mine in by_name.items()
     ]
-    tokens_per_s = sum(w.tokens_per_s or 0.0 for w in workloads)
-    power_w = _total([use.performance.power_w for use in uses])
+    devices = tuple(use.performance for use in uses)
     return Performance(
         source="model",
         workloads=tuple(workloads),
-        devices=tuple(use.performance for use in uses),
-        fleet=FleetPerformance(
-            tokens_per_s=tokens_per_s,
-            goodput_per_s=sum(w.goodput_per_s or 0.0 for w in workloads),
-            power_w=power_w,
-            energy_j_per_token=None if power_w is None else power_w / tokens_per_s,
-            cost_per_hour=deployed.cost_per_hour,
-            cost_per_million_tokens=deployed.cost_per_hour / (tokens_per_s * 3600.0) * 1e6,
-        ),
+        devices=devices,
+        fleet=fleet_totals(deployed, workloads, devices),
         notes=notes_of(deployed, demands, solution, workloads, uses),
+    )
+
+
+def fleet_totals(
+    deployed: Deployed, workloads: Sequence[WorkloadPerformance], devices: Sequence[DevicePerformance]
+) -> FleetPerformance:
+    """What workloads and devices add up to: tokens a second, power in W (unknown if one device's is), cost an hour."""
+    tokens_per_s = sum(w.tokens_per_s or 0.0 for w in workloads)
+    power_w = _total([device.power_w for device in devices])
+    return FleetPerformance(
+        tokens_per_s=tokens_per_s,
+        goodput_per_s=sum(w.goodput_per_s or 0.0 for w in workloads),
+        power_w=power_w,
+        energy_j_per_token=None if power_w is None else power_w / tokens_per_s,
+        cost_per_hour=deployed.cost_per_hour,
+        cost_per_million_tokens=deployed.cost_per_hour / (tokens_per_s * 3600.0) * 1e6,
     )
 
 

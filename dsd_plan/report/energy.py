@@ -9,7 +9,7 @@ from dsd_plan.domain.attribution import AttributedPart, EnergyPart
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.study import Study
 from dsd_plan.report.blocks import Block, Chart, Folded, KeyEntry, Prose
-from dsd_plan.report.figures import axis, layout, token
+from dsd_plan.report.figures import axis, bar_marker, layout, token
 from dsd_plan.report.markup import chart_text, isolated, printable
 from dsd_plan.report.numbers import quantity, share
 from dsd_plan.report.prices import PART_NAMES, price_lines, price_table
@@ -83,10 +83,6 @@ def _chart(rows: Sequence[EnergyPart]) -> Chart:
 
 
 def _trace(rows: Sequence[EnergyPart], words: str, colour: str, hatch: str) -> dict[str, Any]:
-    marker: dict[str, Any] = {"color": token(colour), "line": {"color": token("paper"), "width": 1}}
-    if hatch:
-        pattern = {"shape": hatch, "fgcolor": token("ink"), "fgopacity": 0.45, "size": 6, "solidity": 0.25}
-        marker["pattern"] = {**pattern, "bgcolor": token(colour)}
     whose = [f", {chart_text(row.workload)}" if row.workload else "" for row in rows]
     return {
         "type": "bar",
@@ -99,7 +95,7 @@ def _trace(rows: Sequence[EnergyPart], words: str, colour: str, hatch: str) -> d
         "textangle": 0,
         "constraintext": "inside",
         "textfont": {"color": token("part-verify-ink" if colour == "part-verify" else "part-ink"), "size": 12},
-        "marker": marker,
+        "marker": bar_marker(colour, hatch, hatch_opacity=0.45),
         "customdata": [f"{words}{name}" for name in whose],
         "hovertemplate": "%{customdata}: %{x:.3g} J<extra></extra>",
     }

@@ -24,6 +24,15 @@ def token(name: str) -> str:
     return f"var(--{name})"
 
 
+def bar_marker(colour: str, hatch: str, line_width: float = 1, hatch_opacity: float = 0.25) -> dict[str, Any]:
+    """A bar in the colour of a token, hatched where `hatch` names a pattern: colour alone need not tell parts apart."""
+    marker: dict[str, Any] = {"color": token(colour), "line": {"color": token("paper"), "width": line_width}}
+    if hatch:
+        pattern = {"shape": hatch, "fgcolor": token("ink"), "fgopacity": hatch_opacity, "size": 6, "solidity": 0.25}
+        marker["pattern"] = {**pattern, "bgcolor": token(colour)}
+    return marker
+
+
 def mode_token(mode: str) -> str:
     """The colour of a mode, the same on the whole page."""
     return f"mode-{mode.replace('_', '-')}" if mode in MODE_NAMES else "ink"

@@ -6,7 +6,7 @@ from typing import Any
 
 from dsd_plan.domain.excerpt import Excerpt, SessionExcerpt
 from dsd_plan.report.blocks import Chart, KeyEntry
-from dsd_plan.report.figures import axis, layout, token
+from dsd_plan.report.figures import axis, bar_marker, layout, token
 from dsd_plan.report.markup import chart_text, isolated
 from dsd_plan.report.numbers import count, milliseconds, multiple
 from dsd_plan.report.reading import mode_name
@@ -77,10 +77,6 @@ def _sessions(found: Excerpt, at: int) -> Chart:
             for number, (start, end) in enumerate(zip(getattr(session, began), getattr(session, ended), strict=True))
             if end > start
         ]
-        marker: dict[str, Any] = {"color": token(colour), "line": {"color": token("paper"), "width": 0.5}}
-        if hatch:
-            pattern = {"shape": hatch, "fgcolor": token("ink"), "fgopacity": 0.25, "size": 6, "solidity": 0.25}
-            marker["pattern"] = {**pattern, "bgcolor": token(colour)}
         data.append(
             {
                 "type": "bar",
@@ -90,7 +86,7 @@ def _sessions(found: Excerpt, at: int) -> Chart:
                 "x": [round(end - start, 2) for _, start, end, _, _ in bars],
                 "y": [row + below for row, *_ in bars],
                 "width": 0.14 if below else 0.62,
-                "marker": marker,
+                "marker": bar_marker(colour, hatch, line_width=0.5),
                 "customdata": [_told(session, number) for _, _, _, number, session in bars],
                 "hovertemplate": f"{name}: %{{x:.3g}} ms<br>%{{customdata}}<extra></extra>",
             }

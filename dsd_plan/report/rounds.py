@@ -8,7 +8,7 @@ from dsd_plan.domain.study import Study, WorkloadParts
 from dsd_plan.report.blocks import Chart, KeyEntry, Prose, Section, by_case
 from dsd_plan.report.energy import energy_blocks
 from dsd_plan.report.evidence import acceptance_charts
-from dsd_plan.report.figures import ROUND_PARTS, axis, layout, token
+from dsd_plan.report.figures import ROUND_PARTS, axis, bar_marker, layout, token
 from dsd_plan.report.markup import isolated
 from dsd_plan.report.numbers import milliseconds, number, several
 from dsd_plan.report.reading import assignment_of, key_first, mode_name
@@ -62,10 +62,6 @@ def _round_chart(study: Study, workload: str, at: int) -> Chart:
     data: list[dict[str, Any]] = []
     for field, name, colour, hatch in ROUND_PARTS:
         values = [getattr(bar.parts, field) for bar in bars]
-        marker: dict[str, Any] = {"color": token(colour), "line": {"color": token("paper"), "width": 1}}
-        if hatch:
-            pattern = {"shape": hatch, "fgcolor": token("ink"), "fgopacity": 0.25, "size": 6, "solidity": 0.25}
-            marker["pattern"] = {**pattern, "bgcolor": token(colour)}
         data.append(
             {
                 "type": "bar",
@@ -79,7 +75,7 @@ def _round_chart(study: Study, workload: str, at: int) -> Chart:
                 "textangle": 0,
                 "constraintext": "inside",
                 "textfont": {"color": token("part-verify-ink" if name == "verify" else "part-ink"), "size": 12},
-                "marker": marker,
+                "marker": bar_marker(colour, hatch),
                 "hovertemplate": f"{name}: %{{x:.3g}} ms<extra></extra>",
             }
         )

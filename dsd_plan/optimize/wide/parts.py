@@ -7,7 +7,8 @@ from dataclasses import replace
 from math import isfinite
 
 from dsd_plan.domain.deployed import Deployed, Stream
-from dsd_plan.domain.performance import DevicePerformance, FleetPerformance, Performance, WorkloadPerformance
+from dsd_plan.domain.performance import DevicePerformance, Performance, WorkloadPerformance
+from dsd_plan.model.predict import fleet_totals
 
 Parts = dict[Hashable, Performance]
 """By what the plan says of the part."""
@@ -91,20 +92,10 @@ def _together(deployed: Deployed, found: list[Performance]) -> Performance:
     names = dict.fromkeys(stream.workload.name for stream in deployed.streams)
     workloads = tuple(by_name[name] for name in names)
     devices = tuple(by_device[name] for name in deployed.replicas_used() if name in by_device)
-    tokens_per_s = sum(workload.tokens_per_s or 0.0 for workload in workloads)
-    watts = [device.power_w for device in devices if device.power_w is not None]
-    power_w = sum(watts) if len(watts) == len(devices) else None
     return Performance(
         source="model",
         workloads=workloads,
         devices=devices,
-        fleet=FleetPerformance(
-            tokens_per_s=tokens_per_s,
-            goodput_per_s=sum(workload.goodput_per_s or 0.0 for workload in workloads),
-            power_w=power_w,
-            energy_j_per_token=None if power_w is None else power_w / tokens_per_s,
-            cost_per_hour=deployed.cost_per_hour,
-            cost_per_million_tokens=deployed.cost_per_hour / (tokens_per_s * 3600.0) * 1e6,
-        ),
+        fleet=fleet_totals(deployed, workloads, devices),
         notes=tuple(dict.fromkeys(note for part in found for note in part.notes)),
     )
