@@ -16,6 +16,7 @@ from dsd_plan.domain.decision_checks import decision_problems
 from dsd_plan.domain.fleet import Device, FaultWindow, Link, ModelSpec
 from dsd_plan.domain.link_profile import LinkProfile, link_values
 from dsd_plan.domain.names import unknown_name
+from dsd_plan.domain.ngrams import costs_nothing
 from dsd_plan.domain.not_yet import SCENARIO, not_yet_problems
 from dsd_plan.domain.profile_checks import law_problems
 from dsd_plan.domain.scenario import Pair, Scenario, Search
@@ -125,10 +126,12 @@ def _devices(scenario: Scenario, sites: Collection[str], models: Mapping[str, Mo
                 "found none, expected at least one: a device may do what it has a profile for; add "
                 '"<model>" = "<profile>.json" or { law = { step_ms = … } }',
             )
-        yield from _profiles(models, place, device)
+        yield from _profiles(models, place, device, {pair.draft for pair in scenario.pairs if pair.kind == "ngram"})
 
 
-def _profiles(models: Mapping[str, ModelSpec], place: str, device: Device) -> Iterator[Problem]:
+def _profiles(
+    models: Mapping[str, ModelSpec], place: str, device: Device, tables: Collection[str]
+) -> Iterator[Problem]:
     for name, profile in device.profiles.items():
         here = f'{place}.profiles["{name}"]'
         yield from _dangling(here, "model", name, models)
@@ -136,7 +139,8 @@ def _profiles(models: Mapping[str, ModelSpec], place: str, device: Device) -> It
             yield Problem(
                 here, f'the profile is of model "{profile.model}"; name it so in [[models]], or give another profile'
             )
-        if profile.origin == "declared" and not profile.points:
+        # A table in the text itself takes no time: the loader gave it a profile that says so.
+        if profile.origin == "declared" and not profile.points and not (name in tables and costs_nothing(profile)):
             yield from law_problems(f"{here}.law", profile.fit.law)
         weights_gib = models[name].weights_gib if name in models else None
         if weights_gib is not None and weights_gib > device.memory_gib:
