@@ -43,6 +43,8 @@ class Verdict:
     sentence: str
     saves: dict[str, float]
     """Against plain decoding on the target: e.g. {"tpot_share": 0.31, "cost_per_hour": 4.0}."""
+    saves_between: dict[str, tuple[float, float]] | None = None
+    """95 % intervals of what is saved, where there is one, with today's error in them."""
     measure_next: str | None = None
     measurement: Measurement | None = None
     """The same with its command and how much of it is enough, where it is one."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dsd_plan.domain.scenario import Scenario
-from dsd_plan.domain.study_decision import DraftsLost
+from dsd_plan.domain.study_decision import Backcast, DraftsLost
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
+from dsd_plan.optimize.doubt import Doubt
 from dsd_plan.optimize.evaluate import Trial
 
 NOT_SEARCHED = "was not in the search"
@@ -36,6 +37,15 @@ class Case:
     """The speculative plan without its drafts; None where it can lose none."""
     steadfast: tuple[str, float] | None = None
     """Another way to speculate that keeps every budget without its drafts, and what it saves an hour."""
+    backcast: Backcast | None = None
+    """Today's system reproduced, whose error is in every interval that is told; None where none is given."""
+    doubt: Doubt | None = None
+    """About the one of the two plans that breaks a budget, where that is by less than the error."""
+
+    @property
+    def believed(self) -> bool:
+        """Whether the model can be believed at all: it does not saturate a system that is in service."""
+        return self.backcast is None or self.backcast.saturates is None
 
 
 def mean_tpot_words(workloads: int) -> str:

@@ -22,8 +22,8 @@ from dsd_plan.optimize.search import search
 
 NOTHING_KNOWN = 1.0
 """Half-width of a ratio of which one replication, or a trace that may saturate the plan, tells nothing."""
-MOST_SLACK = 0.5
-"""Share by which budgets are loosened and tightened at most, to see which prices are sure."""
+LEAST_SLACK, MOST_SLACK = 0.01, 0.5
+"""Shares by which budgets are loosened and tightened at least and at most, to see which prices are sure."""
 LEAST_ERROR = 0.005
 """No ratio is believed to be known better: profiles and traces are rounded, too."""
 # 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom; 1.96 beyond.

@@ -22,6 +22,7 @@ from dsd_plan.optimize.candidates import (
 from dsd_plan.optimize.case import NOT_SEARCHED, Case
 from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.doubt import Doubt, budget_error, doubt_of
 from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.hours import Days
@@ -267,7 +268,25 @@ def _case(
         edge=_edge(outcomes),
         lost=None if fastest is None else survival.of(fastest.choice),
         steadfast=_steadfast(survival, speculative, slow),
+        backcast=confirmation.backcast,
+        doubt=_doubt(confirmation, space, speculative, fastest, slow, tpot, days),
     )
+
+
+def _doubt(
+    confirmation: Confirmation,
+    space: AnySpace,
+    speculative: list[Outcome],
+    fastest: Confirmed | None,
+    slow: Confirmed | None,
+    tpot: Ratio | None,
+    days: Days,
+) -> Doubt | None:
+    """What breaks a budget by less than the error; a plan that cannot lose its drafts is refused for that."""
+    if any(outcome.lost for outcome in speculative) and (fastest is None or not fastest.judged.kept):
+        return None
+    found = doubt_of(confirmation, space, fastest, slow, tpot)
+    return None if found is None else replace(found, ratio=_daily(days, found.ratio, fastest, slow))
 
 
 def _drafts(outcome: Outcome) -> bool:
@@ -368,9 +387,7 @@ def _objective_ratio(
     within = [space.purely(mode) if pure else space.speculating()]
     if tried and "pipelined" in fastest.choice.modes:
         within = [space.speculating(), *tried]
-    errors = {} if tpot is None else tpot.errors
-    sampled = sum(errors.get(name, 0.0) ** 2 for name in ("replay", "acceptance", "backcast")) ** 0.5
-    priced = price_ratio(confirmation, within, space.purely("target_only"), max(0.01, sampled))
+    priced = price_ratio(confirmation, within, space.purely("target_only"), budget_error(confirmation, tpot))
     searched = fastest.found.best if fastest.found is not None else None
     if priced is None or searched is None or searched.choice == fastest.choice or searched.objective <= 0.0:
         return priced

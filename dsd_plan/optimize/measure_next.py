@@ -50,12 +50,14 @@ def declared_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
 
 
 def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
-    """Against the largest part of the error that hides the difference."""
+    """Against the largest part of the error that hides the difference: of mean TPOT, or of what breaks a budget."""
+    if case.backcast is not None and case.backcast.saturates is not None:
+        return _todays_steps(case, case.backcast.saturates)
     if case.tpot is None:
         return declared_next(case, tips)
     errors = case.tpot.errors
     largest = max(errors, key=lambda name: errors[name], default="replay")
-    gain = max(abs(1.0 - case.tpot.point), 0.005)
+    gain = max(abs(1.0 - case.tpot.point) if case.doubt is None else case.doubt.miss, 0.005)
     if largest == "backcast":
         minutes = PROFILE_MINUTES * len(_profiled(case))
         command = "dsd-plan profile device"
@@ -72,6 +74,16 @@ def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
     if largest == "model":
         return _run_both(case, errors[largest], gain)
     return _replay_more(case, errors[largest], gain)
+
+
+def _todays_steps(case: Case, device: str) -> Next:
+    """What has to be mended before anything can be said: the scenario of a system that is in service."""
+    command = f"dsd-plan profile device --backend torch --model FOLDER --device {device}"
+    words = (
+        f"Measure the step times of {device} (`{command}`) and count its devices and today's load again: under the "
+        "model it saturates, and in service it does not."
+    )
+    return Next(words, Measurement(of="step_times", command=command, minutes=PROFILE_MINUTES, error_now=NOTHING_KNOWN))
 
 
 def recording(share: float, error: float, rounds: float, output_tokens: float) -> tuple[int, int]:

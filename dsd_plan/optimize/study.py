@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dsd_plan.domain.deployed import deploy
@@ -12,7 +12,7 @@ from dsd_plan.domain.study import Agreement, Option, Provenance, Study, Verdict,
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.backcast import against, today_words, widened_checks
+from dsd_plan.optimize.backcast import against, today_words, widened, widened_checks
 from dsd_plan.optimize.budgets import budget_checks
 from dsd_plan.optimize.candidates import (
     SPECULATIVE,
@@ -93,14 +93,14 @@ def study_of(
         scenario=summary(scenario),
         plan=chosen.judged.trial.plan,
         predicted=chosen.predicted,
-        replayed=chosen.observed.pooled,
+        replayed=widened(chosen.observed.pooled, present),
         measured=None,
         agreements=tuple(agreements),
         verdict=replace(found, sentence=found.sentence + day_words(decision.days, chosen.choice, plain) + ends),
         budgets=widened_checks(budget_checks(scenario, chosen.predicted, chosen.observed.pooled), present),
-        options=rows,
-        alternatives=_alternatives(confirmation, decision),
-        equivalents=tuple(_equivalent(confirmation, other, ratio) for other, ratio in decision.equivalents),
+        options=_carrying(rows, present),
+        alternatives=_carrying(_alternatives(confirmation, decision), present),
+        equivalents=_carrying([_equivalent(confirmation, *other) for other in decision.equivalents], present),
         pareto=front,
         pareto_axes=tuple(pareto),
         optimality_gap=decision.best.gap,
@@ -120,6 +120,11 @@ def study_of(
         hours=decision.days.of(chosen.choice),
         provenance=provenance,
     )
+
+
+def _carrying(rows: Iterable[Option], present: Backcast | None) -> tuple[Option, ...]:
+    """The same with intervals that hold the error with which today's system was reproduced."""
+    return tuple(row if row.replayed is None else replace(row, replayed=widened(row.replayed, present)) for row in rows)
 
 
 def edge_alone(decision: Decision, found: Verdict) -> Verdict:

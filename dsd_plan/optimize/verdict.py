@@ -12,6 +12,7 @@ from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
 from dsd_plan.domain.study_outlook import TippingPoint
+from dsd_plan.optimize.backcast import widened
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import EDGE_MODES, Candidate, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed, mean_tpot_words
@@ -33,10 +34,13 @@ def verdict(case: Case, tips: Sequence[TippingPoint] = ()) -> Verdict:
     `tips`: where the decision changes, so that the sentence and the study name the same points.
     """
     answer, sentence, following = _decided(case, tips)
+    saves = {} if case.plain_trouble == NOT_SEARCHED and answer == "undecided" else _saves(case)
+    known = case.tpot is not None and case.believed and "tpot_share" in saves
     return Verdict(
         answer=answer,
         sentence=f"{sentence}{condition_words(case, tips, decided=answer != 'undecided')}",
-        saves={} if case.plain_trouble == NOT_SEARCHED and answer == "undecided" else _saves(case),
+        saves=saves,
+        saves_between={"tpot_share": (1.0 - case.tpot.high, 1.0 - case.tpot.low)} if known and case.tpot else None,
         measure_next=None if following is None else following.words,
         measurement=None if following is None else following.measurement,
     )
@@ -48,6 +52,10 @@ def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Nex
     plain_does = case.plain is not None and case.plain.judged.kept
     declared = declared_next(case, tips)
     if not speculates:
+        if case.doubt is not None and _answer(case, case.doubt.ratio) == "yes":
+            return "undecided", _if_it_kept(case), deciding_next(case, tips)
+        if case.doubt is not None and case.doubt.ratio is None:
+            return "undecided", _unbelieved(case), deciding_next(case, tips)
         return "no", _no_speculation(case, tips), declared
     assert case.speculative is not None
     if all(output_tokens(workload) <= 1.0 for workload in case.scenario.workloads):
@@ -59,8 +67,12 @@ def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Nex
         words = f'Add "target_only" to search.modes and run `{command}` again.'
         return "undecided", sentence, Next(words, Measurement(of="search", command=command))
     if not plain_does:
+        if case.doubt is not None and _answer(case, case.doubt.ratio) != "yes":
+            return "undecided", _if_plain_kept(case), deciding_next(case, tips)
         return "yes", f"{how}: {numbers}; plain decoding {case.plain_trouble}{_lost_words(case)}.", declared
-    answer = _answer(case)
+    if not case.believed:
+        return "undecided", _unbelieved(case), deciding_next(case, tips)
+    answer = _answer(case, case.objective)
     if answer == "yes":
         at_the_edge = any(candidate.mode in EDGE_MODES for candidate in case.speculative.choice.candidates)
         edge = "" if at_the_edge else edge_words(case, tips)
@@ -74,12 +86,12 @@ def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Nex
     return "undecided", _undecided(case), deciding_next(case, tips)
 
 
-def _answer(case: Case) -> Answer:
+def _answer(case: Case, objective: Ratio | None) -> Answer:
     """As the ratios say; capacity that is gone when the drafts are lost is not saved, unless its users accept that."""
-    found = _weigh(case.objective, case.tpot)
+    found = _weigh(objective, case.tpot)
     if found != "yes" or case.speculative is None:
         return found
-    counted = counted_ratio(case.scenario, case.speculative.choice, case.lost, case.objective)
+    counted = counted_ratio(case.scenario, case.speculative.choice, case.lost, objective)
     return found if _weigh(counted, case.tpot) == "yes" else "undecided"
 
 
@@ -144,8 +156,11 @@ def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) 
 
 
 def _numbers(case: Case, plan: Confirmed) -> str:
-    """The tightest TPOT budget (else the tightest other one) with what the replay makes of it; else mean TPOT."""
-    seen = plan.observed.pooled
+    """The tightest TPOT budget (else the tightest other one) with what the replay makes of it; else mean TPOT.
+
+    Intervals hold the error with which today's system was reproduced.
+    """
+    seen = widened(plan.observed.pooled, case.backcast)
     told: list[tuple[bool, float, str]] = []
     for workload in case.scenario.workloads:
         found = seen.workload(workload.name)
@@ -269,6 +284,48 @@ def _not_worth_it(case: Case, tips: Sequence[TippingPoint]) -> str:
     return (
         f"Do not speculate here: {loss} against plain decoding{edge_words(case, tips)}; "
         f"decode plainly: {_numbers(case, case.plain)}."
+    )
+
+
+def _if_plain_kept(case: Case) -> str:
+    """Undecided: plain decoding breaks a budget by less than the error, and would be the better plan without that."""
+    assert case.speculative is not None
+    gives = f"{_gerund(_how(case, case.speculative))} gives {_numbers(case, case.speculative)}"
+    if case.doubt is None or case.doubt.ratio is None:
+        return _unbelieved(case)
+    return (
+        f"Undecided: {gives}; plain decoding {case.plain_trouble}, which is within the error of "
+        f"{percent(case.doubt.error)}, and if it kept its budgets {_what_then(case, case.doubt.ratio)}."
+    )
+
+
+def _if_it_kept(case: Case) -> str:
+    """Undecided: speculation breaks a budget by less than the error, and would pay without that."""
+    assert case.doubt is not None
+    assert case.doubt.ratio is not None
+    plain = "" if case.plain is None else f" Until then decode plainly: {_numbers(case, case.plain)}."
+    return (
+        f"Undecided: the best speculative plan {case.speculative_trouble}, which is within the error of "
+        f"{percent(case.doubt.error)}, and if it kept its budgets {_what_then(case, case.doubt.ratio)}.{plain}"
+    )
+
+
+def _what_then(case: Case, ratio: Ratio) -> str:
+    """What speculation comes to against plain decoding, by what decides; by mean TPOT where that is the same."""
+    if ratio.low == ratio.high == 1.0 and case.tpot is not None:
+        return _between(
+            case.tpot, f"at the same {OBJECTIVE_WORDS[case.scenario.search.minimize]} speculation's mean TPOT"
+        )
+    return _between(ratio, f"speculation's {OBJECTIVE_WORDS[case.scenario.search.minimize]}")
+
+
+def _unbelieved(case: Case) -> str:
+    """Undecided: the model saturates today's system, so that nothing which it says can be believed."""
+    assert case.backcast is not None
+    where = "" if case.speculative is None else f"{_gerund(_how(case, case.speculative))} may or may not pay: "
+    return (
+        f"Undecided: {where}under the model {case.backcast.saturates} saturates today, which the system in service "
+        "does not, so that no comparison made with it can be believed."
     )
 
 

@@ -83,19 +83,24 @@ def decision_html(study: Study, terms: FirstUse, identity: str, heading: str) ->
 
 def _saves(study: Study) -> Html:
     """Speculation against plain decoding, as the study says it."""
-    parts = [_difference(quantity_name, saved) for quantity_name, saved in study.verdict.saves.items() if saved]
+    between = study.verdict.saves_between or {}
+    parts = [_difference(name, saved, between.get(name)) for name, saved in study.verdict.saves.items() if saved]
     if len(study.predicted.workloads) > 1 and study.verdict.saves.get("tpot_share"):
         parts = [Html(f"{part} over all tokens") if "TPOT" in part else part for part in parts]
     subject = "against" if study.verdict.answer == "yes" else "the best speculative plan against"
     return Html(f"{subject} plain decoding: {joined(parts, ', ')}") if parts else Html("")
 
 
-def _difference(quantity_name: str, saved: float) -> Html:
-    """What is saved, in words; a negative saving is a loss."""
+def _difference(quantity_name: str, saved: float, ends: tuple[float, float] | None = None) -> Html:
+    """What is saved, in words, with its interval; a negative saving is a loss."""
     base = quantity_name.removesuffix("_share")
     what = safe(short(METRICS.get(base, label(base))))
     if base != quantity_name:
-        return Html(f"{what} {safe(share(abs(saved)))} {'lower' if saved > 0 else 'higher'}")
+        known = ""
+        if ends is not None:
+            low, high = ends if saved > 0 else (-ends[1], -ends[0])
+            known = f" ({share(low)} to {share(high)})"
+        return Html(f"{what} {safe(share(abs(saved)) + known)} {'lower' if saved > 0 else 'higher'}")
     shown = given(abs(saved)) if float(saved).is_integer() else quantity(quantity_name, abs(saved))
     return Html(f"{what} {safe(shown)} {'less' if saved > 0 else 'more'}")
 
