@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dsd_plan.domain.deployed import Deployed, deploy
@@ -18,7 +18,7 @@ from dsd_plan.optimize.candidates import (
     plan_of,
     same_but_window,
 )
-from dsd_plan.optimize.evaluate import Predict
+from dsd_plan.optimize.evaluate import Predict, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,11 @@ def _model_candidate(
 class Explorer:
     """Asks the model about deployments under changed conditions."""
 
-    def __init__(self, scenario: Scenario, predict: Predict) -> None:
+    def __init__(self, scenario: Scenario, predict: Predict, known: Iterable[Trial] = ()) -> None:
         self.scenario = scenario
         self.predict = predict
+        self.known = tuple(known)
+        """What the model was asked about the scenario as it is."""
         self._deployed: dict[Choice, Deployed] = {}
 
     def deployed(self, choice: Choice) -> Deployed:

@@ -41,7 +41,9 @@ def _worth(outlook: Outlook, draft: str, target: str, stream: Stream) -> DraftWo
     # A recording is compared with itself as a law by position, so that nothing but acceptance differs.
     as_law = outlook.judge_at(accepted_at(scenario, names, draft, windows, 0.0, added=True))
     today = best_near(as_law, outlook.chosen, near[outlook.chosen])
-    better = outlook.decided(accepted_at(scenario, names, draft, windows, BETTER, added=True), near).judged
+    with_it = outlook.judge_at(accepted_at(scenario, names, draft, windows, BETTER, added=True))
+    there = outlook.decided(with_it, near)
+    better = best_near(with_it, outlook.chosen, near[outlook.chosen]) if there.rival is outlook.chosen else there.judged
     if not better.kept or not today.kept:
         return None
     energies = _energy(today), _energy(better)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from dsd_plan.domain.deployed import Deployed, deploy
@@ -12,7 +12,7 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import PlanError, UnstableError
 from dsd_plan.optimize.budgets import FLEET, MANY_WORKLOADS, Limit, Reading, limits_of, quantity_of
-from dsd_plan.optimize.candidates import Choice, plan_of
+from dsd_plan.optimize.candidates import Choice, cost_per_hour, plan_of
 
 Predict = Callable[[Deployed], Performance]
 
@@ -37,11 +37,11 @@ class Trial:
 class Evaluator:
     """Memo of trials. The same choice is never predicted twice, however often the search comes back to it."""
 
-    def __init__(self, scenario: Scenario, predict: Predict) -> None:
+    def __init__(self, scenario: Scenario, predict: Predict, known: Iterable[Trial] = ()) -> None:
         self.scenario = scenario
         self.limits: tuple[Limit, ...] = limits_of(scenario)
         self.predict = predict
-        self._trials: dict[Choice, Trial] = {}
+        self._trials: dict[Choice, Trial] = {trial.choice: trial for trial in known}
         self._parts: dict[Hashable, Performance] = {}
         self.kept: dict[object, object] = {}
         """What a search of this scenario keeps for the next."""
@@ -82,6 +82,24 @@ class Evaluator:
         from dsd_plan.optimize.wide.parts import predict_in_parts
 
         return predict_in_parts(deployed, self.predict, self._parts)
+
+
+class Repriced(Evaluator):
+    """The same under another price list: what `other` was asked is not asked again."""
+
+    def __init__(self, scenario: Scenario, other: Evaluator) -> None:
+        super().__init__(scenario, other.predict)
+        self._other = other
+
+    def _ask(self, choice: Choice) -> Trial:
+        trial = self._other.trial(choice)
+        if trial.performance is None:
+            return trial
+        fleet, price = trial.performance.fleet, cost_per_hour(self.scenario, choice.counts)
+        per_million = None if not fleet.tokens_per_s else price / (fleet.tokens_per_s * 3600.0) * 1e6
+        fleet = replace(fleet, cost_per_hour=price, cost_per_million_tokens=per_million)
+        performance = replace(trial.performance, fleet=fleet)
+        return replace(trial, performance=performance, reading=reading_of(performance, self.limits))
 
 
 def reading_of(performance: Performance, limits: tuple[Limit, ...]) -> Reading:

@@ -34,7 +34,8 @@ class Moved:
     """A scenario's price list, and what becomes of its deployments, with one input moved."""
 
     scenario: Scenario
-    change: Change
+    change: Change | None
+    """None: only prices differ, so that the model is not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +176,6 @@ def _price(scenario: Scenario, device: str) -> list[Input]:
         devices = tuple(
             replace(other, cost_per_hour=value) if other.name == device else other for other in scenario.devices
         )
-        return Moved(replace(scenario, devices=devices), _as_it_is)
+        return Moved(replace(scenario, devices=devices), None)
 
     return [Input("cost_per_hour", FLEET, device, now, searched, now > 0.0, at)]
-
-
-def _as_it_is(deployed: Deployed) -> Deployed:
-    return deployed

@@ -75,8 +75,8 @@ def best_near(judge: Judge, rival: Rival, near: Choice) -> Judged:
     best = settled(judge, near)
     for step in (1, -1):
         here, patience = best, LOOK_AHEAD
-        while patience > 0 and (moved := _moved(rival, here.choice, step)) is not None:
-            here = settled(judge, moved)
+        while patience > 0 and (other := moved(rival, here.choice, step)) is not None:
+            here = settled(judge, other)
             patience = LOOK_AHEAD if nearer(here, best) else patience - 1
             best = here if nearer(here, best) else best
     return best
@@ -85,12 +85,15 @@ def best_near(judge: Judge, rival: Rival, near: Choice) -> Judged:
 def settled(judge: Judge, start: Choice) -> Judged:
     """The assignment of `start` with the replicas that suit the objective; in full where even those break a budget."""
     chosen, scenario = start.candidates, judge.scenario
-    full = full_counts(scenario, chosen)
-    judged = judge.judge(Choice(chosen, full))
-    if not judged.latency_kept or (judge.minimize == "tpot" and judged.kept):
-        return judged
-    counts = full
-    for name, number in sorted(start.counts, key=lambda pair: -_price(judge, pair[0])):
+    counts = full_counts(scenario, chosen)
+    dearest_first = sorted(start.counts, key=lambda pair: -_price(judge, pair[0]))
+    # What fewer keep all of them keep: mostly the first that is fitted tells.
+    few = judge.minimize != "tpot" and judge.judge(Choice(chosen, with_count(counts, *dearest_first[0]))).latency_kept
+    if not few:
+        judged = judge.judge(Choice(chosen, counts))
+        if not judged.latency_kept or (judge.minimize == "tpot" and judged.kept):
+            return judged
+    for name, number in dearest_first:
         counts = with_count(counts, name, _least_near(judge, chosen, counts, name, number))
     judged = judge.judge(Choice(chosen, counts))
     return raised(judge, judged) if judge.minimize == "tpot" and judged.kept else judged
@@ -116,13 +119,13 @@ def _least_near(judge: Judge, chosen: tuple[Candidate, ...], counts: Counts, nam
     return least_count(judge, chosen, with_count(counts, name, near - 1), name)
 
 
-def _moved(rival: Rival, choice: Choice, step: int) -> Choice | None:
+def moved(rival: Rival, choice: Choice, step: int) -> Choice | None:
     """Every window a place up or down its list, where there is one; None: none can move."""
-    moved = []
+    found = []
     for mine, family in zip(choice.candidates, rival.families, strict=True):
         at = family.index(mine) + step
-        moved.append(family[at] if 0 <= at < len(family) else mine)
-    return None if tuple(moved) == choice.candidates else Choice(tuple(moved), choice.counts)
+        found.append(family[at] if 0 <= at < len(family) else mine)
+    return None if tuple(found) == choice.candidates else Choice(tuple(found), choice.counts)
 
 
 def nearer(other: Judged, best: Judged) -> bool:

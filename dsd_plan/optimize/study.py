@@ -67,7 +67,7 @@ def study_of(
         rows = with_present(rows, scenario, _at_peak(confirmation, present))
     ends = today_words(present)
     stage("drawing load curves")
-    explorer = Explorer(scenario, confirmation.evaluator.predict)
+    explorer = Explorer(scenario, confirmation.evaluator.predict, confirmation.evaluator.trials())
     bests = _bests(decision)
     if isinstance(space, WideSpace):
         curves = load_curves(explorer, [chosen.choice], _tightest(scenario, chosen), FEW_SHARES)

@@ -6,24 +6,26 @@ its windows and its replicas. Beside that stands where the chosen plan as it is,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import exp, inf, log
+from math import inf, log
 
-from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.study_outlook import TippingPoint
+from dsd_plan.optimize.axis import RESOLUTION, Axis, Bracket, crossing
 from dsd_plan.optimize.budgets import FLEET
 from dsd_plan.optimize.candidates import Choice, Space
 from dsd_plan.optimize.contenders import Contender, Explorer
-from dsd_plan.optimize.evaluate import Evaluator, Lens, Predict
+from dsd_plan.optimize.evaluate import Evaluator, Lens, Repriced
 from dsd_plan.optimize.inputs import Input, Moved, inputs_of
-from dsd_plan.optimize.objective import Judge, Judged
-from dsd_plan.optimize.rivals import Lead, Rival, best_near, lead, rivals_of
+from dsd_plan.optimize.objective import Judge, Judged, rounded
+from dsd_plan.optimize.rivals import SAME, Lead, Rival, best_near, lead, rivals_of, settled
+from dsd_plan.optimize.threats import may_win
 from dsd_plan.optimize.words import number
 
-BISECTIONS = 8
 MIDDLES = (0.5,)
 """Places on the way to an end that are looked at too; a mode that wins only between two of them goes unseen."""
+MOST_GUESSES = 4
+"""Of a place where the decision changes, before the way is halved instead."""
 A_BUDGET_BREAKS = "a budget breaks"
 
 
@@ -46,11 +48,12 @@ class Outlook:
         self.explorer = explorer
         self.rivals = tuple(rivals)
         plain = replace(lens, observed={})
-        judge = Judge(Evaluator(explorer.scenario, explorer.predict), plain)
+        self._as_it_is = Evaluator(explorer.scenario, explorer.predict, explorer.known)
+        judge = Judge(self._as_it_is, plain)
         here = judge.judge(self.chosen.start)
         # The chosen plan keeps its budgets in the replay: by as much as the model denies that, it is mistrusted.
         self._lens = replace(plain, slack=here.excess if 0.0 < here.excess < inf else 0.0)
-        today = self.judge_at(Moved(explorer.scenario, _as_it_is))
+        today = self.judge_at(Moved(explorer.scenario, None))
         self.today = {rival: best_near(today, rival, rival.start) for rival in self.rivals}
         mine = self.today[self.chosen]
         self._head_start = {rival: lead(judged, mine) for rival, judged in self.today.items()}
@@ -62,17 +65,27 @@ class Outlook:
 
     def judge_at(self, moved: Moved) -> Judge:
         """A judge of plans where an input has moved."""
-        predict: Predict = self.explorer.predict
-        return Judge(Evaluator(moved.scenario, lambda deployed: predict(moved.change(deployed))), self._lens)
+        change, predict = moved.change, self.explorer.predict
+        if change is None:
+            return Judge(Repriced(moved.scenario, self._as_it_is), self._lens)
+        return Judge(Evaluator(moved.scenario, lambda deployed: predict(change(deployed))), self._lens)
 
-    def decided(self, moved: Moved, near: dict[Rival, Choice], rivals: Sequence[Rival] | None = None) -> Standing:
-        """The better plan there; `near` are plans to start from, and becomes what was found.
+    def decided(self, judge: Judge, near: dict[Rival, Choice], rivals: Sequence[Rival] | None = None) -> Standing:
+        """The better plan, as `judge` sees it; `near` are plans to start from, and becomes what was found.
 
         Whoever is ahead of the chosen plan today already, within what replays can tell, has to be further ahead.
         """
-        judge = self.judge_at(moved)
+        asked = rivals or self.rivals
+        mine = settled(judge, near.get(self.chosen, self.chosen.start))
+        if mine.kept:
+            near[self.chosen] = mine.choice
+            others = [rival for rival in asked if rival is not self.chosen]
+            asked = [r for r in others if may_win(judge, r, near.get(r, r.start), mine)]
+            if not asked:
+                return Standing(self.chosen, mine, "")
+            asked = [self.chosen, *asked]
         found: dict[Rival, Judged] = {}
-        for rival in rivals or self.rivals:
+        for rival in asked:
             found[rival] = best_near(judge, rival, near.get(rival, rival.start))
             if found[rival].kept:
                 near[rival] = found[rival].choice
@@ -86,10 +99,6 @@ class Outlook:
             _, rival, ahead = min(winners, key=lambda winner: winner[0])
             return Standing(rival, found[rival], ahead.by)
         return Standing(self.chosen if here.kept else None, here, "")
-
-    def plan_keeps(self, moved: Moved) -> bool:
-        """Whether the chosen plan as it is, with its windows and its replicas, keeps every budget there."""
-        return self.judge_at(moved).judge(self.chosen.start).kept
 
     def _wins(self, rival: Rival, ahead: Lead) -> bool:
         before = self._head_start[rival]
@@ -118,11 +127,15 @@ def tipping_points(outlook: Outlook) -> tuple[TippingPoint, ...]:
 
 def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
     nearest: tuple[float, float, Standing] | None = None
-    rivals = _concerned(outlook, given)
+    rivals, breaks_at = _concerned(outlook, given), []
     for end in given.searched:
-        tip = _first_change(outlook, given, rivals, end)
+        if end == given.now:
+            continue
+        axis = Axis(given, end, outlook.judge_at)
+        tip = _first_change(outlook, axis, rivals)
         if tip is not None and (nearest is None or _distance(given, tip[0]) < nearest[0]):
             nearest = (_distance(given, tip[0]), *tip)
+        breaks_at += _plan_breaks_at(outlook, axis)
     point = TippingPoint(
         workload=given.scope,
         input=given.name,
@@ -131,7 +144,7 @@ def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
         searched=given.searched,
         becomes=None,
         of=given.of,
-        plan_breaks_at=_plan_breaks_at(outlook, given),
+        plan_breaks_at=min(breaks_at, key=lambda value: _distance(given, value), default=None),
     )
     if nearest is None:
         return point
@@ -145,22 +158,15 @@ def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
     )
 
 
-def _plan_breaks_at(outlook: Outlook, given: Input) -> float | None:
-    """The nearest value at which the chosen plan as it is breaks a budget."""
-    found = []
-    for end in given.searched:
-        same = given.now
-        for share in (*MIDDLES, 1.0) if end != given.now else ():
-            other = _between(given, given.now, end, share)
-            if outlook.plan_keeps(given.at(other)):
-                same = other
-                continue
-            for _ in range(BISECTIONS):
-                middle = _between(given, same, other, 0.5)
-                same, other = (middle, other) if outlook.plan_keeps(given.at(middle)) else (same, middle)
-            found.append(float(f"{other:.4g}"))
-            break
-    return min(found, key=lambda value: _distance(given, value), default=None)
+def _plan_breaks_at(outlook: Outlook, axis: Axis) -> list[float]:
+    """Where on the way the chosen plan as it is, nothing chosen anew, breaks a budget; empty: nowhere."""
+    plan, before = outlook.chosen.start, 0.0
+    for behind in (*MIDDLES, 1.0):
+        if axis.excess(plan, behind) > 0.0:
+            found = crossing(lambda share: axis.excess(plan, share), Bracket(before, behind))
+            return [rounded(axis.value(behind if found is None else found.behind))]
+        before = behind
+    return []
 
 
 def _concerned(outlook: Outlook, given: Input) -> tuple[Rival, ...]:
@@ -180,27 +186,64 @@ def _differing(outlook: Outlook, rival: Rival) -> int:
     return sum(one != other for one, other in zip(rival.modes, outlook.chosen.modes, strict=True))
 
 
-def _first_change(outlook: Outlook, given: Input, rivals: Sequence[Rival], end: float) -> tuple[float, Standing] | None:
-    """Where the decision first differs on the way from now to `end`, and what it is there."""
-    if end == given.now:
-        return None
+def _first_change(outlook: Outlook, axis: Axis, rivals: Sequence[Rival]) -> tuple[float, Standing] | None:
+    """Where the decision first differs on the way, and what it is there."""
     near = {rival: judged.choice for rival, judged in outlook.today.items()}
-    same = given.now
-    for share in (*MIDDLES, 1.0):
-        other = _between(given, given.now, end, share)
-        there = outlook.decided(given.at(other), near, rivals)
+    before, mine = 0.0, outlook.today[outlook.chosen].choice
+    for behind in (*MIDDLES, 1.0):
+        there = outlook.decided(axis.judge(behind), near, rivals)
         if there.rival is outlook.chosen:
-            same = other
+            before, mine = behind, there.judged.choice
             continue
-        for _ in range(BISECTIONS):
-            middle = _between(given, same, other, 0.5)
-            found = outlook.decided(given.at(middle), near, rivals)
-            if found.rival is outlook.chosen:
-                same = middle
-            else:
-                other, there = middle, found
-        return float(f"{other:.4g}"), there
+        return _narrowed(outlook, axis, rivals, near, Bracket(before, behind), mine, there)
     return None
+
+
+def _narrowed(
+    outlook: Outlook,
+    axis: Axis,
+    rivals: Sequence[Rival],
+    near: dict[Rival, Choice],
+    within: Bracket,
+    mine: Choice,
+    there: Standing,
+) -> tuple[float, Standing]:
+    """Where between two places the decision changes from `mine` to `there`, and what it is behind that.
+
+    It mostly does where one of the two plans, as it is, meets a budget or the other's objective. That is asked for
+    first, and the decision on both sides of it; half-way where it was not that.
+    """
+    guessed = 0
+    while not within.narrow:
+        guess = _guess(axis, mine, there, within) if guessed < MOST_GUESSES else None
+        guessed += 1
+        for at in (within.middle,) if guess is None else (guess.behind, guess.behind - RESOLUTION):
+            if not within.before < at < within.behind:
+                continue
+            standing = outlook.decided(axis.judge(at), near, rivals)
+            if standing.rival is outlook.chosen:
+                within, mine = Bracket(at, within.behind), standing.judged.choice
+            else:
+                within, there = Bracket(within.before, at), standing
+    return rounded(axis.value(within.behind)), there
+
+
+def _guess(axis: Axis, mine: Choice, there: Standing, within: Bracket) -> Bracket | None:
+    """Where the chosen way's plan breaks, or the other's begins to keep its budgets, or becomes the better one."""
+    other = there.judged.choice
+    if there.rival is None:
+        return _first(within, lambda s: axis.excess(other, s), lambda s: axis.excess(mine, s))
+    return _first(
+        within,
+        lambda s: axis.excess(mine, s),
+        lambda s: -axis.excess(other, s),
+        lambda s: axis.lead(mine, other, s, by_tpot=there.by == "tpot") - SAME,
+    )
+
+
+def _first(within: Bracket, *functions: Callable[[float], float]) -> Bracket | None:
+    found = (crossing(function, within) for function in functions)
+    return next((bracket for bracket in found if bracket is not None), None)
 
 
 def _becomes(outlook: Outlook, given: Input, there: Standing) -> str:
@@ -248,18 +291,8 @@ def _why(outlook: Outlook, there: Standing) -> str:
     return words[there.by]
 
 
-def _between(given: Input, start: float, end: float, share: float) -> float:
-    if given.by_ratio and start > 0.0 and end > 0.0:
-        return start * exp(log(end / start) * share)
-    return start + (end - start) * share
-
-
 def _distance(given: Input, value: float) -> float:
     """On one scale for values below and above: by ratio, or as a share of the range."""
     if given.by_ratio and given.now > 0.0 and value > 0.0:
         return abs(log(value / given.now))
     return abs(value - given.now)
-
-
-def _as_it_is(deployed: Deployed) -> Deployed:
-    return deployed
