@@ -90,6 +90,9 @@ def condition_words(case: Case, tips: Tips, *, decided: bool) -> str:
         first = first_accepted(pair.acceptance, 1)
         tip = acceptance_tip(pair, tips)
         turns = ""
+        if tip is not None and tip.tips_at is None:
+            low, high = tip.searched
+            turns = f" (from {number(low)} to {number(high)} the decision stays)"
         if tip is not None and tip.tips_at is not None and tip.becomes is not None:
             becomes = WAYS.get(tip.becomes, tip.becomes)
             turns = f" (at {number(tip.tips_at)} {becomes}{'' if tip.becomes == A_BUDGET_BREAKS else ' is chosen'})"

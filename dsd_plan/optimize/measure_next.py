@@ -8,12 +8,14 @@ from math import ceil
 
 from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.ngrams import costs_nothing
-from dsd_plan.domain.scenario import Pair
+from dsd_plan.domain.scenario import Pair, Scenario
+from dsd_plan.domain.study import AcceptanceEvidence
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.domain.workload import RequestTrace, Workload
 from dsd_plan.optimize.backcast import measure_next as measure_today
 from dsd_plan.optimize.case import Case, listed
 from dsd_plan.optimize.compare import NOTHING_KNOWN
+from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.evidence import LEVEL_Z, acceptance_evidence
 from dsd_plan.optimize.hinges import acceptance_tip, declared_pairs
 from dsd_plan.optimize.variation import first_accepted
@@ -44,9 +46,42 @@ class Next:
 
 
 def declared_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
-    """Of what was written down: acceptance first, then step times; None where everything was measured."""
-    pairs = declared_pairs(case)
-    return _record(case, pairs[0], tips) if pairs else _profile(case)
+    """Of what was written down and may change the decision: acceptance first, then step times; None without any.
+
+    What `tips` says changes nothing within the range searched is not asked for.
+    """
+    pairs = _deciding_pairs(case, tips)
+    if pairs:
+        return _record(case, pairs[0], tips)
+    declared = [d for d in _declared_steps(case.scenario, _plans(case)) if _matters(tips, "step_time", d[0])]
+    return _profile(declared) if declared else None
+
+
+def alone_next(scenario: Scenario, plans: Sequence[Confirmed]) -> Next:
+    """Of a draft that answers alone: its text is taken to do, which nothing here measures; then declared step times.
+
+    `plans`: that plan and the one that it was chosen before.
+    """
+    steps = _profile(_declared_steps(scenario, plans))
+    quality = (
+        "Score the draft's own answers against the target's on your users' tasks: that its text will do is your word, "
+        "and nothing here measures it."
+    )
+    return Next(quality, None) if steps is None else Next(f"{quality} {steps.words}", steps.measurement)
+
+
+def _plans(case: Case) -> tuple[Confirmed, ...]:
+    return tuple(plan for plan in (case.speculative, case.plain) if plan is not None)
+
+
+def _deciding_pairs(case: Case, tips: Sequence[TippingPoint]) -> list[Pair]:
+    return [pair for pair in declared_pairs(case) if _matters(tips, "acceptance", pair.draft)]
+
+
+def _matters(tips: Sequence[TippingPoint], what: str, of: str) -> bool:
+    """Whether an input may change the decision or break the plan; true where that was not looked into."""
+    mine = [tip for tip in tips if tip.input == what and tip.of in (None, of)]
+    return not mine or any(tip.tips_at is not None or tip.plan_breaks_at is not None for tip in mine)
 
 
 def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
@@ -55,11 +90,13 @@ def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
         return _todays_steps(case, case.backcast.saturates)
     if case.tpot is None:
         return declared_next(case, tips)
-    errors = case.tpot.errors
+    # Energy has a ratio of its own; what keeps a price open is the latency of plans near their budgets.
+    ratio = case.objective if case.objective is not None and case.objective.errors else case.tpot
+    errors = ratio.errors
     largest = max(errors, key=lambda name: errors[name], default="replay")
-    gain = max(abs(1.0 - case.tpot.point) if case.doubt is None else case.doubt.miss, 0.005)
-    if largest == "backcast":
-        minutes = PROFILE_MINUTES * len(_profiled(case))
+    gain = max(abs(1.0 - ratio.point) if case.doubt is None else case.doubt.miss, 0.005)
+    if largest == "backcast" and case.backcast is not None:
+        minutes = PROFILE_MINUTES * len({(d.device, d.model) for d in case.backcast.plan.deployments})
         command = "dsd-plan profile device"
         return Next(
             measure_today(errors[largest], gain),
@@ -67,7 +104,7 @@ def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
                 of="step_times", command=command, minutes=minutes, error_now=errors[largest], error_wanted=gain
             ),
         )
-    if declared_pairs(case):
+    if _deciding_pairs(case, tips):
         return declared_next(case, tips)
     if largest == "acceptance":
         return _record_more(case, errors[largest], gain)
@@ -147,14 +184,15 @@ def output_tokens(workload: Workload) -> float:
 
 
 def _record_more(case: Case, error: float, gain: float) -> Next:
-    evidence = [e for e in acceptance_evidence(case.scenario) if e.requests]
-    now = max(evidence, key=lambda e: e.requests or 0)
+    used = {(c.draft_model, c.target_model) for plan in _plans(case) for c in plan.choice.candidates}
+    evidence = [e for e in acceptance_evidence(case.scenario) if e.requests and (e.draft, e.target) in used]
+    now = min(evidence, key=lambda e: e.requests or 0)
     requests, tokens = now.requests or 1, now.tokens or 0
     wanted = max(ceil(requests * (error / gain) ** 2), 2 * requests)
     command = f"dsd-plan trace record --target FOLDER --draft FOLDER --requests {wanted} -o acceptance.parquet"
     words = (
-        f"Record acceptance of about {wanted:,} requests instead of {requests:,}: its error of {percent(error)} hides "
-        f"the difference of {percent(gain)}. `{command}`"
+        f"Record acceptance{_of(now, len(evidence))} of about {wanted:,} requests instead of {requests:,}: its error "
+        f"of {percent(error)} hides the difference of {percent(gain)}. `{command}`"
     )
     more = ceil(tokens * wanted / requests) or None
     return Next(
@@ -163,26 +201,24 @@ def _record_more(case: Case, error: float, gain: float) -> Next:
     )
 
 
-def _profiled(case: Case) -> set[tuple[str, str]]:
-    """Devices with the models that either plan runs there."""
-    return {
+def _declared_steps(scenario: Scenario, plans: Sequence[Confirmed]) -> list[tuple[str, str]]:
+    """Devices with the models that a plan runs there, whose step times were written down."""
+    used = {
         (device, model)
-        for plan in (case.speculative, case.plain)
-        if plan is not None
+        for plan in plans
         for c in plan.choice.candidates
         for device, model in ((c.target_device, c.target_model), (c.draft_device, c.draft_model))
         if device is not None and model is not None
     }
-
-
-def _profile(case: Case) -> Next | None:
-    used = _profiled(case)
-    declared = [
+    return [
         (device.name, model)
-        for device in case.scenario.devices
+        for device in scenario.devices
         for model, profile in device.profiles.items()
         if (device.name, model) in used and profile.origin == "declared" and not costs_nothing(profile)
     ]
+
+
+def _profile(declared: Sequence[tuple[str, str]]) -> Next | None:
     if not declared:
         return None
     device = declared[0][0]
@@ -194,6 +230,10 @@ def _profile(case: Case) -> Next | None:
         f"a model, knows them to {percent(PROFILE_ERROR)}."
     )
     return Next(words, Measurement(of="step_times", command=command, minutes=minutes, error_wanted=PROFILE_ERROR))
+
+
+def _of(evidence: AcceptanceEvidence, others: int) -> str:
+    return f" of {evidence.draft} by {evidence.target}" if others > 1 else ""
 
 
 def _run_both(case: Case, error: float, gain: float) -> Next:

@@ -32,6 +32,7 @@ from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
 from dsd_plan.optimize.ground import Ground
 from dsd_plan.optimize.hours import day_words
 from dsd_plan.optimize.maps import mode_maps
+from dsd_plan.optimize.measure_next import alone_next
 from dsd_plan.optimize.options import option_of, option_rows, whole_devices, with_present
 from dsd_plan.optimize.pareto import pareto_front
 from dsd_plan.optimize.search import NOT_VARIED
@@ -86,7 +87,7 @@ def study_of(
         others = [o.choice for o in decision.outcomes if o.choice is not None and not _goes_ahead(o.choice)]
         outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
     tips = () if outlook is None else tipping_points(outlook)
-    found = edge_alone(decision, verdict(decision.case, tips))
+    found = edge_alone(scenario, decision, verdict(decision.case, tips))
     front = pareto_front(confirmation, space, chosen.choice, pareto)
     return Study(
         name=scenario.name,
@@ -127,8 +128,11 @@ def _carrying(rows: Iterable[Option], present: Backcast | None) -> tuple[Option,
     return tuple(row if row.replayed is None else replace(row, replayed=widened(row.replayed, present)) for row in rows)
 
 
-def edge_alone(decision: Decision, found: Verdict) -> Verdict:
-    """Where the draft model answers by itself, that is no speculation: the verdict says so, and what it costs."""
+def edge_alone(scenario: Scenario, decision: Decision, found: Verdict) -> Verdict:
+    """Where the draft model answers by itself, that is no speculation: the verdict says so, and what it costs.
+
+    What to measure next is then what that choice rests on: no acceptance is among it.
+    """
     mine = [c.workload for c in decision.chosen.choice.candidates if c.mode == "edge_only"]
     if not mine:
         return found
@@ -137,7 +141,16 @@ def edge_alone(decision: Decision, found: Verdict) -> Verdict:
     told = f"The edge alone, where the draft's own text will do, answers {whose} for {cost} an hour in all"
     if any(c.mode in SPECULATIVE for c in decision.chosen.choice.candidates):
         return replace(found, sentence=f"{found.sentence} {told}.")
-    return replace(found, answer="no", sentence=f"Do not speculate here: {told[0].lower()}{told[1:]}.")
+    others = [o.confirmed for o in decision.outcomes if o.confirmed is not None and o.choice != decision.chosen.choice]
+    next_best = sorted(others, key=lambda other: other.judged.key)[:1]
+    following = alone_next(scenario, [decision.chosen, *next_best])
+    return replace(
+        found,
+        answer="no",
+        sentence=f"Do not speculate here: {told[0].lower()}{told[1:]}.",
+        measure_next=following.words,
+        measurement=following.measurement,
+    )
 
 
 def _at_peak(confirmation: Confirmation, present: Backcast) -> Backcast:

@@ -231,7 +231,11 @@ def _lost_words(case: Case) -> str:
         return ""
     against = ""
     if not case.lost.survives and case.plain is not None and case.plain.judged.kept:
-        against = ", and what is saved is counted with these" if case.lost.targets_needed else ", and nothing is saved"
+        against = (
+            ", and what is saved in cost and devices is counted with these"
+            if case.lost.targets_needed
+            else ", and no cost or device is saved"
+        )
     return f"; {case.lost.sentence}{against}"
 
 

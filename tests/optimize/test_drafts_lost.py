@@ -211,3 +211,38 @@ def test_degraded_budgets_that_contradict(degraded: Budgets, place: str) -> None
     asked = replace(chat(tpot_p95_ms=34.0), degraded_budgets=degraded)
     problems = scenario_problems(replace(scenario(), workloads=(asked,)))
     assert [problem.place for problem in problems] == [f"workloads[0].degraded_budgets.{place}"]
+
+
+@pytest.mark.parametrize("minimize", ["energy", "tpot"])
+def test_what_is_saved_in_energy_or_time_is_not_undone(minimize: str) -> None:
+    """Capacity is undone by the loss of drafts; joules and milliseconds were saved while they were there."""
+    scene = given()
+    found = study(replace(scene, search=replace(scene.search, minimize=minimize)))
+    row = next(option for option in found.options if option.chosen)
+    assert row.name == "draft at the edge"
+    assert found.verdict.answer == "yes"
+    if minimize == "energy":
+        assert "less energy a token" in found.verdict.sentence
+        assert row.drafts_lost is not None
+        assert not row.drafts_lost.survives  # it runs on few GPUs, and what these cost less is not counted
+        assert "what is saved in cost and devices is counted with these" in found.verdict.sentence
+        assert found.verdict.saves["cost_per_hour"] < 0.0
+
+
+def test_yes_where_the_targets_survive_by_themselves() -> None:
+    """Two GPUs with or without drafts, boxes that are there anyway: nothing is lost with them but time."""
+    scene = scenario(
+        rtt_ms=6.0,
+        devices=(edge_box(count=12, step_ms=1.0, cost_per_hour=0.0), gpu(count=6, step_ms=25.0, draft_step_ms=40.0)),
+        workloads=(chat(rate_per_s=3.0, tpot_p95_ms=60.0),),
+        windows=(1, 2, 3, 4, 6),
+        modes=WITHOUT_FUSED,
+        minimize="tpot",
+    )
+    found = study(scene)
+    row = next(option for option in found.options if option.chosen)
+    assert row.name == "draft at the edge"
+    assert row.drafts_lost is not None
+    assert row.drafts_lost.survives
+    assert found.verdict.answer == "yes"
+    assert "with every draft lost at peak the targets survive: chat: tpot_p95_ms" in found.verdict.sentence

@@ -123,3 +123,17 @@ def test_it_does_not_stand_for_speculation() -> None:
     assert "tpot_p95_ms" in row.reason or "saturates" in row.reason
     assert found.verdict.answer == "yes"
     assert found.plan.assignments[0].mode == "fused"
+
+
+def test_what_to_measure_next_is_what_that_choice_rests_on() -> None:
+    """No acceptance is used where the draft answers alone: its own text and its step times are."""
+    given = scenario(workloads=(chat(rate_per_s=2.0),), modes=LISTED)
+    found = study(given)
+    assert {a.mode for a in found.plan.assignments} == {"edge_only"}
+    assert found.verdict.answer == "no"
+    assert found.verdict.measure_next is not None
+    assert "cceptance" not in found.verdict.measure_next
+    assert found.verdict.measure_next.startswith("Score the draft's own answers against the target's ")
+    assert "small on edge-box" in found.verdict.measure_next
+    assert found.verdict.measurement is not None
+    assert found.verdict.measurement.of == "step_times"
