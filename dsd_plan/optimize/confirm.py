@@ -11,7 +11,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.budgets import MANY_WORKLOADS, Reading
-from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace
+from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace
 from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
 from dsd_plan.optimize.many import given_the_doubt, lesson_of
 from dsd_plan.optimize.objective import Judge, Judged, spelling
@@ -105,17 +105,22 @@ class Confirmation:
         `seeds`: choices of the space that are known to be good.
         """
         most = MOST_REPLAYS_OF_MANY if isinstance(space, WideSpace) else most_replays
+        hidden: Confirmed | None = None
         for _ in range(most):
             found = search(Judge(self.evaluator, self.lens), space, seeds)
             if found.best is None:
-                return None
+                near = self._narrow_miss(space, name)
+                if near is None:
+                    return hidden
+                hidden, seeds = self._confirmed(replace(found, best=near)), (*seeds, near.choice)
+                continue
             choice = found.best.choice
             if choice in self.observed:
                 return self._second_look(space, name, self._confirmed(found))
             if self._accepts(name, choice):
                 return self._second_look(space, name, self._confirmed(found))
         self.tell(f"{name}: gave up after {most} replays without a plan that keeps its budgets in the replay")
-        return None
+        return hidden
 
     def _second_look(self, space: AnySpace, name: str, confirmed: Confirmed) -> Confirmed:
         """A better plan that only the model's pessimism hides is replayed too, where searching again takes no time."""
@@ -132,6 +137,31 @@ class Confirmation:
         if seen.kept and seen.key < confirmed.judged.key and confirmed.found is not None:
             return self._confirmed(replace(confirmed.found, best=seen))
         return confirmed
+
+    def _narrow_miss(self, space: AnySpace, name: str) -> Judged | None:
+        """Where no plan keeps every budget under the model: the nearest, if that is near and keeps them replayed."""
+        near = self._nearly_kept(space) if isinstance(space, Space) else None
+        if near is None or near.choice in self.observed or self._known_broken(near.choice):
+            return None
+        plan = spelling(near.choice, self.evaluator.scenario)
+        self.tell(f"{name}: no plan keeps every budget under the model; {plan} misses one narrowly")
+        self._accepts(name, near.choice)
+        seen = self.judge(near.choice)
+        return seen if seen.kept else None
+
+    def _nearly_kept(self, space: Space) -> Judged | None:
+        """The plan whose worst budget is broken least, where that is little, and no price: prices are what they are."""
+        search(Judge(self.evaluator, replace(self.lens, slack=NEAR_MISS)), space)
+        tried = (self.judge(t.choice) for t in self.evaluator.trials() if space.holds(t.choice.candidates))
+        near = [judged for judged in tried if judged.excess <= NEAR_MISS and judged.worst is not None]
+        near = [judged for judged in near if judged.worst is not None and judged.worst.quantity != "cost_per_hour"]
+        return min(near, key=lambda judged: (judged.excess, judged.key), default=None)
+
+    def corrected_by(self, choice: Choice) -> Lens:
+        """Replay a choice, and the lens that knows what came of it."""
+        self.observe(choice)
+        self._correct(choice)
+        return self.lens
 
     def _known_broken(self, choice: Choice) -> bool:
         """Whether this choice, or the same with more replicas, was replayed and broke a latency budget."""

@@ -80,7 +80,13 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
     if not kept:
         refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
-        raise refused or why_infeasible(evaluator, space, confirmation.lens)
+        error = refused or why_infeasible(evaluator, space, confirmation.lens, confirmation.corrected_by)
+        # A way out is replayed before it is told; a plan that breaks a budget under the model only is none.
+        rescued = _rescued(confirmation, outcomes) if refused is None else []
+        outcomes = [_surviving(confirmation, survival, outcome) for outcome in rescued]
+        kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
+        if not kept:
+            raise error
     best = min(kept, key=lambda confirmed: _daily_key(days, confirmed))
     stage("replaying the runners-up")
     equals = [other for other in _equals(confirmation, best) if survival.allows(other.choice)]
@@ -173,6 +179,13 @@ def _standing_for(outcomes: list[Outcome], chosen: Confirmed) -> list[Outcome]:
         if outcome.space.holds(chosen.choice.candidates):
             return [*outcomes[:index], replace(outcome, confirmed=chosen, miss=None, lost=""), *outcomes[index + 1 :]]
     return outcomes
+
+
+def _rescued(confirmation: Confirmation, outcomes: list[Outcome]) -> list[Outcome]:
+    """With the best replayed plan that keeps every budget, where there is one."""
+    seen = [confirmation.judge(choice) for choice in confirmation.observed]
+    best = min((judged for judged in seen if judged.kept), key=lambda judged: judged.key, default=None)
+    return outcomes if best is None else _standing_for(outcomes, confirmation.confirmed(best.choice))
 
 
 def _equals(confirmation: Confirmation, best: Confirmed) -> list[Confirmed]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import ceil, inf
 
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.errors import InfeasibleError, Problem, ScenarioError, few_digits
 from dsd_plan.optimize.budgets import FLEET, Limit
-from dsd_plan.optimize.candidates import AnySpace, WideSpace, site_copies, space_of
+from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace, site_copies, space_of
 from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
 from dsd_plan.optimize.objective import Judge, Judged, spelling
 from dsd_plan.optimize.physical import bearable_load, floor_of
@@ -20,6 +22,10 @@ SLACKS = (0.05, 0.2, 0.8, 3.2, 12.8, 51.2, 204.8)
 REFINEMENTS = 6
 WAITS_FOR_EVER = "KV memory holds"
 """What the model says of a device whose memory cannot hold a single request."""
+MOST_TOLD = 2
+"""Ways out that are told, and so replayed."""
+MOST_TRIES = 3
+"""Times that ways out are looked for, where the replays found no steady state in those before."""
 MORE_DEVICES = (2, 4, 8)
 """Multiples of what is there that are tried when more replicas might help."""
 
@@ -50,13 +56,23 @@ class _Relief:
             move = "lower" if limit.at_least else "raise"
             # A price of zero has no share by which it could be raised.
             share = f" ({value / limit.limit - 1.0:+.1%})" if limit.limit > 0.0 else ""
-            wanted.append(f"{move} {limit} from {few_digits(limit.limit)} to {few_digits(value)}{share}")
+            wanted.append(f"{move} {limit} from {few_digits(limit.limit)} to {enough(value, limit.at_least)}{share}")
         return f"{' and '.join(wanted)} for {spelling(self.judged.choice, self.scenario)}"
 
 
-def why_infeasible(evaluator: Evaluator, space: AnySpace, lens: Lens) -> InfeasibleError | ScenarioError:
+def enough(value: float, at_least: bool) -> str:
+    """A value to four digits such that a budget set to them is kept by it: rounded up, a floor down."""
+    written = Decimal(repr(float(value)))
+    step = Decimal(1).scaleb(written.adjusted() - 3)
+    return few_digits(float(written.quantize(step, rounding=ROUND_FLOOR if at_least else ROUND_CEILING)))
+
+
+def why_infeasible(
+    evaluator: Evaluator, space: AnySpace, lens: Lens, replay: Callable[[Choice], Lens] | None = None
+) -> InfeasibleError | ScenarioError:
     """The error that says so. To be asked after a search with this lens has found nothing.
 
+    `replay`: replays a plan and gives the lens that knows it; what budgets would have to be is then told as replayed.
     ScenarioError where energy decides and no device's power is known: that is no verdict on any plan.
     """
     unknown = _unknown_energy(evaluator)
@@ -69,16 +85,13 @@ def why_infeasible(evaluator: Evaluator, space: AnySpace, lens: Lens) -> Infeasi
         reasons = "; ".join(space.notes) or "no device has a profile for its target"
         what = f"a way to serve {', '.join(empty)}"
         return InfeasibleError(what, 1.0, 0.0, reasons, f"there is not {what}")
-    reliefs = [*_without_fleet_budgets(evaluator, space, lens), *_nearest_miss(evaluator, space, lens)]
-    if not reliefs and any(limit.of_fleet for limit in evaluator.limits):
-        unlimited = _asked_anew(evaluator, replace(evaluator.scenario, budgets=FleetBudgets()))
-        reliefs = _with_slack(evaluator, unlimited, space, lens)
+    reliefs, lens = _reliefs(evaluator, space, lens, replay)
     overloaded = [trial for trial in evaluator.trials() if trial.saturated is not None and _is_whole(evaluator, trial)]
     nearest = min(overloaded, key=_saturation, default=None)
     more = _with_more_devices(evaluator, lens, None if reliefs or nearest is None else nearest.saturated)
     if reliefs:
-        least = min(reliefs, key=lambda relief: relief.share)
-        advice = [str(relief) for relief in sorted(reliefs, key=lambda relief: relief.share)[:2]]
+        least = reliefs[0]
+        advice = [str(relief) for relief in reliefs[:MOST_TOLD]]
         floor = floor_of(evaluator, space, least.limit)
         forced = "" if floor is None or floor.value <= least.limit.limit else f"{floor.words}; "
         if not forced and least.limit.of_workload:
@@ -102,6 +115,47 @@ def why_infeasible(evaluator: Evaluator, space: AnySpace, lens: Lens) -> Infeasi
     misfits = dict.fromkeys(trial.misfit for trial in evaluator.trials() if trial.misfit is not None)
     advice_text = "; ".join(misfits) or "its devices cannot serve all workloads at once: give each target its own type"
     return InfeasibleError("a plan that can be deployed", 1.0, 0.0, advice_text, "no plan can be deployed")
+
+
+def _reliefs(
+    evaluator: Evaluator, space: AnySpace, lens: Lens, replay: Callable[[Choice], Lens] | None
+) -> tuple[list[_Relief], Lens]:
+    """What could give way, the least first; replayed, as few as are told. What has no steady state there is none."""
+    for _ in range(MOST_TRIES):
+        found = [*_without_fleet_budgets(evaluator, space, lens), *_nearest_miss(evaluator, space, lens)]
+        if not found and any(limit.of_fleet for limit in evaluator.limits):
+            unlimited = _asked_anew(evaluator, replace(evaluator.scenario, budgets=FleetBudgets()))
+            found = _with_slack(evaluator, unlimited, space, lens)
+        found.sort(key=lambda relief: relief.share)
+        if replay is None or not found:
+            break
+        told = []
+        for relief in found[:MOST_TOLD]:
+            lens = replay(relief.judged.choice)
+            told += _as_replayed(evaluator, relief, lens)
+        if told:
+            return sorted(told, key=lambda relief: relief.share), lens
+    return found, lens
+
+
+def _as_replayed(evaluator: Evaluator, relief: _Relief, lens: Lens) -> list[_Relief]:
+    """The relief with what the replay of its plan makes of budgets; none where that is not known, or all are kept.
+
+    A share of requests beside latencies that are raised stays as the model tells it: the replay knows the old ones.
+    """
+    seen = lens.read(relief.judged.trial)
+    told = {limit: value for limit, value in ((relief.limit, relief.value), *relief.others) if limit.at_least}
+    broken: list[tuple[Limit, float]] = []
+    for limit in sorted(evaluator.limits, key=lambda limit: limit.at_least):
+        value = seen.get((limit.scope, limit.quantity))
+        if value is None and (limit.scope, limit.quantity) in seen:
+            return []
+        if limit.at_least and any(other.scope == limit.scope for other, _ in broken):
+            value = told.get(limit)
+        if value is not None and limit.excess(value) > 0.0:
+            broken.append((limit, value))
+    broken.sort(key=lambda pair: -pair[0].excess(pair[1]))
+    return [replace(relief, limit=broken[0][0], value=broken[0][1], others=tuple(broken[1:]))] if broken else []
 
 
 def _why_wide(evaluator: Evaluator, space: WideSpace, lens: Lens) -> InfeasibleError:

@@ -7,19 +7,26 @@ from dataclasses import replace
 
 import pytest
 
+from dsd_plan.crosscheck import agreements
 from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
+from dsd_plan.domain.study import Provenance
 from dsd_plan.errors import InfeasibleError, ScenarioError
 from dsd_plan.model import predict
 from dsd_plan.optimize.budgets import Limit
 from dsd_plan.optimize.candidates import space_of
+from dsd_plan.optimize.confirm import Confirmation
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator
-from dsd_plan.optimize.infeasible import _Relief, why_infeasible
+from dsd_plan.optimize.infeasible import _Relief, enough, why_infeasible
 from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.run import optimize
 from dsd_plan.optimize.search import search
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan
 from tests.optimize.small_scenarios import chat, gpu, scenario
+from tests.optimize.stub_replay import observer
+
+PROVENANCE = Provenance(version="0", command="", seed=0, inputs=(), machine={})
 
 
 def why(given: Scenario) -> InfeasibleError:
@@ -43,7 +50,25 @@ def test_the_nearest_miss_is_the_least_that_would_do() -> None:
     assert error.nearest > 5.0
     assert best_plan(with_tpot_p95(given, error.nearest * 1.001), stub_model.predict) is not None
     assert best_plan(with_tpot_p95(given, error.nearest * 0.98), stub_model.predict) is None
-    assert f"raise chat: tpot_p95_ms from 5 to {error.nearest:.4g}" in str(error)
+    assert f"raise chat: tpot_p95_ms from 5 to {enough(error.nearest, at_least=False)} " in str(error)
+
+
+@pytest.mark.parametrize(("value", "at_least", "text"), [
+    (147.4498, False, "147.5"), (147.4, False, "147.4"), (0.95, True, "0.95"), (0.95004, True, "0.95"),
+    (0.949996, True, "0.9499"), (12345.1, False, "12,350"), (0.0, False, "0"), (4.563e-17, True, "4.563e-17"),
+])  # fmt: skip
+def test_a_budget_set_to_what_is_advised_is_kept(value: float, at_least: bool, text: str) -> None:
+    assert enough(value, at_least) == text
+
+
+def test_what_would_do_is_what_the_replay_says() -> None:
+    """Replays are 10 % slower than the model: a budget raised to what the model says would still be broken."""
+    given = scenario(workloads=(chat(rate_per_s=20.0, tpot_p95_ms=5.0),))
+    evaluator = Evaluator(given, stub_model.predict)
+    confirmation = Confirmation(evaluator, observer(given, lambda plan: 1.1), lambda line: None)
+    error = why_infeasible(evaluator, space_of(given), PLAIN, confirmation.corrected_by)
+    assert isinstance(error, InfeasibleError)
+    assert error.nearest == pytest.approx(1.1 * why(given).nearest)
 
 
 def test_a_price_that_is_too_low_is_named_with_the_price_that_would_do() -> None:
@@ -203,3 +228,13 @@ def test_a_share_alone_is_lowered_and_everything_else_raised() -> None:
     text = str(_Relief(limits[0], 0.45, best, given, ((limits[1], 60.0),)))
     assert text.startswith("lower chat: goodput_share from 0.9 to 0.45 (-50.0%) and raise chat: tpot_p95_ms from 50 to")
     assert "to 60 (+20.0%)" in text
+
+
+def test_a_way_out_that_breaks_nothing_when_replayed_is_a_plan() -> None:
+    """Under the model the least that would do is 9 % above the budget; replays are 10 % faster."""
+    least = why(scenario(workloads=(chat(rate_per_s=20.0, tpot_p95_ms=5.0),))).nearest
+    given = scenario(workloads=(chat(rate_per_s=20.0, tpot_p95_ms=least / 1.09),))
+    study = optimize(given, stub_model.predict, observer(given, lambda plan: 0.9), agreements, PROVENANCE)
+    assert all(check.kept for check in study.budgets)
+    with pytest.raises(InfeasibleError):
+        optimize(given, stub_model.predict, observer(given), agreements, PROVENANCE)
