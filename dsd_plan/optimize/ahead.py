@@ -50,10 +50,9 @@ def ahead(confirmation: Confirmation, space: Space, outcomes: Sequence[Outcome])
     return Outcome(name, within, confirmed)
 
 
-def bound_of_others(found: Found, chosen: Confirmed) -> Found:
+def bound_of_others(found: Found) -> Found:
     """The search of the other modes as the one that stands for the choice; its scope says what it does not hold for."""
-    best = chosen.judged if "pipelined" in chosen.choice.modes else found.best
-    return replace(found, best=best, scope=found.scope + SCOPE)
+    return replace(found, scope=found.scope + SCOPE)
 
 
 def _starts(outcomes: Sequence[Outcome]) -> tuple[Choice, ...]:

@@ -30,6 +30,7 @@ from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, Key, rounded, spelling
 from dsd_plan.optimize.options import EDGE_ALONE, HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
 from dsd_plan.optimize.search import Found, search
+from dsd_plan.optimize.standing import joined, rescued, standing_for
 
 RUNNERS_UP = 2
 """Plans beside each mode's best that are replayed, because they might be its equals."""
@@ -72,7 +73,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     if len(space.by_workload) > 1:
         stage(f"searching: {MIXED}")
         for mixed in _mixed(confirmation, space, outcomes):
-            outcomes = _joined(outcomes, _surviving(confirmation, survival, mixed))
+            outcomes = joined(outcomes, _surviving(confirmation, survival, mixed))
     listed = space if isinstance(space, Space) and tried_ahead(evaluator.scenario) else None
     if listed is not None:
         stage(f"searching: {NAMES['pipelined']}")
@@ -82,8 +83,8 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
         error = refused or why_infeasible(evaluator, space, confirmation.lens, confirmation.corrected_by)
         # A way out is replayed before it is told; a plan that breaks a budget under the model only is none.
-        rescued = _rescued(confirmation, outcomes) if refused is None else []
-        outcomes = [_surviving(confirmation, survival, outcome) for outcome in rescued]
+        revived = rescued(confirmation, outcomes) if refused is None else []
+        outcomes = [_surviving(confirmation, survival, outcome) for outcome in revived]
         kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
         if not kept:
             raise error
@@ -91,7 +92,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     stage("replaying the runners-up")
     equals = [other for other in _equals(confirmation, best) if survival.allows(other.choice)]
     chosen = min([best, *equals], key=_simplicity)
-    outcomes = _standing_for(outcomes, chosen)
+    outcomes = standing_for(outcomes, chosen)
     equivalents = []
     for other in [best, *equals]:
         ratio = None if other.choice == chosen.choice else _tpot_ratio(confirmation, other, chosen)
@@ -99,9 +100,10 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
             equivalents.append((other, ratio))
     stage("weighing the verdict")
     seeds = [c.choice for c in kept if listed is None or listed.holds(c.choice.candidates)]
-    overall = search(Judge(evaluator, confirmation.lens), space, seeds)
+    # The simplest of equals may be a little above the best: the gap is its own.
+    overall = replace(search(Judge(evaluator, confirmation.lens), space, seeds), best=chosen.judged)
     if listed is not None:
-        overall = bound_of_others(overall, chosen)
+        overall = bound_of_others(overall)
     case = _case(confirmation, space, outcomes, chosen, survival, days)
     return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days)
 
@@ -162,30 +164,6 @@ def _mixed(confirmation: Confirmation, space: AnySpace, outcomes: list[Outcome])
     if confirmed is None or confirmed.choice in known or any(key <= confirmed.judged.key for key in keys):
         return []
     return [Outcome(MIXED, space, confirmed)]
-
-
-def _joined(outcomes: list[Outcome], mixed: Outcome) -> list[Outcome]:
-    """A plan of one mode stands for that mode, even where the search among all of them found it."""
-    if mixed.confirmed is None or not any(
-        outcome.space.holds(mixed.confirmed.choice.candidates) for outcome in outcomes
-    ):
-        return [*outcomes, mixed]
-    return _standing_for(outcomes, mixed.confirmed)
-
-
-def _standing_for(outcomes: list[Outcome], chosen: Confirmed) -> list[Outcome]:
-    """The chosen plan stands for the first outcome whose space holds it."""
-    for index, outcome in enumerate(outcomes):
-        if outcome.space.holds(chosen.choice.candidates):
-            return [*outcomes[:index], replace(outcome, confirmed=chosen, miss=None, lost=""), *outcomes[index + 1 :]]
-    return outcomes
-
-
-def _rescued(confirmation: Confirmation, outcomes: list[Outcome]) -> list[Outcome]:
-    """With the best replayed plan that keeps every budget, where there is one."""
-    seen = [confirmation.judge(choice) for choice in confirmation.observed]
-    best = min((judged for judged in seen if judged.kept), key=lambda judged: judged.key, default=None)
-    return outcomes if best is None else _standing_for(outcomes, confirmation.confirmed(best.choice))
 
 
 def _equals(confirmation: Confirmation, best: Confirmed) -> list[Confirmed]:
