@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import ceil, inf
 
-from dsd_plan.domain.scenario import FleetBudgets, Scenario
+from dsd_plan.domain.scenario import FleetBudgets, Objective, Scenario
 from dsd_plan.errors import InfeasibleError, Problem, ScenarioError, few_digits
 from dsd_plan.optimize.budgets import FLEET, Limit
 from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace, site_copies, space_of
@@ -22,6 +22,8 @@ SLACKS = (0.05, 0.2, 0.8, 3.2, 12.8, 51.2, 204.8)
 REFINEMENTS = 6
 WAITS_FOR_EVER = "KV memory holds"
 """What the model says of a device whose memory cannot hold a single request."""
+OBJECTIVE_OF: Mapping[str, Objective] = {"cost_per_hour": "cost", "energy_j_per_token": "energy"}
+"""What a fleet budget limits, as something to minimize."""
 MOST_TOLD = 2
 """Ways out that are told, and so replayed."""
 MOST_TRIES = 3
@@ -93,7 +95,8 @@ def why_infeasible(
         least = reliefs[0]
         advice = [str(relief) for relief in reliefs[:MOST_TOLD]]
         floor = floor_of(evaluator, space, least.limit)
-        forced = "" if floor is None or floor.value <= least.limit.limit else f"{floor.words}; "
+        # A floor is the model's: one that the replay went below is none.
+        forced = "" if floor is None or not least.limit.limit < floor.value <= least.value else f"{floor.words}; "
         if not forced and least.limit.of_workload:
             load = bearable_load(evaluator, space, lens)
             more += [] if load is None else [load_words(load)]
@@ -228,13 +231,16 @@ def _unknown_energy(evaluator: Evaluator) -> ScenarioError | None:
 
 
 def _without_fleet_budgets(evaluator: Evaluator, space: AnySpace, lens: Lens) -> list[_Relief]:
-    """What each fleet budget would have to be if all others stay as they are."""
+    """What each fleet budget would have to be at least if all others stay as they are."""
     found = []
     for limit in evaluator.limits:
         if not limit.of_fleet:
             continue
         budgets = replace(evaluator.scenario.budgets, **{limit.quantity: None})
-        best = search(Judge(_asked_anew(evaluator, replace(evaluator.scenario, budgets=budgets)), lens), space).best
+        # Whatever the scenario minimizes: the least of this is asked for.
+        least = replace(evaluator.scenario.search, minimize=OBJECTIVE_OF[limit.quantity])
+        unlimited = replace(evaluator.scenario, budgets=budgets, search=least)
+        best = search(Judge(_asked_anew(evaluator, unlimited), lens), space).best
         if best is not None:
             judge = Judge(evaluator, lens)
             value = lens.read(evaluator.trial(best.choice)).get((limit.scope, limit.quantity))

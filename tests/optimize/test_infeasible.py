@@ -82,6 +82,20 @@ def test_a_price_that_is_too_low_is_named_with_the_price_that_would_do() -> None
     assert error.nearest == pytest.approx(dearer.objective)
 
 
+@pytest.mark.parametrize("minimize", ["tpot", "devices", "energy"])
+def test_the_least_price_that_would_do_is_told_whatever_is_minimized(minimize: str) -> None:
+    given = scenario(
+        workloads=(chat(rate_per_s=8.0),),
+        budgets=FleetBudgets(cost_per_hour=3.0),
+        modes=("target_only", "fused"),
+        minimize=minimize,
+    )
+    cheapest = replace(given, budgets=FleetBudgets(), search=replace(given.search, minimize="cost"))
+    best = best_plan(cheapest, stub_model.predict)
+    assert best is not None
+    assert why(given).nearest == pytest.approx(best.objective)
+
+
 def test_two_budgets_that_only_give_way_together_are_both_named() -> None:
     given = scenario(
         workloads=(chat(rate_per_s=30.0, tpot_p95_ms=5.0),),
