@@ -1,4 +1,4 @@
-"""`ahead_queue` compiled: a draft device's jobs for 1 … most sessions. Rounds of twelve points, some hundred of them."""
+"""`ahead_queue` compiled: a draft device's jobs for 1 … most sessions, some hundred rounds of twelve points each."""
 
 from __future__ import annotations
 
