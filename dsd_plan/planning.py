@@ -285,6 +285,7 @@ def optimize(
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
     from dsd_plan.optimize.backcast import widened
+    from dsd_plan.optimize.closer import Replays
     from dsd_plan.optimize.pareto import front_axes
     from dsd_plan.optimize.robust import plain_study, robust_study
 
@@ -293,7 +294,7 @@ def optimize(
     check_predictable(scenario, None if scenario.present is None else scenario.present.plan)
 
     def observe_in(within: Scenario) -> Observe:
-        return lambda plan: _replayed(deploy(within, plan), seed, requests, replications)
+        return Replays(within, lambda deployed, n: _replayed(deployed, seed, n, replications), requests, replications)
 
     provenance = Provenance(
         version=__version__,

@@ -62,6 +62,12 @@ class BudgetCheck:
     predicted: float | None
     replayed: Interval | None
     kept: bool
+    together: Interval | None = None
+    """Of many workloads: what model and replay say of it together, by which `kept` is judged; about 95 %."""
+    chance_broken: float | None = None
+    """Beside `together`, 0 to 1."""
+    undecided: bool = False
+    """`together` lies on both sides of the limit: the budget may as well be kept as broken."""
 
 
 @record

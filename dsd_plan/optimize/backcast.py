@@ -81,15 +81,23 @@ def widened_checks(checks: Sequence[BudgetCheck], found: Backcast | None) -> tup
     """The replayed intervals of latency budgets, widened likewise; whether one is kept stays the replay's word."""
     if found is None or found.error is None:
         return tuple(checks)
-    wider = []
-    for check in checks:
-        seen, metric = check.replayed, _metric_of(check.budget)
-        if seen is not None and metric is not None:
-            error = _reach(found, check.scope, metric)
-            low, high = _moved_out(seen.point, (seen.low, seen.high), error)
-            seen = Interval(point=seen.point, low=low, high=high)
-        wider.append(replace(check, replayed=seen))
-    return tuple(wider)
+    return tuple(
+        replace(
+            check,
+            replayed=widened_value(check.replayed, found, check.scope, check.budget),
+            together=widened_value(check.together, found, check.scope, check.budget),
+        )
+        for check in checks
+    )
+
+
+def widened_value(seen: Interval | None, found: Backcast | None, scope: str, budget: str) -> Interval | None:
+    """One interval of a budgeted quantity, widened likewise; what is no latency stays as it is."""
+    metric = _metric_of(budget)
+    if seen is None or metric is None or found is None or found.error is None:
+        return seen
+    low, high = _moved_out(seen.point, (seen.low, seen.high), _reach(found, scope, metric))
+    return Interval(point=seen.point, low=low, high=high)
 
 
 def _metric_of(budget: str) -> str | None:

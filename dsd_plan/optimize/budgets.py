@@ -17,6 +17,9 @@ MANY_WORKLOADS = 12
 BETWEEN_TOKENS = ("tpot", "itl")
 """Metrics of the time between tokens, which requests of a single token do not have."""
 
+SURE = 0.025
+"""Chance of the opposite at which a budget counts as surely kept, or surely broken: a 95 % interval on either side."""
+
 Reading = Mapping[tuple[str, str], float | None]
 """Value by (scope, quantity): a workload's name or "fleet", and e.g. "tpot_p95_ms"; None: not known."""
 
@@ -63,6 +66,21 @@ class Limit:
 
     def __str__(self) -> str:
         return f"{self.scope}: {self.quantity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """One budgeted quantity: what model and replay together make of it."""
+
+    value: Interval
+    """About 95 %."""
+    chance_broken: float
+    """Of the budget, 0 to 1."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it may as well be kept as broken."""
+        return SURE < self.chance_broken < 1.0 - SURE
 
 
 def limits_of(scenario: Scenario) -> tuple[Limit, ...]:
@@ -152,15 +170,24 @@ def judged_value(limit: Limit, seen: Interval, *, many: bool) -> float:
 
 
 def budget_checks(
-    scenario: Scenario, predicted: Performance | None, replayed: Performance | None
+    scenario: Scenario,
+    predicted: Performance | None,
+    replayed: Performance | None,
+    together: Mapping[tuple[str, str], Together] | None = None,
 ) -> tuple[BudgetCheck, ...]:
-    """One row a budget. Kept is judged by the replay where there is one: the model alone may be an optimist."""
+    """One row a budget. Kept is judged by the replay where there is one: the model alone may be an optimist.
+
+    `together`: of many workloads, what model and replay say together; it is then judged by that.
+    """
     rows = []
     for limit in limits_of(scenario):
         expected = None if predicted is None else quantity_of(predicted, limit.scope, limit.quantity)
         seen = None if replayed is None else observed_interval(replayed, limit.scope, limit.quantity)
+        both = None if together is None else together.get((limit.scope, limit.quantity))
         judged = expected if replayed is None else None
-        if seen is not None:
+        if both is not None:
+            judged = both.value.point
+        elif seen is not None:
             judged = judged_value(limit, seen, many=len(scenario.workloads) >= MANY_WORKLOADS)
         rows.append(
             BudgetCheck(
@@ -170,6 +197,9 @@ def budget_checks(
                 predicted=None if predicted is None else value_seen(predicted, limit.scope, limit.quantity),
                 replayed=None if replayed is None or not _is_known(replayed, limit) else seen,
                 kept=limit.excess(judged) <= 0.0,
+                together=None if both is None else both.value,
+                chance_broken=None if both is None else both.chance_broken,
+                undecided=both is not None and both.undecided,
             )
         )
     return tuple(rows)

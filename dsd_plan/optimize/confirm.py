@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
-from dsd_plan.domain.attribution import AttributedPart, EnergyPart, WorkloadPrice
 from dsd_plan.domain.performance import Performance
-from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.study_decision import Backcast
-from dsd_plan.optimize.budgets import MANY_WORKLOADS, Reading
+from dsd_plan.optimize.budgets import MANY_WORKLOADS, Reading, Together
 from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace
+from dsd_plan.optimize.closer import Look, LooksCloser
 from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
 from dsd_plan.optimize.many import given_the_doubt, lesson_of
 from dsd_plan.optimize.objective import Judge, Judged, spelling
+from dsd_plan.optimize.observation import Observation as Observation
+from dsd_plan.optimize.observation import Observe as Observe
 from dsd_plan.optimize.search import Found, search
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Observation:
-    """A plan's replay: all replications together, and each alone in the order of their luck."""
-
-    pooled: Performance
-    runs: tuple[Performance, ...] = ()
-    energy_parts: tuple[EnergyPart, ...] = ()
-    """Where the energy went."""
-    attribution: tuple[AttributedPart, ...] = ()
-    """Who pays for which part of which device."""
-    prices: tuple[WorkloadPrice, ...] = ()
-    """What each workload's service costs, by part."""
-
-
-Observe = Callable[[Plan], Observation]
+from dsd_plan.optimize.together import Key, looked_at, standing_words, together
 
 MOST_REPLAYS = 8
 """Plans of one space that are replayed before the search gives up on it."""
@@ -54,6 +39,8 @@ class Confirmed:
     observed: Observation
     found: Found | None = None
     """The search that led to it; None where it was looked at for another reason."""
+    together: Mapping[Key, Together] = field(default_factory=dict)
+    """Of many workloads: what model and replay together say of each budget, by which it is judged."""
 
     @property
     def choice(self) -> Choice:
@@ -76,6 +63,8 @@ class Confirmation:
         self._factors: dict[tuple[str, str, str], float] = {}
         self._unsteady: dict[str, float] = {}
         self._many = len(evaluator.scenario.workloads) >= MANY_WORKLOADS
+        self._together: dict[Choice, dict[Key, Together]] = {}
+        self._looks: dict[Choice, Look | None] = {}
 
     @property
     def lens(self) -> Lens:
@@ -91,11 +80,44 @@ class Confirmation:
         if choice not in self.observed:
             trial = self.evaluator.trial(choice)
             self.observed[choice] = self._observe(trial.plan)
-            pooled = self.observed[choice].pooled
-            self._readings[choice] = reading_of(pooled, self.evaluator.limits)
-            if self._many:
-                self._readings[choice] = given_the_doubt(self._readings[choice], pooled, self.evaluator.limits)
+            self._read(choice)
         return self.observed[choice]
+
+    def _read(self, choice: Choice) -> None:
+        """What the replay says of the choice, of many workloads together with the model."""
+        limits = self.evaluator.limits
+        pooled = self.observed[choice].pooled
+        seen: dict[Key, float | None] = dict(reading_of(pooled, limits))
+        if self._many:
+            runs = [reading_of(run, limits) for run in self.observed[choice].runs]
+            look = self._looks.get(choice)
+            if look is not None:
+                seen, runs = looked_at(seen, runs, look.observation, limits)
+            lengths = {} if look is None else look.lengths
+            expected = self.evaluator.trial(choice).reading
+            found = together(choice, expected, seen, runs, limits, lengths) if pooled.steady else {}
+            self._together[choice] = found
+            seen = dict(given_the_doubt(seen, pooled, limits))
+            seen.update({key: one.value.point for key, one in found.items()})
+        self._readings[choice] = seen
+
+    def _look_closer(self, name: str, choice: Choice) -> None:
+        """Replay those parts for longer whose budgets may as well be kept as broken; not where others are broken."""
+        found = self._together.get(choice, {})
+        hanging = frozenset(scope for (scope, _), one in found.items() if one.undecided)
+        if not hanging or choice in self._looks or not isinstance(self._observe, LooksCloser):
+            return
+        reading = self._readings[choice]
+        for limit in self.evaluator.limits:
+            key = (limit.scope, limit.quantity)
+            if limit.excess(reading.get(key)) > 0.0 and not (key in found and found[key].undecided):
+                return
+        plan = self.evaluator.trial(choice).plan
+        look = self._looks[choice] = self._observe.closer(plan, hanging, self.observed[choice].pooled)
+        if look is not None:
+            self._read(choice)
+            again = f"{len(look.lengths)} device type{'' if len(look.lengths) == 1 else 's'} replayed for longer"
+            self.tell(f"{name}: {standing_words(found)}; {again}: {standing_words(self._together[choice])}")
 
     def best(
         self, space: AnySpace, name: str, seeds: Sequence[Choice] = (), most_replays: int = MOST_REPLAYS
@@ -175,6 +197,7 @@ class Confirmation:
     def _accepts(self, name: str, choice: Choice) -> bool:
         """Replay a choice; whether it keeps its budgets there, and the model was about right."""
         self.observe(choice)
+        self._look_closer(name, choice)
         judged = self.judge(choice)
         worst = self._correct(choice)
         what = "no steady state"
@@ -207,6 +230,7 @@ class Confirmation:
         return max((abs(ratio - 1.0) for ratio in ratios.values()), default=0.0)
 
     def _lesson(self, choice: Choice, expected: Reading, seen: Reading) -> float:
+        """`seen`: as budgets are judged by, of each workload what model and replay say together."""
         limits = self.evaluator.limits
         broken = frozenset(
             (limit.scope, limit.quantity)
@@ -215,7 +239,9 @@ class Confirmation:
         )
         observed = self.observed[choice]
         runs = [reading_of(run, limits) for run in observed.runs]
-        found = lesson_of(choice, expected, reading_of(observed.pooled, limits), runs, broken, GROSS_ERROR)
+        raw = dict(reading_of(observed.pooled, limits))
+        raw.update({key: seen.get(key) for key in broken & self._together[choice].keys()})
+        found = lesson_of(choice, expected, raw, runs, broken, GROSS_ERROR)
         self._factors.update(found.factors)
         return found.off
 
@@ -228,4 +254,4 @@ class Confirmation:
         performance = self.evaluator.trial(choice).performance
         assert performance is not None
         observed = self.observe(choice)
-        return Confirmed(self.judge(choice), performance, observed)
+        return Confirmed(self.judge(choice), performance, observed, together=self._together.get(choice, {}))

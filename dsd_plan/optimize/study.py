@@ -98,7 +98,9 @@ def study_of(
         measured=None,
         agreements=tuple(agreements),
         verdict=replace(found, sentence=found.sentence + day_words(decision.days, chosen.choice, plain) + ends),
-        budgets=widened_checks(budget_checks(scenario, chosen.predicted, chosen.observed.pooled), present),
+        budgets=widened_checks(
+            budget_checks(scenario, chosen.predicted, chosen.observed.pooled, chosen.together), present
+        ),
         options=_carrying(rows, present),
         alternatives=_carrying(_alternatives(confirmation, decision), present),
         equivalents=_carrying([_equivalent(confirmation, *other) for other in decision.equivalents], present),
@@ -167,8 +169,12 @@ def _at_peak(confirmation: Confirmation, present: Backcast) -> Backcast:
 
 def _tightest(scenario: Scenario, chosen: Confirmed) -> frozenset[str]:
     """Workloads with the least room below a budget: of a large fleet only these are drawn against load."""
-    checks = budget_checks(scenario, chosen.predicted, chosen.observed.pooled)
-    room = {c.scope: max((x.predicted or 0.0) / x.limit for x in checks if x.scope == c.scope) for c in checks}
+    checks = budget_checks(scenario, chosen.predicted, chosen.observed.pooled, chosen.together)
+    room: dict[str, float] = {}
+    for check in checks:
+        value = check.predicted if check.together is None else check.together.point
+        used = (value or 0.0) / check.limit if check.limit > 0.0 else 0.0
+        room[check.scope] = max(room.get(check.scope, 0.0), used)
     names = sorted((w.name for w in scenario.workloads), key=lambda name: -room.get(name, 0.0))
     return frozenset(names[:MOST_DRAWN])
 

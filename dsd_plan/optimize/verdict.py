@@ -12,7 +12,7 @@ from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
 from dsd_plan.domain.study_outlook import TippingPoint
-from dsd_plan.optimize.backcast import widened
+from dsd_plan.optimize.backcast import widened, widened_value
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.candidates import EDGE_MODES, Candidate, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed, mean_tpot_words
@@ -158,7 +158,9 @@ def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) 
 def _numbers(case: Case, plan: Confirmed) -> str:
     """The tightest TPOT budget (else the tightest other one) with what the replay makes of it; else mean TPOT.
 
-    Intervals hold the error with which today's system was reproduced.
+    Of many workloads it is what model and replay together make of it: the largest of a thousand replayed numbers is
+    mostly the unluckiest. How many of the budgets may as well be broken is then said, too. Intervals hold the error
+    with which today's system was reproduced.
     """
     seen = widened(plan.observed.pooled, case.backcast)
     told: list[tuple[bool, float, str]] = []
@@ -167,17 +169,32 @@ def _numbers(case: Case, plan: Confirmed) -> str:
         whose = f" of {workload.name}" if len(case.scenario.workloads) > 1 else ""
         for metric, statistic, limit in workload.budgets.limits():
             value = getattr(getattr(found, f"{metric}_ms"), statistic)
+            quantity = f"{metric}_{statistic}_ms"
+            both = plan.together.get((workload.name, quantity))
+            value = value if both is None else both.value.point
             if value is not None:
                 interval = interval_of(found, f"{metric}_ms.{statistic}", value)
+                if both is not None:
+                    interval = widened_value(both.value, case.backcast, workload.name, quantity)
                 between = f" ({number(interval.low)}–{number(interval.high)})" if interval else ""
                 what = f"{statistic} {METRIC_WORDS[metric]}{whose} {number(value)} ms{between}"
                 told.append((metric == "tpot", value / limit, f"{what} for a budget of {number(limit)} ms"))
     if told:
-        return max(told)[2]
+        return f"{max(told)[2]}{_open_words(plan)}"
     first = seen.workloads[0]
     if first.tpot_ms.mean:
         return f"mean TPOT {number(first.tpot_ms.mean)} ms"
     return f"mean TTFT {number(first.ttft_ms.mean)} ms"
+
+
+def _open_words(plan: Confirmed) -> str:
+    """How many of many budgets replays do not decide, and how many are likely to be broken in all."""
+    undecided = sum(both.undecided for both in plan.together.values())
+    if not undecided:
+        return ""
+    broken = sum(both.chance_broken for both in plan.together.values())
+    about = f"about {number(broken)} of them" if broken >= 1.0 else "less than one"
+    return f" ({undecided:,} of {len(plan.together):,} budgets are undecided, {about} likely broken)"
 
 
 def _gain(case: Case) -> str:

@@ -236,6 +236,17 @@ def tightest(budgets: tuple[BudgetCheck, ...]) -> BudgetCheck | None:
     return min(budgets, key=lambda check: (check.kept, -used_up(check)), default=None)
 
 
+def judged_together(study: Study) -> bool:
+    """Whether budgets were judged by model and replay together, as those of many workloads are."""
+    return any(check.together is not None for check in study.budgets)
+
+
+def undecided_words(study: Study) -> str:
+    """ ", 6 of 2,000 undecided" where the replays leave budgets open; else nothing."""
+    found = sum(check.undecided for check in study.budgets)
+    return f", {found:,} of {len(study.budgets):,} undecided" if found else ""
+
+
 def used_up(check: BudgetCheck) -> float:
     """How much of a budget is used up: 1 is just kept; 0 where it is not known."""
     value = budget_value(check)
@@ -261,8 +272,14 @@ def is_floor(budget: str) -> bool:
 
 
 def budget_value(check: BudgetCheck) -> float | None:
-    """What a budget was judged by: the replay, else the model."""
-    return check.predicted if check.replayed is None else check.replayed.point
+    """What a budget was judged by: the replay, of many workloads together with the model; else the model."""
+    judged = budget_interval(check)
+    return check.predicted if judged is None else judged.point
+
+
+def budget_interval(check: BudgetCheck) -> Interval | None:
+    """The same with its 95 % interval; None where it was not replayed."""
+    return check.replayed if check.together is None else check.together
 
 
 def fullest_device(performance: Performance) -> DevicePerformance | None:

@@ -15,6 +15,7 @@ from dsd_plan.report.reading import (
     budget_value,
     find,
     is_floor,
+    judged_together,
     latency,
     mode_name,
     nearest_first,
@@ -108,7 +109,8 @@ def budgets_table(study: Study) -> Table:
     ordered = study.budgets
     if len(ordered) > MANY:
         ordered = tuple(sorted(ordered, key=lambda check: (check.kept, -used_up(check))))
-    columns = ("Scope", "Budget", "Limit", "Model", "Replay", "95 % interval", "Kept")
+    both = ("Together", "Its 95 % interval", "Chance broken") if judged_together(study) else ()
+    columns = ("Scope", "Budget", "Limit", "Model", "Replay", "95 % interval", *both, "Kept")
     return Table("Which budgets are kept", columns, tuple(_budget(study, b) for b in ordered), file="budgets")
 
 
@@ -122,7 +124,20 @@ def _budget(study: Study, check: BudgetCheck) -> tuple[Cell, ...]:
         quantity_cell(check.budget, check.predicted),
         quantity_cell(check.budget, check.replayed.point if check.replayed else None, origin),
         interval(check.budget, check.replayed),
+        *_both(study, check, origin),
         Words(kept_html(check.kept), "kept" if check.kept else "broken"),
+    )
+
+
+def _both(study: Study, check: BudgetCheck, origin: Origin | None) -> tuple[Cell, ...]:
+    """Of many workloads: what model and replay say together, by which a budget is judged."""
+    if not judged_together(study):
+        return ()
+    point = None if check.together is None else check.together.point
+    return (
+        quantity_cell(check.budget, point, origin),
+        interval(check.budget, check.together),
+        Number(check.chance_broken, "%"),
     )
 
 
@@ -177,6 +192,10 @@ def _so_what(study: Study) -> str:
     what = f"{label(check.budget)} of {isolated(check.scope)}"
     if broken:
         return f"{len(broken)} of {len(study.budgets)} budgets are broken; worst is {what}: {value} for {limit}."
+    if any(check.undecided for check in study.budgets):
+        sure = sum(not check.undecided for check in study.budgets)
+        undecided = f"{sure:,} of {len(study.budgets):,} budgets are surely kept, the others more likely kept than not"
+        return f"{undecided}; the tightest is {what}: {value} for {limit}."
     if len(study.budgets) == 1:
         return f"The budget is kept: {what} is {value} for {limit}."
     every = "Both" if len(study.budgets) == 2 else f"All {len(study.budgets)}"

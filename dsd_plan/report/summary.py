@@ -22,6 +22,7 @@ from dsd_plan.report.reading import (
     FLEET,
     KeyMetric,
     best_known,
+    budget_interval,
     budget_value,
     declared_parts,
     is_floor,
@@ -76,9 +77,10 @@ def headlines(study: Study) -> list[Headline]:
     for check in sorted(study.budgets, key=lambda check: (check.kept, -used_up(check) if many else 0.0)):
         scope = "" if check.scope == FLEET else f" of {check.scope}"
         bound = "at least" if is_floor(check.budget) else "at most"
-        ends = interval(check.budget, check.replayed)
+        ends = interval(check.budget, budget_interval(check))
         value, limit = quantity(check.budget, budget_value(check)), given_quantity(check.budget, check.limit)
-        found.append(Headline(f"{label(check.budget)}{scope}", value, ends, f"{bound} {limit}", check.kept))
+        standing = ", undecided" if check.undecided else ""
+        found.append(Headline(f"{label(check.budget)}{scope}", value, ends, f"{bound} {limit}{standing}", check.kept))
     budgeted = {check.budget for check in study.budgets}
     return (
         found + [extra for name, extra in _unbudgeted(study) if name not in budgeted][: max(0, HEADLINES - len(found))]

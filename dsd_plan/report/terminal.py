@@ -11,7 +11,7 @@ from dsd_plan.report.capacity import what_breaks_first
 from dsd_plan.report.numbers import UNKNOWN, several
 from dsd_plan.report.outlook import front_lines, robust_label, robust_lines, tip_lines, worth_words
 from dsd_plan.report.prices import price_lines
-from dsd_plan.report.reading import ANSWERS
+from dsd_plan.report.reading import ANSWERS, undecided_words
 from dsd_plan.report.summary import (
     day_line,
     engine_line,
@@ -134,6 +134,7 @@ def _headlines(study: Study, width: int) -> list[str]:
     if left:
         lines.append(
             f"  and {several(len(left), 'more budget')}, {f'{broken:,} of them broken' if broken else 'all kept'}"
+            f"{undecided_words(study)}"
         )
     return [plain_spaces(line) for line in lines]
 

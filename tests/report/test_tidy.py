@@ -55,6 +55,9 @@ def test_what_a_study_draws_is_there_in_full() -> None:
         "replayed_low": 474.0,
         "replayed_high": 490.0,
         "kept": True,
+        "together": None,
+        "chance_broken": None,
+        "undecided": False,
     }
     assert tables["option_devices"][0] == {
         "study": "two-clinics",
