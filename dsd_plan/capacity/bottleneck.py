@@ -14,6 +14,7 @@ from dsd_plan.capacity.breaking import Answer, Loads, any_excess
 from dsd_plan.domain.capacity import Bottleneck, Why
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.network import Hop
+from dsd_plan.domain.plan import Plan
 from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.budgets import Limit, quantity_of
 from dsd_plan.optimize.evaluate import Predict
@@ -58,9 +59,22 @@ def _more_replicas(index: int) -> Change:
     def more(deployed: Deployed, times: int) -> Deployed:
         targets = list(deployed.targets)
         targets[index] = replace(targets[index], replicas=targets[index].replicas * times)
-        return replace(deployed, targets=tuple(targets))
+        return replace(
+            deployed, targets=tuple(targets), plan=_more_deployed(deployed, targets[index].device.name, times)
+        )
 
     return more
+
+
+def _more_deployed(deployed: Deployed, device: str, times: int) -> Plan:
+    """The plan with as many: power is that of every device deployed."""
+    return replace(
+        deployed.plan,
+        deployments=tuple(
+            replace(found, count=found.count * times) if found.device == device else found
+            for found in deployed.plan.deployments
+        ),
+    )
 
 
 def _more_batch(index: int) -> Change:
@@ -86,7 +100,7 @@ def _more_drafts(index: int) -> Change:
     def more(deployed: Deployed, times: int) -> Deployed:
         drafts = list(deployed.drafts)
         drafts[index] = replace(drafts[index], count=drafts[index].count * times)
-        return replace(deployed, drafts=tuple(drafts))
+        return replace(deployed, drafts=tuple(drafts), plan=_more_deployed(deployed, drafts[index].device.name, times))
 
     return more
 

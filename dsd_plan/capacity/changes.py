@@ -40,7 +40,7 @@ def with_devices(scenario: Scenario, plan: Plan, device: str, more: int) -> tupl
         if deployment.device != device or changed(deployment.count) > 0
     )
     there = scenario.device(device)
-    enough = replace(there, count=max(there.count, count + more, 1))
+    enough = replace(there, count=max(there.count, there.paid_for(count + more), 1))
     devices = tuple(enough if one.name == device else one for one in scenario.devices)
     return replace(scenario, devices=devices), replace(plan, deployments=deployments)
 
@@ -54,11 +54,12 @@ def one_more(
     count = deployed_count(plan, device) + 1
     carried = Loads(deploy(*with_devices(scenario, plan, device, 1)), predict).edge(any_excess(limits)).load
     gain = None if carried is None or load is None else carried - load
-    cost = there.cost_per_hour * copies
+    # Of devices that are there for a part of the time only, more than one may have to be paid for.
+    cost = there.cost_per_hour * copies * (there.paid_for(count) - there.paid_for(count - 1))
     return OneMore(
         device=device,
         count=count,
-        to_buy=count > there.count,
+        to_buy=there.paid_for(count) > there.count,
         load=carried,
         gain=gain,
         cost_per_hour=cost,

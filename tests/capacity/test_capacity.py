@@ -287,3 +287,29 @@ def test_no_steady_state_today_is_told_of_each_alone() -> None:
     first, second = capacity(one, one, batch_cap=8).alone
     assert first.broken_now == ("saturation", "chat0: tpot_p95_ms")
     assert second.broken_now == ("saturation", "chat1: tpot_p95_ms")
+
+
+def test_a_power_budget_is_spread_over_more_devices() -> None:
+    """Half the load on each of two: the mean power of one falls, so that the device is what is short."""
+    given = scenario(
+        devices=(gpu(count=1),),
+        workloads=(chat(rate_per_s=2.0),),
+        budgets=FleetBudgets(power_w={"gpu": 400.0}),
+        modes=("target_only",),
+    )
+    chosen = space_of(given).by_workload[0][:1]
+    plan = plan_of(given, Choice(tuple(chosen), (("gpu", 1),)))
+    found = capacity_of(given, plan, predict)
+    assert found.breaks == "gpu: power_w"
+    assert found.bottleneck is not None
+    assert found.bottleneck.name == "gpu"
+    assert found.bottleneck.load_if_doubled == pytest.approx(found.one_more[0].load, **BOUND)
+
+
+def test_one_more_of_what_is_rarely_there_pays_for_several() -> None:
+    """Of devices that are up half the time 2 are paid for 1 at work, 4 for 2."""
+    given = scenario(devices=(edge_box(count=3, available=0.5), gpu(count=2)), workloads=(chat(rate_per_s=0.5),))
+    found = capacity_of(given, edge_plan(given, boxes=1, gpus=1), predict)
+    box = next(row for row in found.one_more if row.device == "edge-box")
+    assert (box.count, box.to_buy) == (2, True)
+    assert box.cost_per_hour == pytest.approx(2 * 0.05)
