@@ -25,6 +25,7 @@ from dsd_plan.errors import InputError
 from dsd_plan.files import check_table_path, load_plan, load_scenario, table_parts, write_table
 from dsd_plan.optimize.confirm import Observation, Observe
 from dsd_plan.optimize.run import OnProgress
+from dsd_plan.optimize.side_by_side import Beside, RunAll, one_by_one
 
 if TYPE_CHECKING:
     from datetime import date
@@ -269,6 +270,7 @@ def optimize(
     created_at: str | None = None,
     robust: bool = False,
     pareto: Sequence[str] = (),
+    run_all: RunAll = one_by_one,
 ) -> Study:
     """Choose mode, draft, window and replicas for every workload; replay the winner before believing it.
 
@@ -279,9 +281,11 @@ def optimize(
     and devices is searched for too.
     `on_progress(done, total, text)` is called as the search goes. `command`, `machine` and `created_at` go into the
     study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
+    `run_all(tasks, ended)` works out the parts of the study that do not wait for each other: one after the other,
+    unless the caller has processes for them.
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
     """
-    from dsd_plan.capacity.of_study import todays, with_capacity
+    from dsd_plan.capacity.of_study import capacity_or_why, todays, with_found
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
     from dsd_plan.optimize.backcast import widened
@@ -305,11 +309,15 @@ def optimize(
         created_at=created_at,
     )
     optimized = robust_study if robust else plain_study
-    study, asked = optimized(scenario, predict_deployed, observe_in, agreements, provenance, on_progress, axes)
+    today = todays(scenario, robust=robust)
+    growing = Beside(lambda plan: capacity_or_why(plan, today, predict_deployed))
+    study, asked = optimized(
+        scenario, predict_deployed, observe_in, agreements, provenance, on_progress, axes, run_all, growing
+    )
     predicted = with_intervals(deploy(asked, study.plan), study.predicted, predict_deployed)
     predicted = widened(predicted, study.backcast)
     study = replace(study, predicted=predicted, timeline=_excerpts(asked, study, seed, requests))
-    return with_capacity(study, todays(scenario, robust=robust), predict_deployed, on_progress)
+    return with_found(study, growing.found[0])
 
 
 def _excerpts(scenario: Scenario, study: Study, seed: int, requests: int | None) -> tuple[Excerpt, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dsd_plan.capacity.run import OnProgress, capacity_of
+from dsd_plan.domain.capacity import Capacity
 from dsd_plan.domain.hours import at_peak
+from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Study
 from dsd_plan.errors import PlanError, UnstableError
@@ -21,13 +23,27 @@ def with_capacity(study: Study, scenario: Scenario, predict: Predict, on_progres
 
     `scenario` has today's loads, also where the plan was chosen for more.
     """
-    reason = _left_out(study, scenario)
-    if reason is None:
-        try:
-            return replace(study, capacity=capacity_of(scenario, study.plan, predict, None, _told(on_progress)))
-        except (PlanError, UnstableError) as error:
-            reason = f"the model cannot grow this plan's load ({error})"
-    line = f"how much more load the plan carries was left out: {reason}; `dsd-plan capacity` tells it"
+    return with_found(study, capacity_or_why(study.plan, scenario, predict, on_progress))
+
+
+def capacity_or_why(
+    plan: Plan, scenario: Scenario, predict: Predict, on_progress: OnProgress | None = None
+) -> Capacity | str:
+    """The plan's capacity, or why a study is left without."""
+    reason = _left_out(plan, scenario)
+    if reason is not None:
+        return reason
+    try:
+        return capacity_of(scenario, plan, predict, None, _told(on_progress))
+    except (PlanError, UnstableError) as error:
+        return f"the model cannot grow this plan's load ({error})"
+
+
+def with_found(study: Study, found: Capacity | str) -> Study:
+    """`study` with what `capacity_or_why` found."""
+    if isinstance(found, Capacity):
+        return replace(study, capacity=found)
+    line = f"how much more load the plan carries was left out: {found}; `dsd-plan capacity` tells it"
     return replace(study, story=(*study.story, line))
 
 
@@ -37,11 +53,11 @@ def todays(scenario: Scenario, *, robust: bool) -> Scenario:
     return bad_end(peak, None)[0] if robust else peak
 
 
-def _left_out(study: Study, scenario: Scenario) -> str | None:
+def _left_out(plan: Plan, scenario: Scenario) -> str | None:
     many = len(scenario.workloads)
     if many >= FEWEST_LEFT_OUT:
         return f"growing each of {many:,} workloads alone takes long"
-    if any(assignment.mode == "pipelined" for assignment in study.plan.assignments):
+    if any(assignment.mode == "pipelined" for assignment in plan.assignments):
         return "the mode pipelined takes long to predict"
     return None
 

@@ -44,6 +44,7 @@ def run(
     Exit code 3 when no plan in the search keeps every budget; the message names the nearest miss, and `--json` prints
     it as {"infeasible": {"budget", "limit", "nearest", "found", "advice"}}.
     """
+    from dsd_plan.cli.processes import on_all_cores
     from dsd_plan.errors import InfeasibleError
     from dsd_plan.files import load_scenario, write_study
     from dsd_plan.planning import optimize
@@ -61,6 +62,7 @@ def run(
                 machine=this_machine(),
                 robust=robust,
                 pareto=[] if pareto is None else [axis.strip() for axis in pareto.split(",")],
+                run_all=on_all_cores,
             )
         except InfeasibleError as error:
             if as_json:

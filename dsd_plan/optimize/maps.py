@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import exp, log
 
 from dsd_plan.domain.scenario import Mode
@@ -29,15 +30,22 @@ MOST_DOTS = 200
 
 def mode_maps(grounds: Sequence[Ground]) -> tuple[ModeMap, ...]:
     """Two maps for each of the first workloads with a route, a draft and more than one mode, a third for the first."""
+    return tuple(drawn() for drawn in maps_to_draw(grounds))
+
+
+def maps_to_draw(grounds: Sequence[Ground]) -> tuple[Callable[[], ModeMap], ...]:
+    """The maps of `mode_maps`, none of which waits for another."""
     mapped = [g for g in grounds if g.rtt_ms is not None and g.acceptance is not None and len(g.contenders) > 1]
     dots = tuple(MapDot(workload=g.workload, x=g.rtt_ms, y=g.acceptance) for g in mapped if g.rtt_ms and g.acceptance)
     mapped = mapped[: len(GRIDS)]
     if not mapped:
         return ()
     columns, rows = GRIDS[len(mapped) - 1]
-    drawn = [found for ground in mapped for found in _maps_of(ground, columns, rows, dots)]
+    found: list[Callable[[], ModeMap]] = []
+    for ground in mapped:
+        found += [partial(drawn, ground, columns, rows, dots) for drawn in (_over_acceptance, _over_load)]
     # Prompts are looked at for the first workload alone, so that all maps still take about as long as before.
-    return (*drawn, _over_prompts(mapped[0], min(columns, PROMPT_COLUMNS)))
+    return (*found, partial(_over_prompts, mapped[0], min(columns, PROMPT_COLUMNS)))
 
 
 def _over_prompts(ground: Ground, columns: int) -> ModeMap:
@@ -55,33 +63,39 @@ def _over_prompts(ground: Ground, columns: int) -> ModeMap:
     )
 
 
-def _maps_of(ground: Ground, columns: int, rows: int, every: tuple[MapDot, ...]) -> tuple[ModeMap, ModeMap]:
+def _over_acceptance(ground: Ground, columns: int, rows: int, every: tuple[MapDot, ...]) -> ModeMap:
     assert ground.rtt_ms is not None
     assert ground.acceptance is not None
     rtts = through(ground.rtt_ms, spaced_by_ratio(*RTT_RANGE_MS, columns))
     acceptances = through(ground.acceptance, spaced_evenly(*ACCEPTANCE_RANGE, rows))
-    loads = through(1.0, spaced_evenly(*ground.load_range, rows))
-    dots = tuple(dot for dot in every if dot.workload != ground.workload)[:MOST_DOTS]
-    return (
-        ModeMap(
-            workload=ground.workload,
-            title="mode and window over RTT and acceptance of the first proposal",
-            x_name="rtt_ms",
-            y_name="acceptance",
-            here=(ground.rtt_ms, ground.acceptance),
-            cells=_cells(ground, rtts, acceptances, lambda x, y: Condition(rtt_ms=x, acceptance=y)),
-            dots=dots,
-        ),
-        ModeMap(
-            workload=ground.workload,
-            title="mode and window over RTT and load",
-            x_name="rtt_ms",
-            y_name="load",
-            here=(ground.rtt_ms, 1.0),
-            cells=_cells(ground, rtts, loads, lambda x, y: Condition(rtt_ms=x, load=y)),
-            dots=tuple(replace(dot, y=1.0) for dot in dots),
-        ),
+    return ModeMap(
+        workload=ground.workload,
+        title="mode and window over RTT and acceptance of the first proposal",
+        x_name="rtt_ms",
+        y_name="acceptance",
+        here=(ground.rtt_ms, ground.acceptance),
+        cells=_cells(ground, rtts, acceptances, lambda x, y: Condition(rtt_ms=x, acceptance=y)),
+        dots=_others(ground, every),
     )
+
+
+def _over_load(ground: Ground, columns: int, rows: int, every: tuple[MapDot, ...]) -> ModeMap:
+    assert ground.rtt_ms is not None
+    rtts = through(ground.rtt_ms, spaced_by_ratio(*RTT_RANGE_MS, columns))
+    loads = through(1.0, spaced_evenly(*ground.load_range, rows))
+    return ModeMap(
+        workload=ground.workload,
+        title="mode and window over RTT and load",
+        x_name="rtt_ms",
+        y_name="load",
+        here=(ground.rtt_ms, 1.0),
+        cells=_cells(ground, rtts, loads, lambda x, y: Condition(rtt_ms=x, load=y)),
+        dots=tuple(replace(dot, y=1.0) for dot in _others(ground, every)),
+    )
+
+
+def _others(ground: Ground, every: tuple[MapDot, ...]) -> tuple[MapDot, ...]:
+    return tuple(dot for dot in every if dot.workload != ground.workload)[:MOST_DOTS]
 
 
 def _cells(

@@ -23,6 +23,7 @@ from dsd_plan.optimize.decision import decide
 from dsd_plan.optimize.evaluate import Evaluator, Predict
 from dsd_plan.optimize.objective import tpot_weights
 from dsd_plan.optimize.run import Agree, OnProgress, optimize
+from dsd_plan.optimize.side_by_side import Beside, RunAll, one_by_one
 from dsd_plan.optimize.todays_load import in_todays_load
 from dsd_plan.optimize.words import number
 
@@ -38,10 +39,15 @@ def plain_study(
     provenance: Provenance,
     on_progress: OnProgress | None = None,
     pareto: Sequence[Objective] = (),
+    run_all: RunAll = one_by_one,
+    beside: Beside | None = None,
 ) -> tuple[Study, Scenario]:
     """The study of the scenario as it is, and that scenario, at its peak where loads follow the hours."""
     today, asked = backcast(scenario, predict, observe(scenario)), at_peak(scenario)
-    study = optimize(asked, predict, observe(asked), agree, provenance, on_progress, today, peak_of(scenario), pareto)
+    peak = peak_of(scenario)
+    study = optimize(
+        asked, predict, observe(asked), agree, provenance, on_progress, today, peak, pareto, run_all, beside
+    )
     return replace(study, scenario=summary(scenario)), asked
 
 
@@ -53,6 +59,8 @@ def robust_study(
     provenance: Provenance,
     on_progress: OnProgress | None = None,
     pareto: Sequence[Objective] = (),
+    run_all: RunAll = one_by_one,
+    beside: Beside | None = None,
 ) -> tuple[Study, Scenario]:
     """The study of the scenario at its bad end, and that scenario. The plan keeps every budget there, replayed.
 
@@ -63,7 +71,9 @@ def robust_study(
     scenario = at_peak(scenario)
     moved, ends, exact = bad_end(scenario, scenario.search.robust_load)
     plain = _plain_plan(scenario, predict, observe(scenario), on_progress)
-    study = optimize(moved, predict, observe(moved), agree, provenance, on_progress, today, peak, pareto)
+    study = optimize(
+        moved, predict, observe(moved), agree, provenance, on_progress, today, peak, pareto, run_all, beside
+    )
     robustness = _robustness(scenario, moved, predict, plain, study.plan, ends, exact)
     study = replace(study, robustness=robustness, story=(robustness.sentence, *study.story))
     return in_todays_load(study, scenario.search.robust_load or 1.0), moved

@@ -16,15 +16,16 @@ from dsd_plan.optimize.candidates import AnySpace, WideSpace, searched_modes, sp
 from dsd_plan.optimize.confirm import Confirmation, Observe
 from dsd_plan.optimize.decision import decide
 from dsd_plan.optimize.evaluate import Evaluator, Predict
-from dsd_plan.optimize.study import study_of
+from dsd_plan.optimize.side_by_side import Beside, RunAll, one_by_one
+from dsd_plan.optimize.study import OUTLOOK, study_of
 
 OnProgress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and what is going on or was found."""
 
 Agree = Callable[[Performance, Performance], Sequence[Agreement]]
 
-STAGES_AFTER_MODES = 6
-"""Runners-up, verdict, curves, maps, tipping points, and the end."""
+STAGES_AFTER_MODES = 4
+"""Runners-up, verdict, what lies around the decision, and the end."""
 
 
 def optimize(
@@ -37,13 +38,15 @@ def optimize(
     today: Backcast | None = None,
     peak: float = 1.0,
     pareto: Sequence[Objective] = (),
+    run_all: RunAll = one_by_one,
+    beside: Beside | None = None,
 ) -> Study:
     """The best plan of `scenario` with everything that speaks for and against it.
 
     `predict` is the model; `observe` replays a plan; `agree` compares what the two say of the chosen plan.
     Where loads follow the hours, `scenario` is that of the peak (`domain.hours.at_peak`), `peak` times what the user
     wrote, and `today` the present system under that. A front of the
-    axes in `pareto` is searched for.
+    axes in `pareto` is searched for. `run_all` works out what lies around the decision, and what is asked for `beside`.
     Raises InfeasibleError where no plan keeps every budget under the model and in the replay.
     """
     scenario = with_ngrams(scenario)
@@ -72,6 +75,9 @@ def optimize(
         provenance=provenance,
         stage=progress.stage,
         pareto=pareto,
+        run_all=run_all,
+        ended=progress.part,
+        beside=beside,
     )
     progress.end()
     return abridged(study)
@@ -102,6 +108,9 @@ class _Progress:
 
     def found(self, text: str) -> None:
         self._say(text)
+
+    def part(self, done: int, total: int) -> None:
+        self._say(f"{OUTLOOK}: {done} of {total}")
 
     def end(self) -> None:
         self._done = self._total

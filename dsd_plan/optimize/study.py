@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.hours import varies
 from dsd_plan.domain.scenario import Mode, Objective, Scenario
 from dsd_plan.domain.study import Agreement, Option, Provenance, Study, Verdict, WorkloadParts
 from dsd_plan.domain.study_decision import Backcast
+from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.backcast import against, today_words, widened, widened_checks
@@ -31,15 +33,17 @@ from dsd_plan.optimize.draft_worth import draft_worth
 from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
 from dsd_plan.optimize.ground import Ground
 from dsd_plan.optimize.hours import day_words
-from dsd_plan.optimize.maps import mode_maps
+from dsd_plan.optimize.maps import maps_to_draw
 from dsd_plan.optimize.measure_next import alone_next
 from dsd_plan.optimize.options import option_of, option_rows, whole_devices, with_present
 from dsd_plan.optimize.pareto import pareto_front
 from dsd_plan.optimize.search import NOT_VARIED
-from dsd_plan.optimize.tipping import outlook_of, tipping_points
+from dsd_plan.optimize.side_by_side import Beside, Parts, RunAll, one_by_one
+from dsd_plan.optimize.tipping import outlook_of, tips_to_look_for
 from dsd_plan.optimize.verdict import verdict
 from dsd_plan.optimize.words import number, percent, plan_words
 
+OUTLOOK = "drawing load curves and maps, looking for tipping points"
 MOST_DRAWN = 8
 """Workloads of a large fleet whose latency is drawn against load."""
 FEW_SHARES = (0.5, 0.8, 0.95, 1.1)
@@ -56,8 +60,15 @@ def study_of(
     provenance: Provenance,
     stage: Callable[[str], None],
     pareto: Sequence[Objective] = (),
+    run_all: RunAll = one_by_one,
+    ended: Callable[[int, int], None] = lambda done, total: None,
+    beside: Beside | None = None,
 ) -> Study:
-    """The study of a decision. `stage` is told what begins; a front of `pareto` is searched for."""
+    """The study of a decision. `stage` is told what begins; a front of `pareto` is searched for.
+
+    What lies around the decision is worked out by `run_all`, and what is asked for `beside` with it; `ended` is told
+    how many parts of it have ended.
+    """
     scenario = confirmation.evaluator.scenario
     chosen = decision.chosen
     rows = option_rows(confirmation, decision.outcomes, chosen, decision.survival, decision.days)
@@ -67,26 +78,32 @@ def study_of(
         present = against(present, scenario, chosen.observed.pooled, device_total(scenario, chosen.choice.counts))
         rows = with_present(rows, scenario, _at_peak(confirmation, present))
     ends = today_words(present)
-    stage("drawing load curves")
+    stage(OUTLOOK)
     explorer = Explorer(scenario, confirmation.evaluator.predict, confirmation.evaluator.trials())
-    bests = _bests(decision)
-    if isinstance(space, WideSpace):
-        curves = load_curves(explorer, [chosen.choice], _tightest(scenario, chosen), FEW_SHARES)
-    else:
-        drawn = [choice for choice in bests.values() if not _goes_ahead(choice)]
-        curves = load_curves(explorer, dict.fromkeys([chosen.choice, *drawn]))
+    bests, parts = _bests(decision), Parts()
+    if beside is not None:
+        parts.add("beside", partial(beside.ask, chosen.judged.trial.plan))
     groups = {} if _goes_ahead(chosen.choice) else contenders(space, scenario, chosen.choice, bests)
     if any(_goes_ahead(outcome.choice) for outcome in decision.outcomes if outcome.choice is not None):
         story = (*story, "maps and tipping points are without the mode pipelined, which takes long to predict")
     grounds = [Ground(explorer, chosen.choice, workload, group) for workload, group in groups.items() if group]
-    stage("mapping which mode wins where")
-    maps = mode_maps(grounds)
-    stage("looking for tipping points")
-    outlook = None
+    parts.add("maps", *maps_to_draw(grounds))
     if isinstance(space, Space) and not _goes_ahead(chosen.choice):
         others = [o.choice for o in decision.outcomes if o.choice is not None and not _goes_ahead(o.choice)]
         outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
-    tips = () if outlook is None else tipping_points(outlook)
+        parts.add("draft worth", partial(draft_worth, outlook))
+        parts.add("tips", *tips_to_look_for(outlook))
+    if isinstance(space, WideSpace):
+        tightest = _tightest(scenario, chosen)
+        parts.add("curves", partial(load_curves, explorer, [chosen.choice], tightest, FEW_SHARES))
+    else:
+        drawn = [choice for choice in bests.values() if not _goes_ahead(choice)]
+        each = dict.fromkeys([chosen.choice, *drawn])
+        parts.add("curves", *(partial(load_curves, explorer, [choice]) for choice in each))
+    seen = parts.work_out(run_all, ended)
+    tips: tuple[TippingPoint, ...] = tuple(seen.get("tips", ()))
+    if beside is not None:
+        beside.found.extend(seen["beside"])
     found = edge_alone(scenario, decision, verdict(decision.case, tips))
     front = pareto_front(confirmation, space, chosen.choice, pareto)
     return Study(
@@ -108,14 +125,14 @@ def study_of(
         pareto_axes=tuple(pareto),
         optimality_gap=decision.best.gap,
         bound_scope=decision.best.scope + NOT_VARIED,
-        curves=curves,
-        maps=maps,
+        curves=tuple(curve for curves in seen.get("curves", ()) for curve in curves),
+        maps=tuple(seen.get("maps", ())),
         round_parts=_round_parts(decision),
         energy_parts=chosen.observed.energy_parts,
         attribution=chosen.observed.attribution,
         prices=chosen.observed.prices,
         tipping_points=tips,
-        draft_worth=() if outlook is None else draft_worth(outlook),
+        draft_worth=tuple(worth for found_worth in seen.get("draft worth", ()) for worth in found_worth),
         acceptance=acceptance_evidence(scenario),
         profiles=profile_evidence(scenario),
         story=(*story, f"{confirmation.evaluator.calls:,} plans predicted, {len(confirmation.observed)} replayed"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, log
 
 from dsd_plan.domain.study_outlook import TippingPoint
@@ -121,8 +122,12 @@ def outlook_of(
 
 def tipping_points(outlook: Outlook) -> tuple[TippingPoint, ...]:
     """The nearest change of the decision along each input, be it only that no plan keeps its budgets any more."""
-    inputs = inputs_of(outlook.explorer, outlook.rivals)
-    return tuple(_tipping(outlook, given) for given in inputs)
+    return tuple(looked() for looked in tips_to_look_for(outlook))
+
+
+def tips_to_look_for(outlook: Outlook) -> tuple[Callable[[], TippingPoint], ...]:
+    """Those of `tipping_points`, none of which waits for another."""
+    return tuple(partial(_tipping, outlook, given) for given in inputs_of(outlook.explorer, outlook.rivals))
 
 
 def _tipping(outlook: Outlook, given: Input) -> TippingPoint:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 
 import pytest
 
+from dsd_plan.cli.processes import on_all_cores
 from dsd_plan.crosscheck import agreements
 from dsd_plan.domain.fleet import Link, Site
 from dsd_plan.domain.scenario import FleetBudgets, InputFile, Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.optimize.budgets import limits_of
 from dsd_plan.optimize.run import optimize
+from dsd_plan.optimize.side_by_side import Beside
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer
@@ -47,6 +50,17 @@ def both(request: pytest.FixtureRequest) -> tuple[Scenario, Study]:
 def test_the_same_question_gives_the_same_bytes(both: tuple[Scenario, Study]) -> None:
     given, found = both
     assert json.dumps(study(given).to_dict()) == json.dumps(found.to_dict())
+
+
+def test_the_same_question_on_several_cores_gives_the_same_bytes_and_what_was_asked_beside(
+    both: tuple[Scenario, Study],
+) -> None:
+    given, found = both
+    observe, beside = observer(given, lambda plan: 1.03), Beside(lambda plan: len(plan.assignments))
+    run_all = partial(on_all_cores, workers=2)
+    spread = optimize(given, stub_model.predict, observe, agreements, PROVENANCE, run_all=run_all, beside=beside)
+    assert json.dumps(spread.to_dict()) == json.dumps(found.to_dict())
+    assert beside.found == [len(given.workloads)]
 
 
 def test_it_is_json_without_nan_or_infinity(both: tuple[Scenario, Study]) -> None:
