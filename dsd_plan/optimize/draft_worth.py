@@ -8,7 +8,7 @@ from dsd_plan.optimize.budgets import FLEET
 from dsd_plan.optimize.candidates import cost_per_hour, device_total
 from dsd_plan.optimize.inputs import MOST_ACCEPTED, accepted_at
 from dsd_plan.optimize.objective import Judged
-from dsd_plan.optimize.rivals import best_near
+from dsd_plan.optimize.rivals import Rival, best_near
 from dsd_plan.optimize.tipping import Outlook
 from dsd_plan.optimize.variation import first_accepted
 from dsd_plan.optimize.words import counts_words, plan_words
@@ -20,7 +20,7 @@ BETTER = 0.05
 def draft_worth(outlook: Outlook) -> tuple[DraftWorth, ...]:
     """One entry for each pair that a plan considered drafts with; a pair that is hardly ever rejected has none."""
     pairs: dict[tuple[str, str], Stream] = {}
-    for rival in outlook.rivals:
+    for rival in (*outlook.rivals, *outlook.stand_ins):
         for stream in outlook.explorer.deployed(rival.start).streams:
             if stream.acceptance is not None and stream.assignment.draft_model is not None:
                 pairs.setdefault((stream.assignment.draft_model, stream.workload.target), stream)
@@ -44,6 +44,9 @@ def _worth(outlook: Outlook, draft: str, target: str, stream: Stream) -> DraftWo
     with_it = outlook.judge_at(accepted_at(scenario, names, draft, windows, BETTER, added=True))
     there = outlook.decided(with_it, near)
     better = best_near(with_it, outlook.chosen, near[outlook.chosen]) if there.rival is outlook.chosen else there.judged
+    # The chosen draft may give way to this one, in the same mode.
+    others = [judged for judged, rival in outlook.elsewhere(with_it) if _drafts(rival, draft)]
+    better = min([better, *others], key=lambda judged: (not judged.kept, judged.key))
     if not better.kept or not today.kept:
         return None
     energies = _energy(today), _energy(better)
@@ -59,6 +62,10 @@ def _worth(outlook: Outlook, draft: str, target: str, stream: Stream) -> DraftWo
         saves_energy_j_per_token=None if None in energies else (energies[0] or 0.0) - (energies[1] or 0.0),
         saves_devices=device_total(scenario, today.choice.counts) - device_total(scenario, better.choice.counts),
     )
+
+
+def _drafts(rival: Rival, draft: str) -> bool:
+    return any(candidate.draft_model == draft for candidate in rival.start.candidates)
 
 
 def _words(outlook: Outlook, judged: Judged) -> str:

@@ -57,13 +57,18 @@ def rivals_of(space: Space, choices: Iterable[Choice]) -> tuple[Rival, ...]:
     """One rival for each combination of modes among `choices`; the first of it stands for it."""
     found: dict[tuple[str, ...], Rival] = {}
     for choice in choices:
-        families = tuple(
-            tuple(sorted((c for c in group if same_but_window(c, mine)), key=lambda c: c.window or 0))
-            for mine, group in zip(choice.candidates, space.by_workload, strict=True)
-        )
+        families = families_of(space, choice.candidates)
         if all(families):
             found.setdefault(choice.modes, Rival(choice, families))
     return tuple(found.values())
+
+
+def families_of(space: Space, chosen: Iterable[Candidate]) -> tuple[tuple[Candidate, ...], ...]:
+    """By workload, the candidates that differ from the chosen one in nothing but the window, ascending."""
+    return tuple(
+        tuple(sorted((c for c in group if same_but_window(c, mine)), key=lambda c: c.window or 0))
+        for mine, group in zip(chosen, space.by_workload, strict=True)
+    )
 
 
 def best_near(judge: Judge, rival: Rival, near: Choice) -> Judged:

@@ -20,6 +20,7 @@ from dsd_plan.optimize.evaluate import Evaluator, Lens, Repriced
 from dsd_plan.optimize.inputs import Input, Moved, inputs_of
 from dsd_plan.optimize.objective import Judge, Judged, rounded
 from dsd_plan.optimize.rivals import SAME, Lead, Rival, best_near, lead, rivals_of, settled
+from dsd_plan.optimize.stand_ins import stand_ins
 from dsd_plan.optimize.threats import may_win
 from dsd_plan.optimize.words import number
 
@@ -45,9 +46,12 @@ class Standing:
 class Outlook:
     """The chosen plan among its rivals, and what becomes of them where an input moves."""
 
-    def __init__(self, explorer: Explorer, rivals: Sequence[Rival], lens: Lens) -> None:
+    def __init__(
+        self, explorer: Explorer, rivals: Sequence[Rival], lens: Lens, stand_ins: Sequence[Rival] = ()
+    ) -> None:
         self.explorer = explorer
         self.rivals = tuple(rivals)
+        self.stand_ins = tuple(stand_ins)
         plain = replace(lens, observed={})
         self._as_it_is = Evaluator(explorer.scenario, explorer.predict, explorer.known)
         judge = Judge(self._as_it_is, plain)
@@ -73,6 +77,29 @@ class Outlook:
 
     def decided(self, judge: Judge, near: dict[Rival, Choice], rivals: Sequence[Rival] | None = None) -> Standing:
         """The better plan, as `judge` sees it; `near` are plans to start from, and becomes what was found.
+
+        Before another mode takes over, or none does: whether the chosen one can on other devices, or with other drafts.
+        """
+        standing = self._among(judge, near, rivals)
+        if standing.rival is self.chosen:
+            return standing
+        found = self.elsewhere(judge)
+        if standing.rival is not None:
+            found.append((standing.judged, standing.rival))
+        if not found:
+            return standing
+        judged, rival = min(found, key=lambda pair: pair[0].key)
+        if rival.modes == self.chosen.modes:
+            return Standing(self.chosen, judged, "")
+        return standing if rival is standing.rival else Standing(rival, judged, standing.by or "budgets")
+
+    def elsewhere(self, judge: Judge) -> list[tuple[Judged, Rival]]:
+        """The best plan of each stand-in, where that keeps every budget."""
+        found = [(best_near(judge, rival, rival.start), rival) for rival in self.stand_ins]
+        return [(judged, rival) for judged, rival in found if judged.kept]
+
+    def _among(self, judge: Judge, near: dict[Rival, Choice], rivals: Sequence[Rival] | None) -> Standing:
+        """The better plan of the rivals.
 
         Whoever is ahead of the chosen plan today already, within what replays can tell, has to be further ahead.
         """
@@ -117,7 +144,8 @@ def outlook_of(
 ) -> Outlook:
     """The chosen plan, the other modes' best plans, and the chosen one with one workload in another mode."""
     apart = [contender.choices[len(contender.choices) // 2] for group in groups.values() for contender in group]
-    return Outlook(explorer, rivals_of(space, [chosen, *others, *apart]), lens)
+    rivals = rivals_of(space, [chosen, *others, *apart])
+    return Outlook(explorer, rivals, lens, stand_ins(explorer.scenario, space, rivals))
 
 
 def tipping_points(outlook: Outlook) -> tuple[TippingPoint, ...]:

@@ -9,8 +9,10 @@ import pytest
 
 from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.fleet import ModelSpec
 from dsd_plan.domain.performance import Performance
-from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.profile import StepLaw, declared_profile
+from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.errors import PlanError, UnstableError
 from dsd_plan.optimize.candidates import Choice, Space, plan_of, space_of
@@ -87,9 +89,23 @@ GIVEN = scenario(
 )
 
 
+# Where one type of GPU gets dear or slow the other one takes over, in the same mode or in another.
+TWO_TYPES = replace(
+    GIVEN,
+    devices=(
+        edge_box(count=4, step_ms=1.5),
+        gpu(count=2, step_ms=20.0, draft_step_ms=2.0),
+        gpu(count=5, name="old-gpu", step_ms=28.0, draft_step_ms=4.0, cost_per_hour=5.0),
+    ),
+    workloads=(chat(rate_per_s=4.0, tpot_p95_ms=38.0),),
+    search=replace(GIVEN.search, windows=(1, 3)),
+)
+
+
 @pytest.mark.parametrize("minimize", ["cost", "tpot", "energy", "devices"])
-def test_every_tip_is_where_brute_force_changes_its_mind(minimize: str) -> None:
-    given = replace(GIVEN, search=replace(GIVEN.search, minimize=minimize))
+@pytest.mark.parametrize("given", [GIVEN, TWO_TYPES], ids=["one type of GPU", "two types"])
+def test_every_tip_is_where_brute_force_changes_its_mind(minimize: str, given: Scenario) -> None:
+    given = replace(given, search=replace(given.search, minimize=minimize))
     here = truth(given)
     tips = tipping_points(outlook(given))
     moves = {
@@ -98,6 +114,7 @@ def test_every_tip_is_where_brute_force_changes_its_mind(minimize: str) -> None:
         ("acceptance", "small"): with_first,
         ("cost_per_hour", "edge-box"): lambda g, v: with_price(g, "edge-box", v),
         ("cost_per_hour", "gpu"): lambda g, v: with_price(g, "gpu", v),
+        ("cost_per_hour", "old-gpu"): lambda g, v: with_price(g, "old-gpu", v),
     }
     checked = 0
     for tip in tips:
@@ -112,7 +129,7 @@ def test_every_tip_is_where_brute_force_changes_its_mind(minimize: str) -> None:
         sign = 1.0 if tip.tips_at > tip.now else -1.0
         assert truth(move(given, tip.tips_at * (1.0 - 0.03 * sign))) == here, tip
         assert truth(move(given, tip.tips_at * (1.0 + 1e-3 * sign))) == tip.becomes != here, tip
-    assert checked
+    assert checked or given.devices == TWO_TYPES.devices  # there even the ends may change nothing
 
 
 def test_a_step_time_tips_where_the_decision_with_slower_devices_differs() -> None:
@@ -126,6 +143,43 @@ def test_a_step_time_tips_where_the_decision_with_slower_devices_differs() -> No
             return stub_model.predict(with_step_time(deployed, tip.of, tip.tips_at))
 
         assert truth(GIVEN, slowed) == tip.becomes != truth(GIVEN)
+
+
+def test_no_budget_breaks_where_another_device_type_keeps_it_in_the_same_mode() -> None:
+    """At four times the step time no plan on the chosen GPUs keeps 38 ms; those of the other type do."""
+    given = replace(TWO_TYPES, search=replace(TWO_TYPES.search, modes=("target_only",)))
+    (tip,) = (tip for tip in tipping_points(outlook(given)) if (tip.input, tip.of) == ("step_time", "gpu"))
+    assert outlook(given).chosen.start.counts[0][0] == "gpu"
+    assert tip.tips_at is None
+    assert tip.plan_breaks_at is not None
+
+
+def test_a_draft_that_would_take_the_place_of_the_chosen_one_is_worth_that() -> None:
+    """Beside the target small is chosen; a second draft, hardly worse, would be better with .05 more."""
+    rival = Pair(draft="other", target="large", acceptance=AcceptanceLaw(per_token=0.73))
+    law = StepLaw(step_ms=1.5, per_token_ms=0.01, per_prompt_token_ms=0.002, active_w=350.0)
+    one = gpu(count=2)
+    profiles = {**one.profiles, "other": declared_profile(one.name, "other", law)}
+    given = scenario(
+        devices=(replace(one, profiles=profiles),),
+        workloads=(chat(rate_per_s=2.0),),
+        modes=("target_only", "fused"),
+        minimize="tpot",
+    )
+    given = replace(
+        given,
+        pairs=(*given.pairs, rival),
+        models=(*given.models, ModelSpec(name="other", weights_gib=2.0, kv_mib_per_token=0.03)),
+    )
+    found = {worth.draft: worth for worth in draft_worth(outlook(given))}
+    raised = replace(rival, acceptance=AcceptanceLaw(per_token=0.78))
+    today, better = (
+        best_plan(one, stub_model.predict) for one in (given, replace(given, pairs=(given.pairs[0], raised)))
+    )
+    assert today is not None
+    assert better is not None
+    assert found["other"].saves_tpot_ms == pytest.approx(today.objective - better.objective)
+    assert found["other"].saves_tpot_ms > 0.0
 
 
 def test_the_plan_as_it_is_breaks_where_a_budget_does_though_a_new_plan_would_hold() -> None:
