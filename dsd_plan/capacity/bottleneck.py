@@ -149,12 +149,19 @@ def short_at(loads: Loads, load: float, limit: Limit | None, predict: Predict) -
     gains = [(better(resource.more), resource) for resource in resources_of(deployed)]
     best, resource = max(gains, key=lambda pair: pair[0], default=(0.0, None))
     if resource is None or best <= HELPS:
-        return Short(None, "nothing_shared")
+        return _short_of_part(deployed, better)
     parts = [(better(change), why) for why, change in resource.parts]
     for gain, why in parts:
         if gain >= MAIN_PART * best:
             return Short(resource, why)
     return Short(resource, resource.why)
+
+
+def _short_of_part(deployed: Deployed, better: Callable[[Change], float]) -> Short:
+    """Where more devices do not help: what more of a device's own would, such as memory for a single request."""
+    gains = [(better(change), why, of) for of in resources_of(deployed) for why, change in of.parts]
+    best, why, resource = max(gains, key=lambda gain: gain[0], default=(0.0, None, None))
+    return Short(None, "nothing_shared") if why is None or best <= HELPS else Short(resource, why)
 
 
 def _asked(deployed: Deployed, predict: Predict) -> Answer:

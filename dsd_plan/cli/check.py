@@ -16,6 +16,7 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     from dsd_plan.cli.backcast_text import backcast_json, show_backcast
     from dsd_plan.cli.check_text import foreign, gaps, show_scenario
     from dsd_plan.cli.link_text import link_warnings, measured_links
+    from dsd_plan.domain.checks import without_rate
     from dsd_plan.domain.contradictions import contradictions
     from dsd_plan.domain.coverage import coverage
     from dsd_plan.domain.summary import summary
@@ -42,6 +43,8 @@ def run(scenario: ScenarioPath, as_json: AsJson = False) -> None:
     for text in doubts:
         warn(text)
     show_scenario(given, covered)
+    for problem in without_rate(given):
+        warn(f"{problem}; `predict`, `capacity` and `optimize` refuse it")
     for text in measured_links(given):
         say(text)
     for link in given.links:

@@ -31,6 +31,13 @@ def _order(place: str, budgets: Budgets) -> Iterator[str]:
                     f"{place}.{metric}_{lower}_ms is {loose:g}, above {metric}_{higher}_ms, which is {tight:g}: "
                     f"{lower} is never above {higher}, so that the {loose:g} decides nothing; were the two mixed up?"
                 )
+    for at in STATISTICS:
+        first, whole = getattr(budgets, f"ttft_{at}_ms"), getattr(budgets, f"e2e_{at}_ms")
+        if first is not None and whole is not None and whole < first:
+            yield (
+                f"{place}.ttft_{at}_ms is {first:g}, above e2e_{at}_ms, which is {whole:g}: no answer ends before it "
+                f"begins, so that the {first:g} decides nothing; were the two mixed up?"
+            )
 
 
 def _memory(scenario: Scenario, workload: Workload) -> Iterator[str]:

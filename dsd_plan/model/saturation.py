@@ -102,6 +102,8 @@ def check_stable(deployed: Deployed, demands: Sequence[Demand]) -> None:
     coming = [demand for demand in demands if demand.rate > 0]
     for index, mine in by_target(demands).items():
         check_verifies(deployed.targets[index], mine)
+        # A request that no memory holds is the reason, however busy its prompt would keep the device.
+        places_of(deployed.targets[index], mine, np.full(len(mine), 1.0 / len(mine)))
     at_targets, at_drafts = by_target(coming), by_draft(coming)
     for index, target in enumerate(deployed.targets):
         mine = at_targets.get(index, [])

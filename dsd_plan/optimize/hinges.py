@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from dsd_plan.domain.acceptance import DECLARED
 from dsd_plan.domain.performance import Performance, WorkloadPerformance
-from dsd_plan.domain.scenario import Pair
+from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
+from dsd_plan.domain.workload import RequestTrace, Workload
 from dsd_plan.optimize.budgets import interval_of
 from dsd_plan.optimize.case import METRIC_WORDS, Case, listed
 from dsd_plan.optimize.confirm import Confirmed
@@ -80,9 +81,20 @@ def declared_pairs(case: Case) -> tuple[Pair, ...]:
     )
 
 
+def nothing_to_draft(scenario: Scenario) -> bool:
+    """Whether every answer is one token: a first token is never drafted."""
+    return all(output_tokens(workload) <= 1.0 for workload in scenario.workloads)
+
+
+def output_tokens(workload: Workload) -> float:
+    """Mean over the workload's requests."""
+    asked = workload.requests
+    return float(asked.output_tokens.mean()) if isinstance(asked, RequestTrace) else float(asked.output_tokens)
+
+
 def condition_words(case: Case, tips: Tips, *, decided: bool) -> str:
     """On which acceptance the answer stands, where that was declared; empty where it was recorded."""
-    pairs = declared_pairs(case)
+    pairs = () if nothing_to_draft(case.scenario) else declared_pairs(case)
     if not pairs:
         return ""
     clauses = []

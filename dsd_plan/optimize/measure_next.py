@@ -11,13 +11,12 @@ from dsd_plan.domain.ngrams import costs_nothing
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import AcceptanceEvidence
 from dsd_plan.domain.study_outlook import TippingPoint
-from dsd_plan.domain.workload import RequestTrace, Workload
 from dsd_plan.optimize.backcast import measure_next as measure_today
 from dsd_plan.optimize.case import Case, listed
 from dsd_plan.optimize.compare import NOTHING_KNOWN
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.evidence import LEVEL_Z, acceptance_evidence
-from dsd_plan.optimize.hinges import acceptance_tip, declared_pairs
+from dsd_plan.optimize.hinges import acceptance_tip, declared_pairs, output_tokens
 from dsd_plan.optimize.variation import first_accepted
 from dsd_plan.optimize.words import number, percent
 
@@ -175,12 +174,6 @@ def _lengths(case: Case, pair: Pair) -> tuple[float, float]:
     output = output_tokens(workload)
     seen = case.speculative.observed.pooled.workload(workload.name)
     return output, max(1.0, (output - 1.0) / (seen.tokens_per_round or 1.0))
-
-
-def output_tokens(workload: Workload) -> float:
-    """Mean over the workload's requests."""
-    asked = workload.requests
-    return float(asked.output_tokens.mean()) if isinstance(asked, RequestTrace) else float(asked.output_tokens)
 
 
 def _record_more(case: Case, error: float, gain: float) -> Next:

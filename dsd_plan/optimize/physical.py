@@ -61,7 +61,7 @@ def _why(limit: Limit, value: float, trial: Trial, evaluator: Evaluator) -> str:
     elif seen.tpot_ms.mean is not None:
         parts = f": {number(seen.ttft_ms.mean)} ms to the first token, {number(seen.tpot_ms.mean)} ms for each further"
     return (
-        f"no device there is brings it below {number(value)}, not even with a single request to serve "
+        f"no device that is there brings it below {number(value)}, not even with a single request to serve "
         f"({spelling(trial.choice, evaluator.scenario)}{parts})"
     )
 

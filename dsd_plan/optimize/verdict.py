@@ -19,8 +19,8 @@ from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed, mea
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio
-from dsd_plan.optimize.hinges import against_words, condition_words, edge_words
-from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next, output_tokens
+from dsd_plan.optimize.hinges import against_words, condition_words, edge_words, nothing_to_draft
+from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next
 from dsd_plan.optimize.objective import MOST_NAMED
 from dsd_plan.optimize.words import count_words, number, percent
 
@@ -58,7 +58,7 @@ def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Nex
             return "undecided", _unbelieved(case), deciding_next(case, tips)
         return "no", _no_speculation(case, tips), declared
     assert case.speculative is not None
-    if all(output_tokens(workload) <= 1.0 for workload in case.scenario.workloads):
+    if nothing_to_draft(case.scenario):
         return "no", "Do not speculate here: every answer is one token, and a first token is never drafted.", None
     how, numbers = _how(case, case.speculative), _numbers(case, case.speculative)
     if case.plain_trouble == NOT_SEARCHED:

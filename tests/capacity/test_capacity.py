@@ -13,6 +13,7 @@ from dsd_plan.capacity.breaking import RESOLUTION, Loads, any_excess
 from dsd_plan.capacity.changes import with_devices
 from dsd_plan.capacity.confirm import MARGIN, confirmed
 from dsd_plan.capacity.run import capacity_of
+from dsd_plan.capacity.words import sentence_of
 from dsd_plan.domain.capacity import Capacity
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.performance import Performance
@@ -103,6 +104,15 @@ def test_a_narrow_uplink_is_named() -> None:
     assert found.breaks == "chat0: ttft_p95_ms"
     assert found.bottleneck is not None
     assert (found.bottleneck.name, found.bottleneck.why) == ("site0 → region", "link")
+
+
+def test_memory_that_holds_not_one_request_is_blamed_at_every_load() -> None:
+    """No replica more helps it, and every load is too much."""
+    found = capacity(Chat(mode="target_only", rate_per_s=0.5), kv_mib_per_token=500.0)
+    assert (found.load, found.holds_now) == (0.0, False)
+    assert found.bottleneck is not None
+    assert (found.bottleneck.name, found.bottleneck.why) == ("gpu", "kv_memory")
+    assert sentence_of(found).endswith("no steady state is left because gpu is short of KV memory.")
 
 
 def test_a_budget_that_the_empty_system_breaks_blames_no_device() -> None:

@@ -52,6 +52,16 @@ def test_what_is_printed_is_json_where_no_plan_will_do_either(
     assert f"no plan keeps every budget: {found['found']}; {found['advice']}" in said.err
 
 
+def test_check_says_that_one_request_has_no_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy_example("clinic", tmp_path)
+    path = tmp_path / "scenario.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace(USERS, '"one.csv"'), encoding="utf-8")
+    (tmp_path / "one.csv").write_text("arrival_s,prompt_tokens,output_tokens\n0.0,600,160\n", encoding="utf-8")
+    assert main(["check", str(path)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "`dsd-plan replay --whole` plays it; `predict`, `capacity` and `optimize` refuse it" in said
+
+
 def test_check_says_what_no_plan_can_make_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy_example("clinic", tmp_path)
     path = tmp_path / "scenario.toml"

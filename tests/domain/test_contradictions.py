@@ -37,8 +37,14 @@ def test_of_a_recording_the_longest_request_counts() -> None:
     assert "the longest request needs 720; give it memory_gib of 30.35" in text
 
 
+def test_a_first_token_that_may_come_after_the_last_is_named() -> None:
+    given = replace(SCENARIO, workloads=part(SCENARIO.workloads, budgets=Budgets(ttft_p95_ms=100.0, e2e_p95_ms=80.0)))
+    (text,) = contradictions(given)
+    assert text.startswith("chat: budgets.ttft_p95_ms is 100, above e2e_p95_ms, which is 80: no answer ends before")
+
+
 def test_a_budget_that_a_higher_percentile_outdoes_is_named() -> None:
-    budgets = Budgets(ttft_p50_ms=900.0, ttft_p95_ms=800.0, tpot_p50_ms=40.0, tpot_p99_ms=40.0, e2e_p95_ms=10.0)
+    budgets = Budgets(ttft_p50_ms=900.0, ttft_p95_ms=800.0, tpot_p50_ms=40.0, tpot_p99_ms=40.0, e2e_p95_ms=1000.0)
     given = replace(SCENARIO, workloads=part(SCENARIO.workloads, budgets=budgets))
     (text,) = contradictions(given)
     assert text.startswith("chat: budgets.ttft_p50_ms is 900, above ttft_p95_ms, which is 800")

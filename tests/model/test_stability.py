@@ -51,6 +51,11 @@ def test_a_request_larger_than_memory_would_wait_for_ever() -> None:
         predict(system(Chat(mode="target_only", rate_per_s=None), kv_mib_per_token=500.0))
 
 
+def test_memory_that_holds_no_request_is_told_before_a_device_that_is_too_slow() -> None:
+    with pytest.raises(UnstableError, match="one request needs 301"):
+        predict(system(Chat(mode="target_only", rate_per_s=5000.0), kv_mib_per_token=500.0))
+
+
 def test_users_who_wait_for_memory_wait_before_their_first_token() -> None:
     chat = Chat(mode="target_only", rate_per_s=None, users=20)
     free = predict(system(chat)).workloads[0]
