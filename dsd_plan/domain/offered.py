@@ -14,6 +14,8 @@ from dsd_plan.domain.plan import Assignment
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace, Workload
 
 Rows = NDArray[np.int64]
+WHOLE = 1e-8
+"""Error of a share written as a decimal up to which it is that of whole users."""
 
 
 def requests_of(
@@ -28,9 +30,11 @@ def requests_of(
         return replace(requests, rate_per_s=requests.rate_per_s * share * copies), None
     if isinstance(requests, ClosedRequests):
         users = requests.users * share * copies
-        if users != int(users) or users < 1:
+        whole = round(users)
+        # A third of 30 users has no end as a decimal.
+        if abs(users - whole) > WHOLE * requests.users * copies or whole < 1:
             raise ValueError(f"{share} of {requests.users * copies} users is not a whole number of users")
-        return replace(requests, users=int(users)), None
+        return replace(requests, users=whole), None
     if copies != 1:
         raise ValueError(
             f"not supported yet: a recorded request trace at {copies} copies of a site; give each site its own"

@@ -119,6 +119,8 @@ class LoadCurve:
     mode: str
     window: int
     points: tuple[LoadPoint, ...]
+    share: float = 1.0
+    """Of its requests that are served so, where its traffic is split; the points are of all its requests."""
 
 
 @record

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
 
 from dsd_plan.domain.acceptance import for_task, largest_window
 from dsd_plan.domain.candidate_paths import recorded_paths, with_candidates
@@ -17,53 +16,14 @@ from dsd_plan.domain.scenario import Mode, Pair, Scenario
 from dsd_plan.domain.workload import Workload
 from dsd_plan.errors import PlanError
 from dsd_plan.optimize.budgets import MANY_WORKLOADS
-
-Counts = tuple[tuple[str, int], ...]
-"""(device type, replicas per copy of its site), in the scenario's order of devices."""
-
-SIMPLEST_FIRST: tuple[Mode, ...] = ("target_only", "fused", "distributed", "pipelined", "edge_only")
-"""Modes by how much has to be built and run for them; the last is simple, but its text is the draft's own."""
-
-SPECULATIVE: frozenset[Mode] = frozenset({"fused", "distributed", "pipelined"})
-EDGE_MODES: tuple[Mode, ...] = ("distributed", "pipelined")
-"""Modes whose draft runs at the users' site."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to serve one workload; counts are chosen apart."""
-
-    workload: str
-    mode: Mode
-    target_model: str
-    target_device: str
-    draft_model: str | None = None
-    draft_device: str | None = None
-    window: int | None = None
-    kind: Literal["model", "head", "ngram"] = "model"
-    """What drafts: the pair's."""
-    paths: int = 1
-    """Candidate paths of a round."""
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Device types it runs on: the target's, and at the edge the draft's."""
-        if self.mode in EDGE_MODES and self.draft_device is not None:
-            return (self.target_device, self.draft_device)
-        return (self.target_device,)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One candidate a workload, and the replicas that carry them: all that a plan of this search says."""
-
-    candidates: tuple[Candidate, ...]
-    counts: Counts
-
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        """The mode of each workload."""
-        return tuple(candidate.mode for candidate in self.candidates)
+from dsd_plan.optimize.choice import EDGE_MODES as EDGE_MODES
+from dsd_plan.optimize.choice import SIMPLEST_FIRST as SIMPLEST_FIRST
+from dsd_plan.optimize.choice import SPECULATIVE as SPECULATIVE
+from dsd_plan.optimize.choice import Candidate as Candidate
+from dsd_plan.optimize.choice import Choice as Choice
+from dsd_plan.optimize.choice import Counts as Counts
+from dsd_plan.optimize.choice import compatible as compatible
+from dsd_plan.optimize.choice import same_but_window as same_but_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,37 +118,6 @@ class WideSpace:
 
 
 AnySpace = Space | WideSpace
-
-
-def compatible(chosen: tuple[Candidate, ...]) -> bool:
-    """Whether no device type would verify and draft at once, or hold two targets, edge drafts or fused drafts."""
-    targets: dict[str, str] = {}
-    for candidate in chosen:
-        if targets.setdefault(candidate.target_device, candidate.target_model) != candidate.target_model:
-            return False
-    edge: dict[str, str | None] = {}
-    fused: dict[str, str | None] = {}
-    for candidate in chosen:
-        if candidate.mode in EDGE_MODES and candidate.draft_device is not None:
-            if candidate.draft_device in targets:
-                return False
-            if edge.setdefault(candidate.draft_device, candidate.draft_model) != candidate.draft_model:
-                return False
-        at, draft = candidate.target_device, candidate.draft_model
-        if candidate.mode == "fused" and fused.setdefault(at, draft) != draft:
-            return False
-    return True
-
-
-def same_but_window(one: Candidate, other: Candidate) -> bool:
-    """Whether two candidates differ in nothing but the window."""
-    return (one.mode, one.target_device, one.draft_model, one.draft_device, one.paths) == (
-        other.mode,
-        other.target_device,
-        other.draft_model,
-        other.draft_device,
-        other.paths,
-    )
 
 
 def searched_modes(scenario: Scenario) -> tuple[Mode, ...]:
@@ -359,7 +288,7 @@ def plan_of(scenario: Scenario, choice: Choice) -> Plan:
     """The plan that says this choice."""
     counts = dict(choice.counts)
     deployed: dict[tuple[str, str], Deployment] = {}
-    for candidate in choice.candidates:
+    for candidate, _ in choice.parts:
         target = candidate.target_device
         models = [candidate.target_model]
         if candidate.mode == "fused" and candidate.draft_model is not None and candidate.kind != "ngram":
@@ -380,6 +309,7 @@ def plan_of(scenario: Scenario, choice: Choice) -> Plan:
             Assignment(
                 workload=candidate.workload,
                 mode=candidate.mode,
+                share=share,
                 target_device=candidate.target_device,
                 draft_model=candidate.target_model if candidate.mode == "edge_only" else candidate.draft_model,
                 draft_device=candidate.draft_device,
@@ -387,7 +317,7 @@ def plan_of(scenario: Scenario, choice: Choice) -> Plan:
                 candidates=candidate.paths,
                 routing=_routing(scenario, candidate),
             )
-            for candidate in choice.candidates
+            for candidate, share in choice.parts
         ),
         deployments=tuple(sorted(deployed.values(), key=lambda d: (order[d.device], d.model))),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf, log, sqrt
 
@@ -175,16 +175,18 @@ def _with_acceptance_at(deployed: Deployed, end: int) -> Deployed | None:
     return replace(deployed, streams=tuple(streams)) if recorded else None
 
 
-def price_ratio(confirmation: Confirmation, spaces: Iterable[AnySpace], other: AnySpace, error: float) -> Ratio | None:
-    """Cost (or devices) of the best plan of `spaces` over that of `other`; None where either keeps no budgets.
+def price_ratio(
+    confirmation: Confirmation, spaces: Iterable[AnySpace], others: Sequence[AnySpace], error: float
+) -> Ratio | None:
+    """Cost (or devices) of the best plan of `spaces` over that of `others`; None where either keeps no budgets.
 
     Prices are exact; what is not is which plans keep their latency budgets. So both are searched again with these
     budgets loosened and tightened by `error`: a price that survives this is sure.
     """
 
     error = min(error, MOST_SLACK)
-    if isinstance(other, WideSpace):
-        return _wide_price_ratio(confirmation, spaces, other)
+    if isinstance(others[0], WideSpace):
+        return _wide_price_ratio(confirmation, spaces, others[0])
 
     def prices(space: AnySpace) -> tuple[float, float, float]:
         found = []
@@ -194,7 +196,7 @@ def price_ratio(confirmation: Confirmation, spaces: Iterable[AnySpace], other: A
         return found[0], found[1], found[2]
 
     low, point, high = map(min, zip(*(prices(space) for space in spaces), strict=True))
-    other_low, other_point, other_high = prices(other)
+    other_low, other_point, other_high = map(min, zip(*(prices(space) for space in others), strict=True))
     if inf in (point, other_point):
         return None
     return Ratio(_over(point, other_point), _over(low, other_high), _over(high, other_low), {})

@@ -218,9 +218,9 @@ class Confirmation:
             if busiest.saturation is not None:
                 known = self._unsteady.get(busiest.name, inf)
                 self._unsteady[busiest.name] = min(known, busiest.saturation)
-        modes: Mapping[str, str] = {candidate.workload: candidate.mode for candidate in choice.candidates}
+        ways: Mapping[str, str] = {candidate.workload: candidate.way for candidate in choice.candidates}
         ratios = {
-            (scope, modes.get(scope, ""), quantity): found / expected
+            (scope, ways.get(scope, ""), quantity): found / expected
             for (scope, quantity), expected in trial.reading.items()
             if (found := seen.get((scope, quantity))) is not None and expected is not None and expected > 0.0
         }

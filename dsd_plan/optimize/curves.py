@@ -70,6 +70,7 @@ def load_curves(
                 workload=candidate.workload,
                 mode=candidate.mode,
                 window=candidate.window or 0,
+                share=candidate.share,
                 points=tuple(_point(load, performance, candidate.workload) for load, performance in seen),
             )
             for candidate in choice.candidates

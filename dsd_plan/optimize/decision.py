@@ -20,16 +20,19 @@ from dsd_plan.optimize.candidates import (
     tried_ahead,
 )
 from dsd_plan.optimize.case import NOT_SEARCHED, Case
-from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, price_ratio, ratio_of, scaled
+from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
-from dsd_plan.optimize.doubt import Doubt, budget_error, doubt_of
+from dsd_plan.optimize.doubt import Doubt, doubt_of
 from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Trial
+from dsd_plan.optimize.gain import daily, objective_ratio
 from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, Key, rounded, spelling
 from dsd_plan.optimize.options import EDGE_ALONE, HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
 from dsd_plan.optimize.search import Found, search
+from dsd_plan.optimize.split import splittable
+from dsd_plan.optimize.splitting import SPLIT, bound_with_splits, with_splits
 from dsd_plan.optimize.standing import joined, rescued, standing_for
 
 RUNNERS_UP = 2
@@ -78,6 +81,15 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     if listed is not None:
         stage(f"searching: {NAMES['pipelined']}")
         outcomes.append(_surviving(confirmation, survival, ahead(confirmation, listed, outcomes)))
+    if isinstance(space, Space) and splittable(space):
+        stage(f"searching: {SPLIT}")
+        outcomes = with_splits(
+            confirmation,
+            space,
+            outcomes,
+            lambda confirmed: _daily_key(days, confirmed)[0],
+            lambda outcome: _surviving(confirmation, survival, outcome),
+        )
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
     if not kept:
         refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
@@ -99,11 +111,12 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         if ratio is not None:
             equivalents.append((other, ratio))
     stage("weighing the verdict")
-    seeds = [c.choice for c in kept if listed is None or listed.holds(c.choice.candidates)]
+    seeds = [c.choice for c in kept if not isinstance(space, Space) or space.holds(c.choice.candidates)]
     # The simplest of equals may be a little above the best: the gap is its own.
     overall = replace(search(Judge(evaluator, confirmation.lens), space, seeds), best=chosen.judged)
     if listed is not None:
         overall = bound_of_others(overall)
+    overall = bound_with_splits(Judge(evaluator, confirmation.lens), space, overall, chosen)
     case = _case(confirmation, space, outcomes, chosen, survival, days)
     return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days)
 
@@ -189,6 +202,8 @@ def _runners_up(confirmation: Confirmation, best: Confirmed) -> list[Choice]:
         choice = trial.choice
         if len(choice.candidates) != len(best.choice.candidates) or choice in confirmation.observed:
             continue
+        if choice.splits and not best.choice.splits:
+            continue
         judged = judge.judge(choice)
         mine = best.judged
         if (
@@ -220,10 +235,10 @@ def _tpot_ratio(confirmation: Confirmation, one: Confirmed, other: Confirmed) ->
     return ratio_of(confirmation, mean_tpot(confirmation.evaluator.scenario), one, other)
 
 
-def _simplicity(confirmed: Confirmed) -> tuple[int, int, int, str]:
-    """Fewer devices, then simpler modes, then smaller windows."""
+def _simplicity(confirmed: Confirmed) -> tuple[int, int, int, int, str]:
+    """Less traffic that is split, then fewer devices, then simpler modes, then smaller windows."""
     _, devices, _, complexity, windows, words = confirmed.judged.key
-    return devices, complexity, windows, words
+    return confirmed.choice.splits, devices, complexity, windows, words
 
 
 def _case(
@@ -247,12 +262,14 @@ def _case(
     tpot = None
     if fastest is not None and slow is not None:
         tpot = _tpot_ratio(confirmation, fastest, slow)
-    tried = [outcome.space for outcome in outcomes if isinstance(outcome.space, Around)]
+    tried: list[AnySpace] = [outcome.space for outcome in outcomes if isinstance(outcome.space, Around)]
     return Case(
         scenario=confirmation.evaluator.scenario,
         speculative=fastest,
         plain=slow,
-        objective=_daily(days, _objective_ratio(confirmation, space, tried, fastest, slow, tpot), fastest, slow),
+        objective=daily(
+            days, objective_ratio(confirmation, space, tried, outcomes, fastest, slow, tpot), fastest, slow
+        ),
         tpot=tpot,
         plain_trouble=_trouble(confirmation, plain),
         speculative_trouble=_speculative_trouble(confirmation, speculative, fastest),
@@ -277,23 +294,12 @@ def _doubt(
     if any(outcome.lost for outcome in speculative) and (fastest is None or not fastest.judged.kept):
         return None
     found = doubt_of(confirmation, space, fastest, slow, tpot)
-    return None if found is None else replace(found, ratio=_daily(days, found.ratio, fastest, slow))
+    return None if found is None else replace(found, ratio=daily(days, found.ratio, fastest, slow))
 
 
 def _drafts(outcome: Outcome) -> bool:
     """Whether some workload speculates; also where no plan at all stands for the outcome."""
     return outcome.choice is None or any(mode in SPECULATIVE for mode in outcome.choice.modes)
-
-
-def _daily(days: Days, ratio: Ratio | None, one: Confirmed | None, other: Confirmed | None) -> Ratio | None:
-    """A ratio of costs at the peak as one of costs over the day."""
-    if ratio is None or one is None or other is None or days.flat or days.scenario.search.minimize != "cost":
-        return ratio
-    shares = []
-    for plan in (one, other):
-        at_peak = cost_per_hour(days.scenario, plan.choice.counts)
-        shares.append(days.cost_per_hour(plan.choice) / at_peak if at_peak > 0.0 else 1.0)
-    return scaled(ratio, shares[0] / shares[1]) if shares[1] > 0.0 else ratio
 
 
 def _steadfast(survival: Survival, speculative: list[Outcome], plain: Confirmed | None) -> tuple[str, float] | None:
@@ -352,35 +358,3 @@ def _speculative_trouble(confirmation: Confirmation, outcomes: list[Outcome], fa
     if misses:
         return "; ".join(f"to {o.name} {trouble(confirmation, o.miss)}" for o in misses)
     return ""
-
-
-def _objective_ratio(
-    confirmation: Confirmation,
-    space: AnySpace,
-    tried: list[Around],
-    fastest: Confirmed | None,
-    slow: Confirmed | None,
-    tpot: Ratio | None,
-) -> Ratio | None:
-    """`tried`: where drafts that go on ahead were looked for, if not in `space`."""
-    if fastest is None or slow is None or not (fastest.judged.kept and slow.judged.kept):
-        return None
-    minimize = confirmation.evaluator.scenario.search.minimize
-    if minimize == "tpot":
-        return tpot
-    if minimize == "energy":
-        return ratio_of(confirmation, fleet_energy, fastest, slow)
-    modes = {mode for mode in fastest.choice.modes if mode in SPECULATIVE}
-    if not modes:
-        return None
-    mode = modes.pop()
-    pure = not modes and set(fastest.choice.modes) == {mode}
-    within = [space.purely(mode) if pure else space.speculating()]
-    if tried and "pipelined" in fastest.choice.modes:
-        within = [space.speculating(), *tried]
-    priced = price_ratio(confirmation, within, space.purely("target_only"), budget_error(confirmation, tpot))
-    searched = fastest.found.best if fastest.found is not None else None
-    if priced is None or searched is None or searched.choice == fastest.choice or searched.objective <= 0.0:
-        return priced
-    # The targets that survive the loss of its drafts were added to what the search had found.
-    return scaled(priced, fastest.judged.objective / searched.objective)

@@ -29,6 +29,17 @@ def drafts_away(candidate: Candidate) -> bool:
     return candidate.draft_device is not None and candidate.draft_device != candidate.target_device
 
 
+def _plain(candidate: Candidate) -> Candidate:
+    """What drafts elsewhere decodes plainly; parts of split traffic that come to be served alike become one."""
+    head = candidate.head
+    if drafts_away(head):
+        head = Candidate(head.workload, "target_only", head.target_model, head.target_device)
+    if candidate.rest is None:
+        return head
+    rest = _plain(candidate.rest)
+    return head if rest == head else replace(head, rest=rest, share=candidate.share)
+
+
 class Survival:
     """Assesses choices, each once; `degraded_budgets` stand in for the budgets of workloads that have some."""
 
@@ -50,12 +61,9 @@ class Survival:
 
     def without_drafts(self, choice: Choice) -> Choice | None:
         """The same targets, on which every stream that drafts elsewhere decodes plainly; None where none does."""
-        if not any(drafts_away(candidate) for candidate in choice.candidates):
+        if not any(drafts_away(part) for part, _ in choice.parts):
             return None
-        plain = tuple(
-            Candidate(c.workload, "target_only", c.target_model, c.target_device) if drafts_away(c) else c
-            for c in choice.candidates
-        )
+        plain = tuple(_plain(candidate) for candidate in choice.candidates)
         used = {name for candidate in plain for name in candidate.devices}
         return Choice(plain, tuple((name, count) for name, count in choice.counts if name in used))
 

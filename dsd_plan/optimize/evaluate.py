@@ -120,7 +120,7 @@ class Lens:
     """How trials are read: the model's numbers corrected by what was observed, and budgets loosened by `slack`."""
 
     factors: Mapping[tuple[str, str, str], float]
-    """observed / predicted by (workload or "fleet", its mode or "", quantity)."""
+    """observed / predicted by (workload or "fleet", its way or "", quantity)."""
     observed: Mapping[Choice, Reading]
     """Readings of plans that were replayed: these replace the model's."""
     unsteady: Mapping[str, float] = field(default_factory=dict)
@@ -136,10 +136,10 @@ class Lens:
             return dict.fromkeys(trial.reading)
         if not self.factors:
             return trial.reading
-        modes: dict[str, str] = {candidate.workload: candidate.mode for candidate in trial.choice.candidates}
+        ways: dict[str, str] = {candidate.workload: candidate.way for candidate in trial.choice.candidates}
         corrected: dict[tuple[str, str], float | None] = {}
         for (scope, quantity), value in trial.reading.items():
-            factor = self.factors.get((scope, modes.get(scope, ""), quantity), 1.0)
+            factor = self.factors.get((scope, ways.get(scope, ""), quantity), 1.0)
             corrected[scope, quantity] = None if value is None else value * factor
         return corrected
 

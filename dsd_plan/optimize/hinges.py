@@ -73,7 +73,7 @@ def declared_pairs(case: Case) -> tuple[Pair, ...]:
     """Pairs whose acceptance was written down, not recorded, of those that the speculative plan drafts with."""
     if case.speculative is None:
         return ()
-    used = {(c.draft_model, c.target_model) for c in case.speculative.choice.candidates if c.mode != "target_only"}
+    used = {(c.draft_model, c.target_model) for c, _ in case.speculative.choice.parts if c.mode != "target_only"}
     return tuple(
         pair
         for pair in case.scenario.pairs

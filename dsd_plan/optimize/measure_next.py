@@ -169,7 +169,7 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
 def _lengths(case: Case, pair: Pair) -> tuple[float, float]:
     """Output tokens and rounds of a request of the workloads that the pair serves, in the speculative plan's replay."""
     assert case.speculative is not None
-    mine = [c.workload for c in case.speculative.choice.candidates if c.draft_model == pair.draft]
+    mine = [c.workload for c, _ in case.speculative.choice.parts if c.draft_model == pair.draft]
     workload = next(w for w in case.scenario.workloads if w.name in mine)
     output = output_tokens(workload)
     seen = case.speculative.observed.pooled.workload(workload.name)
@@ -199,7 +199,7 @@ def _declared_steps(scenario: Scenario, plans: Sequence[Confirmed]) -> list[tupl
     used = {
         (device, model)
         for plan in plans
-        for c in plan.choice.candidates
+        for c, _ in plan.choice.parts
         for device, model in ((c.target_device, c.target_model), (c.draft_device, c.draft_model))
         if device is not None and model is not None
     }

@@ -12,7 +12,7 @@ from dsd_plan.domain.workload import ClosedRequests, RequestTrace, Workload
 from dsd_plan.optimize.budgets import FLEET, Limit, Reading
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Candidate, Choice, cost_per_hour, device_total
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator, Lens, Trial
-from dsd_plan.optimize.words import counts_words
+from dsd_plan.optimize.words import counts_words, in_parts
 
 Key = tuple[float, int, float, int, int, str]
 """Objective, devices, TPOT, complexity of the modes, sum of the windows, spelling: lower is better."""
@@ -110,8 +110,8 @@ class Judge:
 
     def simplicity(self, choice: Choice) -> tuple[int, int, str]:
         """The last parts of a key: simpler modes first, smaller windows next, spelling to leave nothing to chance."""
-        complexity = sum(SIMPLEST_FIRST.index(mode) for mode in choice.modes)
-        windows = sum(candidate.window or 0 for candidate in choice.candidates)
+        complexity = choice.splits + sum(SIMPLEST_FIRST.index(part.mode) for part, _ in choice.parts)
+        windows = sum(part.window or 0 for part, _ in choice.parts)
         return complexity, windows, spelling(choice)
 
     def _worst(self, reading: Reading) -> tuple[Limit | None, float | None, float, float]:
@@ -148,22 +148,24 @@ def spelling(choice: Choice, scenario: Scenario | None = None) -> str:
     Messages give the scenario: its devices are then told over all copies of their sites.
     """
     if len(choice.candidates) > MOST_NAMED:
-        modes = Counter(c.mode.replace("_", " ") for c in choice.candidates)
+        modes = Counter(c.way.replace("_", " ").replace("+", " and ") for c in choice.candidates)
         ways = [f"{number} workloads {mode}" for mode, number in sorted(modes.items())]
         number = sum(count for _, count in choice.counts) if scenario is None else device_total(scenario, choice.counts)
         return f"{', '.join(ways)} ({number} devices of {len(choice.counts)} types)"
     served: dict[str, list[str]] = {}
     for c in choice.candidates:
-        draft = (
-            f" with {c.draft_model} on {c.draft_device}, window {c.window}{_paths(c)}" if c.window is not None else ""
-        )
-        served.setdefault(f"{c.mode.replace('_', ' ')} on {c.target_device}{draft}", []).append(c.workload)
+        served.setdefault(in_parts(c, _served), []).append(c.workload)
     ways = [way if len(served) == 1 else f"{' + '.join(names)}: {way}" for way, names in served.items()]
     if scenario is None:
         replicas = ", ".join(f"{count} × {name}" for name, count in choice.counts)
     else:
         replicas = counts_words(scenario, choice.counts)
     return f"{'; '.join(ways)} ({replicas})"
+
+
+def _served(c: Candidate) -> str:
+    draft = f" with {c.draft_model} on {c.draft_device}, window {c.window}{_paths(c)}" if c.window is not None else ""
+    return f"{c.mode.replace('_', ' ')} on {c.target_device}{draft}"
 
 
 def _paths(candidate: Candidate) -> str:

@@ -91,10 +91,8 @@ class Bounds:
         self.judge = judge
         self.scenario = judge.scenario
         self.of = {found.candidate: found for group in alone for found in group}
-        self._tokens_per_s = _open_tokens_per_s(self.scenario)
-        # Saturations add up exactly for affine laws; measured surfaces bend, so they are trusted a little less.
-        measured = any(p.points for device in self.scenario.devices for p in device.profiles.values())
-        self.trust = 0.9 if measured else 1.0 - 1e-9
+        self._tokens_per_s = open_tokens_per_s(self.scenario)
+        self.trust = trust_in(self.scenario)
 
     def least_counts(self, chosen: tuple[Candidate, ...]) -> Counts | None:
         """Fewest replicas of each device type that could do; None: not even all that are there."""
@@ -152,7 +150,16 @@ class Bounds:
         return factor * power_w / self._tokens_per_s
 
 
-def _open_tokens_per_s(scenario: Scenario) -> float | None:
+def trust_in(scenario: Scenario) -> float:
+    """Share of the work added up that a plan surely asks.
+
+    Saturations add up exactly for affine laws; measured surfaces bend, so they are trusted a little less.
+    """
+    measured = any(profile.points for device in scenario.devices for profile in device.profiles.values())
+    return 0.9 if measured else 1.0 - 1e-9
+
+
+def open_tokens_per_s(scenario: Scenario) -> float | None:
     """Output tokens a second that open workloads ask for; None where closed users make it depend on the plan."""
     total = 0.0
     for workload in scenario.workloads:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
@@ -41,8 +41,8 @@ class Rival:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The mode of each workload, which is what the decision is about."""
-        return self.start.modes
+        """The mode of each workload, which is what the decision is about; both modes where its traffic is split."""
+        return self.start.ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,21 @@ def rivals_of(space: Space, choices: Iterable[Choice]) -> tuple[Rival, ...]:
     for choice in choices:
         families = families_of(space, choice.candidates)
         if all(families):
-            found.setdefault(choice.modes, Rival(choice, families))
+            found.setdefault(choice.ways, Rival(choice, families))
     return tuple(found.values())
 
 
 def families_of(space: Space, chosen: Iterable[Candidate]) -> tuple[tuple[Candidate, ...], ...]:
     """By workload, the candidates that differ from the chosen one in nothing but the window, ascending."""
     return tuple(
-        tuple(sorted((c for c in group if same_but_window(c, mine)), key=lambda c: c.window or 0))
+        tuple(sorted((_parted(c, mine) for c in group if same_but_window(c, mine)), key=lambda c: c.window or 0))
         for mine, group in zip(chosen, space.by_workload, strict=True)
     )
+
+
+def _parted(candidate: Candidate, mine: Candidate) -> Candidate:
+    """With the other part of `mine`, where its traffic is split: shares and that part's window stay."""
+    return candidate if mine.rest is None else replace(candidate, rest=mine.rest, share=mine.share)
 
 
 def best_near(judge: Judge, rival: Rival, near: Choice) -> Judged:

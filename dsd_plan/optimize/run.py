@@ -12,11 +12,12 @@ from dsd_plan.domain.study import Agreement, Provenance, Study
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.abridged import abridged
 from dsd_plan.optimize.backcast import backcast
-from dsd_plan.optimize.candidates import AnySpace, WideSpace, searched_modes, space_of, tried_ahead
+from dsd_plan.optimize.candidates import AnySpace, Space, WideSpace, searched_modes, space_of, tried_ahead
 from dsd_plan.optimize.confirm import Confirmation, Observe
 from dsd_plan.optimize.decision import decide
 from dsd_plan.optimize.evaluate import Evaluator, Predict
 from dsd_plan.optimize.side_by_side import Beside, RunAll, one_by_one
+from dsd_plan.optimize.split import splittable
 from dsd_plan.optimize.study import OUTLOOK, study_of
 
 OnProgress = Callable[[int, int, str], None]
@@ -51,7 +52,7 @@ def optimize(
     """
     scenario = with_ngrams(scenario)
     space = space_of(scenario)
-    progress = _Progress(scenario, on_progress)
+    progress = _Progress(scenario, on_progress, may_split=isinstance(space, Space) and splittable(space))
     story = [*space.notes, _size(space, scenario)]
 
     def tell(line: str) -> None:
@@ -96,9 +97,9 @@ def _size(space: AnySpace, scenario: Scenario) -> str:
 class _Progress:
     """Steps are the stages of the search; what is found in between moves nothing."""
 
-    def __init__(self, scenario: Scenario, on_progress: OnProgress | None) -> None:
+    def __init__(self, scenario: Scenario, on_progress: OnProgress | None, *, may_split: bool) -> None:
         modes = len(searched_modes(scenario)) + tried_ahead(scenario)
-        self._total = modes + (len(scenario.workloads) > 1) + STAGES_AFTER_MODES
+        self._total = modes + may_split + (len(scenario.workloads) > 1) + STAGES_AFTER_MODES
         self._done = 0
         self._on_progress = on_progress
 

@@ -27,6 +27,8 @@ from dsd_plan.optimize.milp import relaxed_objective
 from dsd_plan.optimize.objective import Judge, Judged, better
 from dsd_plan.optimize.relaxation import Bounds, LowerKey, alone_by_workload, undominated
 from dsd_plan.optimize.replicas import fitted_counts, least_counts
+from dsd_plan.optimize.split import SCOPE as SPLIT
+from dsd_plan.optimize.split import Splits, search_splits
 
 EXHAUSTIVE_CHOICES = 300
 """Spaces up to this size are tried in full."""
@@ -53,9 +55,9 @@ RELAXED = (
 )
 
 NOT_VARIED = (
-    "; for plans with routing jsq, a random draft device a session, static windows, each device's own batch cap and "
-    "one way to serve each workload: another routing, draft_routing, draft_devices_per_session, policy, batch_cap, "
-    "batching or share is not searched and may do better"
+    "; for plans with routing jsq, a random draft device a session, static windows and each device's own batch cap: "
+    "another routing, draft_routing, draft_devices_per_session, policy, batch_cap or batching is not searched and may "
+    "do better"
 )
 """What every bound takes as given: settings of a plan that no search moves."""
 
@@ -97,6 +99,8 @@ def search(
         return _wide(judge, space, seeds)
     if isinstance(space, Around):
         return Found(search_around(judge, space), None, AROUND)
+    if isinstance(space, Splits):
+        return Found(search_splits(judge, space), None, SPLIT)
     if not all(space.by_workload):
         return Found(None, None, EXHAUSTIVE)
     if space.size <= exhaustive_choices and _choices(judge, space) <= exhaustive_choices:

@@ -86,6 +86,8 @@ def study_of(
     groups = {} if _goes_ahead(chosen.choice) else contenders(space, scenario, chosen.choice, bests)
     if any(_goes_ahead(outcome.choice) for outcome in decision.outcomes if outcome.choice is not None):
         story = (*story, "maps and tipping points are without the mode pipelined, which takes long to predict")
+    if chosen.choice.splits:
+        story = (*story, "maps are of each workload served in one way, also where the chosen plan splits its traffic")
     grounds = [Ground(explorer, chosen.choice, workload, group) for workload, group in groups.items() if group]
     parts.add("maps", *maps_to_draw(grounds))
     if isinstance(space, Space) and not _goes_ahead(chosen.choice):

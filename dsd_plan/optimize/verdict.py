@@ -14,15 +14,15 @@ from dsd_plan.domain.study import Verdict
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.optimize.backcast import widened, widened_value
 from dsd_plan.optimize.budgets import interval_of
-from dsd_plan.optimize.candidates import EDGE_MODES, Candidate, cost_per_hour, device_total, site_copies
-from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, listed, mean_tpot_words
+from dsd_plan.optimize.candidates import EDGE_MODES, cost_per_hour, device_total, site_copies
+from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, mean_tpot_words
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio
 from dsd_plan.optimize.hinges import against_words, condition_words, edge_words, nothing_to_draft
 from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next
-from dsd_plan.optimize.objective import MOST_NAMED
-from dsd_plan.optimize.words import count_words, number, percent
+from dsd_plan.optimize.where_words import plainly_words, where_words
+from dsd_plan.optimize.words import number, percent
 
 Answer = Literal["yes", "no", "undecided"]
 OBJECTIVE_WORDS = {"cost": "cost", "energy": "energy a token", "tpot": "mean TPOT", "devices": "number of devices"}
@@ -60,7 +60,7 @@ def _decided(case: Case, tips: Sequence[TippingPoint]) -> tuple[Answer, str, Nex
     assert case.speculative is not None
     if nothing_to_draft(case.scenario):
         return "no", "Do not speculate here: every answer is one token, and a first token is never drafted.", None
-    how, numbers = _how(case, case.speculative), _numbers(case, case.speculative)
+    how, numbers = where_words(case.scenario, case.speculative.choice), _numbers(case, case.speculative)
     if case.plain_trouble == NOT_SEARCHED:
         sentence = f"Undecided: {_gerund(how)} gives {numbers}, but plain decoding was left out of the search."
         command = "dsd-plan optimize SCENARIO"
@@ -108,51 +108,6 @@ def _weigh(objective: Ratio | None, tpot: Ratio | None) -> Answer:
     if tpot is not None and objective.low >= 1.0 and tpot.surely_above:
         return "no"
     return "undecided"
-
-
-def _how(case: Case, plan: Confirmed) -> str:
-    """Where to draft, on what, with which window: "Draft at clinic on 3 × edge-box with window 5"."""
-    counts = dict(plan.choice.counts)
-    speculating = [c for c in plan.choice.candidates if c.mode != "target_only"]
-    if len(plan.choice.candidates) > MOST_NAMED:
-        return f"Draft {_how_many(speculating, len(plan.choice.candidates))}"
-    places = list(dict.fromkeys((_place(case.scenario, c, counts), c.window) for c in speculating))
-    if len(places) == 1:
-        place, window = places[0]
-        which = (
-            ""
-            if len(speculating) == len(plan.choice.candidates)
-            else f" for {listed([c.workload for c in speculating])}"
-        )
-        return f"Draft {place} with window {window}{which}"
-    return "Draft " + listed(
-        [f"{_place(case.scenario, c, counts)} with window {c.window} for {c.workload}" for c in speculating]
-    )
-
-
-def _how_many(speculating: list[Candidate], workloads: int) -> str:
-    """Of many workloads: "beside the target for 210 of 300 workloads (windows 2–4) and at the edge for 12 …"."""
-    words = []
-    for mode, where in (
-        ("fused", "beside the target"),
-        ("distributed", "at the edge"),
-        ("pipelined", "at the edge, going on ahead,"),
-    ):
-        windows = [c.window for c in speculating if c.mode == mode and c.window is not None]
-        if windows:
-            low, high = min(windows), max(windows)
-            spread = f"window {low}" if low == high else f"windows {low}–{high}"
-            words.append(f"{where} for {len(windows)} of {workloads} workloads ({spread})")
-    return listed(words)
-
-
-def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) -> str:
-    if candidate.mode == "fused" or candidate.draft_device is None:
-        return f"beside the target on {candidate.target_device}"
-    site = scenario.site(scenario.device(candidate.draft_device).site)
-    where = site.name if site.count == 1 else f"each of {site.count} × {site.name}"
-    ahead = ", going on ahead," if candidate.mode == "pipelined" else ""
-    return f"at {where} on {count_words(scenario, candidate.draft_device, counts[candidate.draft_device])}{ahead}"
 
 
 def _numbers(case: Case, plan: Confirmed) -> str:
@@ -261,7 +216,7 @@ def _only_with_drafts(case: Case) -> str:
     assert case.speculative is not None
     assert case.plain is not None
     assert case.lost is not None
-    how = _gerund(_how(case, case.speculative))
+    how = _drafting(case, case.speculative)
     own = replace(case, lost=None)
     end = ""
     if case.lost.targets_needed is not None:
@@ -281,7 +236,8 @@ def _no_speculation(case: Case, tips: Sequence[TippingPoint]) -> str:
     plain = ""
     if case.plain is not None and case.plain.judged.kept:
         devices = device_total(case.scenario, case.plain.choice.counts)
-        plain = f" Decode plainly: {_numbers(case, case.plain)}, on {devices} device{'' if devices == 1 else 's'}."
+        how_many = f"{devices} device{'' if devices == 1 else 's'}"
+        plain = f" Decode plainly{plainly_words(case.plain.choice)}: {_numbers(case, case.plain)}, on {how_many}."
     if case.speculative is None:
         return f"Do not speculate here: {case.speculative_trouble or 'there is no draft for any target'}.{plain}"
     return (
@@ -304,14 +260,14 @@ def _not_worth_it(case: Case, tips: Sequence[TippingPoint]) -> str:
         )
     return (
         f"Do not speculate here: {loss} against plain decoding{edge_words(case, tips)}; "
-        f"decode plainly: {_numbers(case, case.plain)}."
+        f"decode plainly{plainly_words(case.plain.choice)}: {_numbers(case, case.plain)}."
     )
 
 
 def _if_plain_kept(case: Case) -> str:
     """Undecided: plain decoding breaks a budget by less than the error, and would be the better plan without that."""
     assert case.speculative is not None
-    gives = f"{_gerund(_how(case, case.speculative))} gives {_numbers(case, case.speculative)}"
+    gives = f"{_drafting(case, case.speculative)} gives {_numbers(case, case.speculative)}"
     if case.doubt is None or case.doubt.ratio is None:
         return _unbelieved(case)
     return (
@@ -343,7 +299,7 @@ def _what_then(case: Case, ratio: Ratio) -> str:
 def _unbelieved(case: Case) -> str:
     """Undecided: the model saturates today's system, so that nothing which it says can be believed."""
     assert case.backcast is not None
-    where = "" if case.speculative is None else f"{_gerund(_how(case, case.speculative))} may or may not pay: "
+    where = "" if case.speculative is None else f"{_drafting(case, case.speculative)} may or may not pay: "
     return (
         f"Undecided: {where}under the model {case.backcast.saturates} saturates today, which the system in service "
         "does not, so that no comparison made with it can be believed."
@@ -360,9 +316,13 @@ def _undecided(case: Case) -> str:
         parts.append(_between(case.tpot, mean_tpot_words(len(case.scenario.workloads))))
     found = " and ".join(parts) or "its gain could not be worked out"
     return (
-        f"Undecided: {_gerund(_how(case, case.speculative))} may or may not pay: {found}{against_words(case)}, and the "
+        f"Undecided: {_drafting(case, case.speculative)} may or may not pay: {found}{against_words(case)}, and the "
         f"error hides the difference; {_numbers(case, case.speculative)}."
     )
+
+
+def _drafting(case: Case, plan: Confirmed) -> str:
+    return _gerund(where_words(case.scenario, plan.choice))
 
 
 def _gerund(how: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from dsd_plan.domain.scenario import Scenario
-from dsd_plan.optimize.candidates import Choice, Counts, site_copies
+from dsd_plan.optimize.candidates import Candidate, Choice, Counts, site_copies
 
 MOST_NAMED = 8
 """Workloads that a plan in a few words names."""
@@ -36,14 +37,33 @@ def counts_words(scenario: Scenario, counts: Counts) -> str:
     return ", ".join(count_words(scenario, name, count) for name, count in counts)
 
 
+def in_parts(candidate: Candidate, words: Callable[[Candidate], str]) -> str:
+    """What `words` says of a candidate; where its traffic is split of each part, behind its share."""
+    if candidate.rest is None:
+        return words(candidate)
+    return " and ".join(f"{percent(share)} {words(part)}" for part, share in candidate.parts)
+
+
+def _way(candidate: Candidate) -> str:
+    return (
+        candidate.mode.replace("_", " ")
+        + (f", window {candidate.window}" if candidate.window is not None else "")
+        + (f" on {candidate.paths} paths" if candidate.paths > 1 else "")
+    )
+
+
+def _way_on(candidate: Candidate) -> str:
+    return f"{_way(candidate)} on {candidate.target_device}"
+
+
+def _same_ways(candidate: Candidate) -> bool:
+    """Whether only the devices tell the parts of split traffic apart."""
+    return candidate.rest is not None and _way(candidate.head) == _way(candidate.rest)
+
+
 def plan_words(choice: Choice) -> str:
     """Modes and windows in a few words: "distributed, window 4"."""
-    ways = [
-        c.mode.replace("_", " ")
-        + (f", window {c.window}" if c.window is not None else "")
-        + (f" on {c.paths} paths" if c.paths > 1 else "")
-        for c in choice.candidates
-    ]
+    ways = [in_parts(c, _way_on if _same_ways(c) else _way) for c in choice.candidates]
     if len(set(ways)) == 1:
         return ways[0]
     if len(ways) > MOST_NAMED:

@@ -118,19 +118,25 @@ def _top(key: KeyMetric, curves: list[LoadCurve], today: float | None) -> float:
     return min(round_up(wanted), round_up(max(lowest) * 1.05)) if max(lowest) > (key.limit or 0) else round_up(wanted)
 
 
+def _named(curve: LoadCurve) -> str:
+    """Its mode; of split traffic with the share that is served so."""
+    return f"{share(curve.share)} {mode_name(curve.mode)}" if curve.share < 1 else mode_name(curve.mode)
+
+
 def _trace(curve: LoadCurve, key: KeyMetric, chosen: bool) -> dict[str, Any]:
     points = sorted(curve.points, key=lambda p: p.load)
     window = f", γ = {curve.window}" if curve.mode != "target_only" else ""
+    name = _named(curve)
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": mode_name(curve.mode),
+        "name": name,
         "x": [p.load for p in points],
         "y": [value_at(p, key.metric) for p in points],
         "customdata": [p.saturation for p in points],
         "connectgaps": False,
         "line": {"color": token(mode_token(curve.mode)), "width": 3.5 if chosen else 2},
-        "hovertemplate": f"{mode_name(curve.mode)}{window}<br>%{{x:.3g}} × today's load<br>"
+        "hovertemplate": f"{name}{window}<br>%{{x:.3g}} × today's load<br>"
         "%{y:.3g} ms, saturation %{customdata:.2f}<extra></extra>",
     }
 
@@ -210,7 +216,7 @@ def _numbers(curves: list[LoadCurve], key: KeyMetric) -> Table:
             value = quantity_cell(key.metric, value_at(point, key.metric))
             rows.append(
                 (
-                    mode_name(curve.mode),
+                    _named(curve),
                     Number(window, "#"),
                     Number(point.load, "×", given=True),
                     Number(point.saturation),

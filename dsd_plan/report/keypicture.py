@@ -9,7 +9,7 @@ from dsd_plan.domain.study import LoadCurve, Study
 from dsd_plan.report.figures import mode_token, round_up, ticks
 from dsd_plan.report.labels import Ground, Label, beside_dot, beside_level, beside_upright, fine, place_labels
 from dsd_plan.report.markup import Html, safe
-from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple
+from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple, share
 from dsd_plan.report.reading import (
     KeyMetric,
     base_name,
@@ -184,8 +184,9 @@ def _words(
 
 
 def curve_name(curve: LoadCurve) -> str:
-    """A curve's mode and window."""
-    return mode_name(curve.mode) + (f" γ{curve.window}" if curve.mode != "target_only" else "")
+    """A curve's mode and window; of split traffic with the share that is served so."""
+    part = f"{share(curve.share)} " if curve.share < 1 else ""
+    return part + mode_name(curve.mode) + (f" γ{curve.window}" if curve.mode != "target_only" else "")
 
 
 def _today(frame: Frame, value: float, ends: tuple[float, float] | None, broken: bool, mode: str) -> str:

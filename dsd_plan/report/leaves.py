@@ -41,7 +41,7 @@ def leaves_table(study: Study) -> Table | None:
     pair = _pair(study)
     rows: list[tuple[Cell, ...]] = []
     for mode in modes:
-        mine = [a.workload for a in study.plan.assignments if a.mode == mode]
+        mine = list(dict.fromkeys(a.workload for a in study.plan.assignments if a.mode == mode))
         whose = f"{len(mine):,} workloads" if len(mine) > 1 else named(mine[0]) if mine else UNKNOWN
         rows.append((mode_name(mode), *_flows(mode, pair), whose))
     columns = ("Mode", "Leaves the users' site once", "Leaves it every round", "Comes back", "In the plan for")

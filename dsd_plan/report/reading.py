@@ -184,7 +184,8 @@ def chosen_curve(study: Study, workload: str) -> LoadCurve | None:
         return None
     same_mode = [curve for curve in mine if curve.mode == assignment.mode]
     same = [curve for curve in same_mode if curve.window == (assignment.window or 0)]
-    return next(iter(same or same_mode), None)
+    split = [curve for curve in same if curve.share == assignment.share]
+    return next(iter(split or same or same_mode), None)
 
 
 def value_at(point: LoadPoint, metric: str) -> float | None:

@@ -40,7 +40,7 @@ def best_plan(scenario: Scenario, predict: Callable[[Deployed], Performance]) ->
 
 
 def every_plan(scenario: Scenario) -> Iterator[Plan]:
-    for ways in product(*(list(_ways(scenario, workload.name)) for workload in scenario.workloads)):
+    for ways in product(*(list(ways_of(scenario, workload.name)) for workload in scenario.workloads)):
         used = sorted({name for way in ways for name in (way.target_device, way.draft_device) if name})
         for counts in product(*(range(1, scenario.device(name).count + 1) for name in used)):
             number = dict(zip(used, counts, strict=True))
@@ -55,7 +55,8 @@ def every_plan(scenario: Scenario) -> Iterator[Plan]:
             )
 
 
-def _ways(scenario: Scenario, workload: str) -> Iterator[Assignment]:
+def ways_of(scenario: Scenario, workload: str) -> Iterator[Assignment]:
+    """Every mode, device and window that the scenario searches."""
     return (way for way in _all_ways(scenario, workload) if way.mode in scenario.search.modes)
 
 

@@ -5,7 +5,7 @@ It stands in for the real model where a test is about choosing, not about predic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dsd_plan.domain.acceptance import tokens_per_round
 from dsd_plan.domain.deployed import Deployed, Stream
@@ -41,6 +41,7 @@ def predict(deployed: Deployed) -> Performance:
                 rate.per_s = 0.5 * rate.per_s + 0.5 * stream.requests.users / cycle_s
         if not any(isinstance(stream.requests, ClosedRequests) for stream in deployed.streams):
             break
+    workloads = _pooled(workloads)
     tokens = sum(rate.per_s * rate.output for rate in rates)
     powers = [device.power_w for device in devices]
     power = None if any(p is None for p in powers) else sum(p for p in powers if p is not None)
@@ -139,6 +140,39 @@ def _at(deployed: Deployed, rates: list[_Rates]) -> tuple[list[WorkloadPerforman
         _workload(deployed, stream, rate, rounds, iteration, draft_wait)
         for stream, rate, rounds in zip(deployed.streams, rates, steps, strict=True)
     ], devices
+
+
+def _pooled(parts: list[WorkloadPerformance]) -> list[WorkloadPerformance]:
+    """One a workload: means by requests, a quantile is that of its slowest part."""
+    by_name: dict[str, list[WorkloadPerformance]] = {}
+    for part in parts:
+        by_name.setdefault(part.name, []).append(part)
+    return [mine[0] if len(mine) == 1 else _together(mine) for mine in by_name.values()]
+
+
+def _together(parts: list[WorkloadPerformance]) -> WorkloadPerformance:
+    rates = [part.requests_per_s or 0.0 for part in parts]
+    total = sum(rates)
+
+    def quantiles(metric: str) -> Quantiles:
+        found = [getattr(part, metric) for part in parts]
+        mean = sum(rate * q.mean for rate, q in zip(rates, found, strict=True)) / total
+        worst = {name: max(getattr(q, name) for q in found) for name in ("p50", "p95", "p99")}
+        return Quantiles(mean=mean, **worst)
+
+    first = next((part for part in parts if part.tokens_per_round is not None), parts[0])
+    good = sum(part.goodput_per_s or 0.0 for part in parts)
+    return replace(
+        first,
+        ttft_ms=quantiles("ttft_ms"),
+        tpot_ms=quantiles("tpot_ms"),
+        itl_ms=quantiles("itl_ms"),
+        e2e_ms=quantiles("e2e_ms"),
+        requests_per_s=total,
+        tokens_per_s=sum(part.tokens_per_s or 0.0 for part in parts),
+        goodput_per_s=good,
+        slo_attainment=good / total,
+    )
 
 
 def _workload(

@@ -326,7 +326,7 @@ def test_a_price_is_sure_where_budgets_leave_room() -> None:
         given = scenario(devices=(edge_box(), gpu(count=6)), workloads=(chat(rate_per_s=6.0, tpot_p95_ms=limit_ms),))
         confirmation = Confirmation(Evaluator(given, stub_model.predict), observer(given), lambda line: None)
         space = space_of(given)
-        return price_ratio(confirmation, [space.purely("fused")], space.purely("target_only"), 0.5)
+        return price_ratio(confirmation, [space.purely("fused")], [space.purely("target_only")], 0.5)
 
     sure, unsure = ratio(90.0), ratio(40.0)
     assert sure is not None
