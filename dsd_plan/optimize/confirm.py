@@ -131,10 +131,15 @@ class Confirmation:
         for _ in range(most):
             found = search(Judge(self.evaluator, self.lens), space, seeds)
             if found.best is None:
-                near = self._narrow_miss(space, name)
+                near = self._nearly_kept(space)
                 if near is None:
                     return hidden
-                hidden, seeds = self._confirmed(replace(found, best=near)), (*seeds, near.choice)
+                plan = spelling(near.choice, self.evaluator.scenario)
+                self.tell(f"{name}: no plan keeps every budget under the model; {plan} misses one narrowly")
+                self._accepts(name, near.choice)
+                if self.judge(near.choice).kept:
+                    hidden = self._confirmed(replace(found, best=self.judge(near.choice)))
+                    seeds = (*seeds, near.choice)
                 continue
             choice = found.best.choice
             if choice in self.observed:
@@ -160,24 +165,20 @@ class Confirmation:
             return self._confirmed(replace(confirmed.found, best=seen))
         return confirmed
 
-    def _narrow_miss(self, space: AnySpace, name: str) -> Judged | None:
-        """Where no plan keeps every budget under the model: the nearest, if that is near and keeps them replayed."""
-        near = self._nearly_kept(space) if isinstance(space, Space) else None
-        if near is None or near.choice in self.observed or self._known_broken(near.choice):
-            return None
-        plan = spelling(near.choice, self.evaluator.scenario)
-        self.tell(f"{name}: no plan keeps every budget under the model; {plan} misses one narrowly")
-        self._accepts(name, near.choice)
-        seen = self.judge(near.choice)
-        return seen if seen.kept else None
+    def _nearly_kept(self, space: AnySpace) -> Judged | None:
+        """The plan whose worst budget is broken least under the model, where that is little and it was not replayed.
 
-    def _nearly_kept(self, space: Space) -> Judged | None:
-        """The plan whose worst budget is broken least, where that is little, and no price: prices are what they are."""
+        The replay may see it kept. Prices are what they are.
+        """
+        if not isinstance(space, Space):
+            return None
         search(Judge(self.evaluator, replace(self.lens, slack=NEAR_MISS)), space)
-        tried = (self.judge(t.choice) for t in self.evaluator.trials() if space.holds(t.choice.candidates))
-        near = [judged for judged in tried if judged.excess <= NEAR_MISS and judged.worst is not None]
-        near = [judged for judged in near if judged.worst is not None and judged.worst.quantity != "cost_per_hour"]
-        return min(near, key=lambda judged: (judged.excess, judged.key), default=None)
+        new = [t.choice for t in self.evaluator.trials() if t.choice not in self.observed]
+        judged = [self.judge(choice) for choice in new if space.holds(choice.candidates)]
+        near = [one for one in judged if one.worst is not None and one.excess <= NEAR_MISS]
+        near = [one for one in near if one.worst is not None and one.worst.quantity != "cost_per_hour"]
+        near = [one for one in near if not self._known_broken(one.choice)]
+        return min(near, key=lambda one: (one.excess, one.key), default=None)
 
     def corrected_by(self, choice: Choice) -> Lens:
         """Replay a choice, and the lens that knows what came of it."""

@@ -87,10 +87,20 @@ def given_total(chains: Sequence[Array], size: int) -> Array:
             rest /= rest.max()
         total = np.convolve(rest, chain)[:size]
         mine = np.convolve(rest, chain * np.arange(chain.size))[:size]
-        likely = np.flatnonzero(total > NEGLIGIBLE)
+        # Where surely more are present than there are states, the likeliest of these tell.
+        likely = np.flatnonzero(total > NEGLIGIBLE * min(1.0, float(total.max())))
+        if likely.size == 0:
+            return _in_proportion(chains, size)
         found = np.interp(np.arange(size), likely, mine[likely] / total[likely])
         means[:, k] = found
     return means
+
+
+def _in_proportion(chains: Sequence[Array], size: int) -> Array:
+    """A total made up of the chains as their means are: for totals that are too unlikely to be told apart from 0."""
+    present = np.array([float(chain @ np.arange(chain.size)) / max(float(chain.sum()), 1e-300) for chain in chains])
+    share = present / present.sum() if present.sum() > 0.0 else np.full(present.size, 1.0 / present.size)
+    return np.outer(np.arange(size), share)
 
 
 def cut(law: Array, size: int) -> Array:
