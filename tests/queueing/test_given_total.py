@@ -21,7 +21,7 @@ def test_poisson_streams_share_a_total_in_proportion() -> None:
 
 
 def test_where_surely_more_are_present_than_there_are_states_the_total_is_split_as_the_chains_are() -> None:
-    """768 users who hardly ever leave, and 8 others: of 20 states none is likely, and nearly all of each is the users."""
+    """768 users who hardly ever leave, and 8 others: of 20 states none is likely, and nearly all in each are users."""
     many = finite_chain(768, 1000.0, 0.5)
     found = given_total([many, poisson_chain(8.0, 20)], 20)
     assert np.isfinite(found).all()
