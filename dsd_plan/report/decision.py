@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.study import Agreement, Option, Study
 from dsd_plan.report.keypicture import key_picture
@@ -20,6 +22,7 @@ from dsd_plan.report.markup import (
 )
 from dsd_plan.report.numbers import (
     METRICS,
+    MINUS,
     THIN,
     count,
     given,
@@ -53,8 +56,10 @@ from dsd_plan.report.steady_end import end_of
 from dsd_plan.report.summary import option_metrics
 from dsd_plan.report.tables import Cell, Number, Table, Words, quantity_cell, table_html
 
-LONGEST_HEADLINE, LONGEST_LINES, SHORTEST_HEADLINE = 190, 150, 30
-"""Characters."""
+LONGEST_HEADLINE, SHORTEST_HEADLINE = 150, 30
+"""Characters; the longest takes two lines at 1280 pixels."""
+SOFT_CUT = re.compile(r", (?=mean |but |\d)|: (?=p\d|mean )")
+"""Where a headline that is longer may end: before a number of its own."""
 NOTHING = Html('<span class="unknown">–</span>')
 MOST_DEVICES, FEWER_DEVICES = 4, 2
 """Device types beside an option: as many as are told, and how many of more."""
@@ -98,22 +103,23 @@ def _difference(quantity_name: str, saved: float, ends: tuple[float, float] | No
     if base != quantity_name:
         known = ""
         if ends is not None:
-            low, high = ends if saved > 0 else (-ends[1], -ends[0])
-            known = f" ({share(low)} to {share(high)})"
+            low, high = (100.0 * end for end in (ends if saved > 0 else (-ends[1], -ends[0])))
+            known = f" ({low:.2g} to {high:.2g})".replace("-", MINUS)
         return Html(f"{what} {safe(share(abs(saved)) + known)} {'lower' if saved > 0 else 'higher'}")
     shown = given(abs(saved)) if float(saved).is_integer() else quantity(quantity_name, abs(saved))
     return Html(f"{what} {safe(shown)} {'less' if saved > 0 else 'more'}")
 
 
 def split_sentence(sentence: str) -> tuple[str, str]:
-    """A headline and the rest: a long verdict is cut at its first semicolon or full stop, else before a "but"."""
+    """A headline and the rest: a long verdict is cut at its first semicolon or full stop, else before a number."""
     if len(sentence) <= LONGEST_HEADLINE:
         return sentence, ""
     cuts = [at for mark in ("; ", ". ") if (at := sentence.find(mark)) >= SHORTEST_HEADLINE]
-    but = sentence.find(", but ")
-    if but >= SHORTEST_HEADLINE and min(cuts, default=len(sentence)) > LONGEST_LINES:
-        cuts.append(but)
-    if not cuts:
+    if min(cuts, default=len(sentence)) > LONGEST_HEADLINE:
+        soft = [at for found in SOFT_CUT.finditer(sentence) if (at := found.start()) >= SHORTEST_HEADLINE]
+        nearest = min(soft, default=len(sentence))
+        cuts.append(max((at for at in soft if at <= LONGEST_HEADLINE), default=nearest))
+    if min(cuts, default=len(sentence)) == len(sentence):
         return sentence, ""
     rest = sentence[min(cuts) + 2 :]
     return f"{sentence[: min(cuts)]}.", rest[:1].upper() + rest[1:]
@@ -158,7 +164,7 @@ def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | No
     """A row an option: the key number, its worst hour or the mean TPOT, TTFT, cost, devices, and why it was chosen."""
     metrics = option_metrics(key)
     worst = f"worst_hour_{'ttft' if key and key.metric.startswith('ttft') else 'tpot'}_p95_ms"
-    by_hour = any(getattr(option, worst) is not None for option in options)
+    by_hour = bool(study.hours) or any(option.hours for option in options)
     if by_hour:  # the hours of a day say more than its mean
         metrics = [metric for metric in metrics if metric != "tpot_mean_ms"]
     monthly = any(option.cost_per_month is not None for option in options)

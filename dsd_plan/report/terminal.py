@@ -26,7 +26,7 @@ from dsd_plan.report.summary import (
 WIDTH, WIDEST = 80, 120
 """Columns: what suffices, and beyond which lines are hard to read."""
 NAME_WIDTH = 30
-REASON_LINES, NAME_LINES = 2, 2
+REASON_LINES, NAME_LINES = 4, 2
 MOST_BUDGETS = 8
 
 

@@ -83,3 +83,19 @@ def test_a_long_headline_ends_before_its_but() -> None:
     headline, rest = split_sentence(f"{words}, but p95 TTFT rises from 160 to 197 ms. This holds if it is so.")
     assert headline == f"{words}."
     assert rest.startswith("But p95 TTFT rises")
+
+
+def test_a_headline_without_an_end_of_its_own_takes_two_lines() -> None:
+    """It ends before a number of its own: at the last one with which it still fits."""
+    place = "Draft beside the target on server with window 1, not at the edge"
+    kept = "p95 TPOT of remote-chat 1.28 ms (1.27–1.29) for a budget of 10 ms"
+    gain = "mean TPOT 29 % ± 2.6 % lower than plain decoding's, and more"
+    assert split_sentence(f"{place}: {kept}, {gain}; and so on.") == (
+        f"{place}: {kept}.",
+        f"Mean{gain.removeprefix('mean')}; and so on.",
+    )
+    longer = place.replace("server", "a server with quite a long name, of which there are several")
+    headline, rest = split_sentence(f"{longer}: {kept}, {gain}; and so on.")
+    assert headline == f"{longer}."
+    assert rest.startswith("P95 TPOT of remote-chat")
+    assert split_sentence("Word " * 60) == ("Word " * 60, "")
