@@ -285,6 +285,7 @@ def optimize(
     unless the caller has processes for them.
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
     """
+    from dsd_plan.capacity.as_replayed import as_replayed
     from dsd_plan.capacity.of_study import capacity_or_why, todays, with_found
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
@@ -310,7 +311,9 @@ def optimize(
     )
     optimized = robust_study if robust else plain_study
     today = todays(scenario, robust=robust)
-    growing = Beside(lambda plan: capacity_or_why(plan, today, predict_deployed))
+    growing = Beside(
+        lambda plan, expected, seen: capacity_or_why(plan, today, as_replayed(predict_deployed, expected, seen))
+    )
     study, asked = optimized(
         scenario, predict_deployed, observe_in, agreements, provenance, on_progress, axes, run_all, growing
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 
 Task = Callable[[], Any]
@@ -26,7 +27,8 @@ def one_by_one(tasks: Sequence[Task], ended: Callable[[int], None]) -> list[Any]
 class Beside:
     """Something else that is worked out of the chosen plan while the study's parts are."""
 
-    ask: Callable[[Plan], Any]
+    ask: Callable[[Plan, Performance, Performance], Any]
+    """Given the plan, and it as predicted and as replayed."""
     found: list[Any] = field(default_factory=list)
     """Its answer, once there is one."""
 

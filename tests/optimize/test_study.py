@@ -56,7 +56,7 @@ def test_the_same_question_on_several_cores_gives_the_same_bytes_and_what_was_as
     both: tuple[Scenario, Study],
 ) -> None:
     given, found = both
-    observe, beside = observer(given, lambda plan: 1.03), Beside(lambda plan: len(plan.assignments))
+    observe, beside = observer(given, lambda plan: 1.03), Beside(lambda plan, *_: len(plan.assignments))
     run_all = partial(on_all_cores, workers=2)
     spread = optimize(given, stub_model.predict, observe, agreements, PROVENANCE, run_all=run_all, beside=beside)
     assert json.dumps(spread.to_dict()) == json.dumps(found.to_dict())
