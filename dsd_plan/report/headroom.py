@@ -28,8 +28,8 @@ HOW_TO_READ = (
     "A row is one device type. The bar begins at the load that holds with one of it less and ends at the load that "
     "holds with one more; the plain line is the plan as it is, the dotted one today's load. A bar that begins left of "
     "today's load means that losing one breaks a budget; one that ends at the plain line means that one more buys no "
-    "load. Loads are the model's as the plan's replay corrected it, all workloads growing together; one more means one at "
-    "each copy of its site."
+    "load. Loads are the model's as the plan's replay corrected it, all workloads growing together; one more means one "
+    "at each copy of its site."
 )
 
 
