@@ -109,12 +109,13 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
     others = unit * np.arange(states, dtype=np.float64)
     mates = _mates(others, pool)
 
-    def tabulated(values: Array) -> Array:
-        columns = [sum(w * np.interp(at, population, column) for w, at in mates) for column in values.T]
-        return np.stack(columns, axis=-1)
-
-    jobs = tabulated(held.jobs[:, None])[:, 0]
-    round_ms, prefill_ms, transient = tabulated(cycles.round), tabulated(cycles.prefill), tabulated(cycles.transient)
+    # All columns at once: the number of mates is looked up where the grid has it, and its value lies on a line.
+    columns = np.hstack([held.jobs[:, None], cycles.round, cycles.prefill, cycles.transient])
+    tabulated = sum(weight * _between(columns, population, at) for weight, at in mates)
+    assert isinstance(tabulated, np.ndarray)
+    many = rounds.size
+    jobs = tabulated[:, 0]
+    round_ms, prefill_ms, transient = (tabulated[:, 1 + k * many : 1 + (k + 1) * many] for k in range(3))
     # Beyond what memory holds, sessions wait for it and those inside go on as before.
     fitting = np.minimum(others, max(pool.together * pool.places - 1.0, 0.0))
     inside = np.minimum(np.floor(fitting / unit + 1e-9).astype(int), states - 1)
@@ -141,6 +142,17 @@ def by_others(cycles: Cycles, classes: Classes, pool: Pool, start: Array, states
         all_fit,
         pool.irregular,
     )
+
+
+def _between(columns: Array, known: Array, at: Array) -> Array:
+    """Every column of `columns`, told at the ascending `known`, as `np.interp` has it at `at`; shape (at, columns)."""
+    if known.size == 1:
+        return np.broadcast_to(columns, (at.size, columns.shape[1]))
+    below = np.minimum(np.maximum(np.searchsorted(known, at, side="right") - 1, 0), known.size - 2)
+    width = np.maximum(known[1:] - known[:-1], 1e-300)
+    share = np.minimum(np.maximum((at - known[below]) / width[below], 0.0), 1.0)
+    found: Array = columns[below] + share[:, None] * (columns[1:] - columns[:-1])[below]
+    return found
 
 
 def _unit(classes: Classes, request: Array) -> float:
@@ -201,17 +213,18 @@ def _queueing(rounds: Array, round_ms: Array, rest: Array, shares: Array, live: 
     jobs = rounds + 1.0
     capacity = pool.together * pool.cap / pool.full_ms
     alone = rounds * round_ms + rest
+    weights = shares * jobs
     wait = np.zeros(live.size)
-    crowded = np.flatnonzero(live * (jobs * shares / alone).sum(axis=-1) > capacity)
+    crowded = np.flatnonzero(live * ((1.0 / alone) @ weights) > capacity)
     if not crowded.size:
         return wait
     live, alone, more = live[crowded], alone[crowded], wait[crowded]
     for _ in range(NEWTON_STEPS):
-        times = alone + jobs * more[:, None]
-        rate = live * (shares * jobs / times).sum(axis=-1)
-        slope = live * (shares * (jobs / times) ** 2).sum(axis=-1)
+        pace = 1.0 / (alone + jobs * more[:, None])
+        rate = live * (pace @ weights)
+        slope = live * ((pace * pace) @ (weights * jobs))
         # Newton on 1/rate, which is linear in the wait for a single class.
-        more = np.maximum(more + (rate**2 / capacity - rate) / slope, 0.0)
+        more = np.maximum(more + (rate * rate / capacity - rate) / slope, 0.0)
     wait[crowded] = more
     return wait
 

@@ -167,7 +167,8 @@ def _solve_pool(
     start = np.array([state.start for state in known])
     open_rates = np.array([demand.rate for demand in mine])
     outside = np.array([demand.away for demand in mine])
-    table, live = _live(target, cycle, classes, pool, start, users, open_rates, outside)
+    known_states = 0 if before is None else before.live.law.size - 1
+    table, live = _live(target, cycle, classes, pool, start, users, open_rates, outside, known_states)
     if not users.any() and any(isinstance(demand.stream.requests, RequestTrace) for demand in mine):
         table, live = _along_arrivals(mine, cycle, classes, pool, start, table)
     for k, (demand, state) in enumerate(zip(mine, known, strict=True)):
@@ -243,12 +244,13 @@ def _live(
     users: NDArray[np.int64],
     open_rates: Array,
     outside: Array,
+    least: int,
 ) -> tuple[ByOthers, Live]:
-    """Tabulate as many sessions as have any probability."""
+    """Tabulate as many sessions as have any probability, and at least as many as an earlier pass had to."""
     all_closed = bool((users > 0).all())
     most = int(users.sum()) + 1 if all_closed else 0
     full = pool.together * min(_population_of(cycle), pool.places) * 1.3 + 60
-    states = min(most, MOST_STATES) if all_closed else int(min(full, MOST_STATES))
+    states = min(most, MOST_STATES) if all_closed else int(min(max(full, least), MOST_STATES))
     while True:
         table = by_others(cycle, classes, pool, start, states)
         live = live_sessions(table, classes, users, open_rates, outside, pool.together / pool.replicas)

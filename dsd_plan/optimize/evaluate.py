@@ -68,8 +68,11 @@ class Evaluator:
 
     def _ask(self, choice: Choice) -> Trial:
         plan = plan_of(self.scenario, choice)
+        return self._tried(choice, plan, lambda: deploy(self.scenario, plan))
+
+    def _tried(self, choice: Choice, plan: Plan, deployed: Callable[[], Deployed]) -> Trial:
         try:
-            performance = self._predicted(deploy(self.scenario, plan))
+            performance = self._predicted(deployed())
         except UnstableError as error:
             return Trial(choice, plan, None, {}, saturated=(error.device, error.saturation), unstable=str(error))
         except PlanError as error:
@@ -82,6 +85,34 @@ class Evaluator:
         from dsd_plan.optimize.wide.parts import predict_in_parts
 
         return predict_in_parts(deployed, self.predict, self._parts)
+
+
+class Shifted(Evaluator):
+    """The same with every deployment changed; where a change leaves one as it is, `other` knows it already."""
+
+    def __init__(
+        self, other: Evaluator, deployed: Callable[[Choice], Deployed], change: Callable[[Deployed], Deployed]
+    ) -> None:
+        super().__init__(other.scenario, other.predict)
+        self._other = other
+        self._deployed = deployed
+        self._change = change
+
+    def _ask(self, choice: Choice) -> Trial:
+        try:
+            here = self._deployed(choice)
+        except PlanError:
+            return self._other.trial(choice)
+        there = self._change(here)
+        if _same(there, here):
+            return self._other.trial(choice)
+        return self._tried(choice, here.plan, lambda: there)
+
+
+def _same(one: Deployed, other: Deployed) -> bool:
+    """Whether they hold the same things, not only equal ones."""
+    pairs = ((one.streams, other.streams), (one.targets, other.targets), (one.drafts, other.drafts))
+    return all(mine is theirs for some, others in pairs for mine, theirs in zip(some, others, strict=True))
 
 
 class Repriced(Evaluator):

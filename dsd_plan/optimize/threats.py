@@ -7,13 +7,16 @@ dearer than the plan it is set against cannot win, whatever it is fitted to.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from dsd_plan.optimize.candidates import Choice, Counts, cost_per_hour, device_total, full_counts, with_count
 from dsd_plan.optimize.objective import Judge, Judged, rounded
 from dsd_plan.optimize.rivals import Rival, moved, nearer, settled
 
-FAR_BEHIND = 1.0
+FAR_BEHIND = 0.5
 """Share by which a rival's TPOT is the longer one that no other window makes up for: then none is tried."""
+FAR_OFF = 1.0
+"""Likewise by which it breaks a budget."""
 
 
 def may_win(judge: Judge, rival: Rival, near: Choice, mine: Judged) -> bool:
@@ -31,6 +34,8 @@ def may_win(judge: Judge, rival: Rival, near: Choice, mine: Judged) -> bool:
         return False
     tied = _price(judge, most) == mine.key[:2]
     for there in _downhill(judge, rival, Choice(near.candidates, most)):
+        if FAR_OFF < there.latency_excess < inf:
+            return False
         if not there.latency_kept:
             continue
         if not tied or len(most) > 1:

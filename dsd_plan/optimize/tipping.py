@@ -16,7 +16,7 @@ from dsd_plan.optimize.axis import RESOLUTION, Axis, Bracket, crossing
 from dsd_plan.optimize.budgets import FLEET
 from dsd_plan.optimize.candidates import Choice, Space
 from dsd_plan.optimize.contenders import Contender, Explorer
-from dsd_plan.optimize.evaluate import Evaluator, Lens, Repriced
+from dsd_plan.optimize.evaluate import Evaluator, Lens, Repriced, Shifted
 from dsd_plan.optimize.inputs import Input, Moved, inputs_of
 from dsd_plan.optimize.objective import Judge, Judged, rounded
 from dsd_plan.optimize.rivals import SAME, Lead, Rival, best_near, lead, rivals_of, settled
@@ -70,10 +70,9 @@ class Outlook:
 
     def judge_at(self, moved: Moved) -> Judge:
         """A judge of plans where an input has moved."""
-        change, predict = moved.change, self.explorer.predict
-        if change is None:
+        if moved.change is None:
             return Judge(Repriced(moved.scenario, self._as_it_is), self._lens)
-        return Judge(Evaluator(moved.scenario, lambda deployed: predict(change(deployed))), self._lens)
+        return Judge(Shifted(self._as_it_is, self.explorer.deployed, moved.change), self._lens)
 
     def decided(self, judge: Judge, near: dict[Rival, Choice], rivals: Sequence[Rival] | None = None) -> Standing:
         """The better plan, as `judge` sees it; `near` are plans to start from, and becomes what was found.
