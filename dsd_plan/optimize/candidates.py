@@ -316,6 +316,7 @@ def plan_of(scenario: Scenario, choice: Choice) -> Plan:
                 window=candidate.window,
                 candidates=candidate.paths,
                 routing=_routing(scenario, candidate),
+                draft_routing=candidate.draft_routing,
             )
             for candidate, share in choice.parts
         ),

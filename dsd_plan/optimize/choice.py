@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dsd_plan.domain.plan import Routing
 from dsd_plan.domain.scenario import Mode
 
 Counts = tuple[tuple[str, int], ...]
@@ -38,6 +39,8 @@ class Candidate:
     """Where its traffic is split: how the others of its requests are served."""
     share: float = 1.0
     """Of its requests that are served this way."""
+    draft_routing: Routing | None = None
+    """How a session gets its draft device at the edge; None: at random."""
 
     @property
     def parts(self) -> tuple[tuple[Candidate, float], ...]:
@@ -122,10 +125,8 @@ def compatible(chosen: tuple[Candidate, ...]) -> bool:
 
 def same_but_window(one: Candidate, other: Candidate) -> bool:
     """Whether two candidates differ in nothing but the window, each taken as if it served all requests."""
-    return (one.mode, one.target_device, one.draft_model, one.draft_device, one.paths) == (
-        other.mode,
-        other.target_device,
-        other.draft_model,
-        other.draft_device,
-        other.paths,
-    )
+    return _but_window(one) == _but_window(other)
+
+
+def _but_window(one: Candidate) -> tuple[object, ...]:
+    return one.mode, one.target_device, one.draft_model, one.draft_device, one.paths, one.draft_routing

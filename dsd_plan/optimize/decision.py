@@ -30,6 +30,7 @@ from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.infeasible import why_infeasible
 from dsd_plan.optimize.objective import Judge, Key, rounded, spelling
 from dsd_plan.optimize.options import EDGE_ALONE, HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
+from dsd_plan.optimize.routed import with_routing
 from dsd_plan.optimize.search import Found, search
 from dsd_plan.optimize.split import splittable
 from dsd_plan.optimize.splitting import SPLIT, bound_with_splits, with_splits
@@ -58,6 +59,8 @@ class Decision:
     """Of the loss of every draft, by choice."""
     days: Days
     """Of the hours of the day, by choice."""
+    space: AnySpace
+    """What was searched, with drafts routed where that is better."""
 
 
 def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], None], peak: float = 1.0) -> Decision:
@@ -72,6 +75,13 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         if mode in searched_modes(evaluator.scenario):
             stage(f"searching: {NAMES[mode]}")
             found = [_outcome(confirmation, within, mode, name) for name, within in _kinds(space, mode)]
+            if mode == "distributed":
+                space, found[0] = with_routing(
+                    confirmation,
+                    space,
+                    found[0],
+                    lambda other: _outcome(confirmation, other, "distributed", NAMES["distributed"]),
+                )
             outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]
     if len(space.by_workload) > 1:
         stage(f"searching: {MIXED}")
@@ -102,7 +112,11 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
             raise error
     best = min(kept, key=lambda confirmed: _daily_key(days, confirmed))
     stage("replaying the runners-up")
-    equals = [other for other in _equals(confirmation, best) if survival.allows(other.choice)]
+    equals = [
+        other
+        for other in _equals(confirmation, best)
+        if survival.allows(other.choice) and any(o.space.holds(other.choice.candidates) for o in outcomes)
+    ]
     chosen = min([best, *equals], key=_simplicity)
     outcomes = standing_for(outcomes, chosen)
     equivalents = []
@@ -118,7 +132,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         overall = bound_of_others(overall)
     overall = bound_with_splits(Judge(evaluator, confirmation.lens), space, overall, chosen)
     case = _case(confirmation, space, outcomes, chosen, survival, days)
-    return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days)
+    return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days, space)
 
 
 def _daily_key(days: Days, confirmed: Confirmed) -> Key:

@@ -12,7 +12,7 @@ from dsd_plan.domain.workload import ClosedRequests, RequestTrace, Workload
 from dsd_plan.optimize.budgets import FLEET, Limit, Reading
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Candidate, Choice, cost_per_hour, device_total
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator, Lens, Trial
-from dsd_plan.optimize.words import counts_words, in_parts
+from dsd_plan.optimize.words import counts_words, in_parts, routing_words
 
 Key = tuple[float, int, float, int, int, str]
 """Objective, devices, TPOT, complexity of the modes, sum of the windows, spelling: lower is better."""
@@ -164,7 +164,11 @@ def spelling(choice: Choice, scenario: Scenario | None = None) -> str:
 
 
 def _served(c: Candidate) -> str:
-    draft = f" with {c.draft_model} on {c.draft_device}, window {c.window}{_paths(c)}" if c.window is not None else ""
+    draft = (
+        f" with {c.draft_model} on {c.draft_device}, window {c.window}{_paths(c)}{routing_words(c)}"
+        if c.window is not None
+        else ""
+    )
     return f"{c.mode.replace('_', ' ')} on {c.target_device}{draft}"
 
 

@@ -69,7 +69,7 @@ def optimize(
     chosen = decision.chosen
     study = study_of(
         confirmation,
-        space,
+        decision.space,
         decision,
         agreements=agree(chosen.predicted, chosen.observed.pooled),
         story=story,

@@ -54,13 +54,6 @@ RELAXED = (
     "takes that another replica never slows a workload"
 )
 
-NOT_VARIED = (
-    "; for plans with routing jsq, a random draft device a session, static windows and each device's own batch cap: "
-    "another routing, draft_routing, draft_devices_per_session, policy, batch_cap or batching is not searched and may "
-    "do better"
-)
-"""What every bound takes as given: settings of a plan that no search moves."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -37,7 +37,7 @@ from dsd_plan.optimize.maps import maps_to_draw
 from dsd_plan.optimize.measure_next import alone_next
 from dsd_plan.optimize.options import option_of, option_rows, whole_devices, with_present
 from dsd_plan.optimize.pareto import pareto_front
-from dsd_plan.optimize.search import NOT_VARIED
+from dsd_plan.optimize.routed import not_varied
 from dsd_plan.optimize.side_by_side import Beside, Parts, RunAll, one_by_one
 from dsd_plan.optimize.tipping import outlook_of, tips_to_look_for
 from dsd_plan.optimize.verdict import verdict
@@ -126,7 +126,7 @@ def study_of(
         pareto=front,
         pareto_axes=tuple(pareto),
         optimality_gap=decision.best.gap,
-        bound_scope=decision.best.scope + NOT_VARIED,
+        bound_scope=decision.best.scope + not_varied(space),
         curves=tuple(curve for curves in seen.get("curves", ()) for curve in curves),
         maps=tuple(seen.get("maps", ())),
         round_parts=_round_parts(decision),

@@ -82,4 +82,6 @@ def _place(scenario: Scenario, candidate: Candidate, counts: Mapping[str, int]) 
     site = scenario.site(scenario.device(candidate.draft_device).site)
     where = site.name if site.count == 1 else f"each of {site.count} × {site.name}"
     ahead = ", going on ahead," if candidate.mode == "pipelined" else ""
-    return f"at {where} on {count_words(scenario, candidate.draft_device, counts[candidate.draft_device])}{ahead}"
+    devices = count_words(scenario, candidate.draft_device, counts[candidate.draft_device])
+    routed = "" if candidate.draft_routing is None else ", each session on the one with the fewest,"
+    return f"at {where} on {devices}{routed}{ahead}"

@@ -49,7 +49,13 @@ def _way(candidate: Candidate) -> str:
         candidate.mode.replace("_", " ")
         + (f", window {candidate.window}" if candidate.window is not None else "")
         + (f" on {candidate.paths} paths" if candidate.paths > 1 else "")
+        + routing_words(candidate)
     )
+
+
+def routing_words(candidate: Candidate) -> str:
+    """How a session gets its draft device, where not at random."""
+    return "" if candidate.draft_routing is None else f", draft_routing {candidate.draft_routing}"
 
 
 def _way_on(candidate: Candidate) -> str:
