@@ -180,10 +180,12 @@ def _families(scenario: Scenario, workload: Workload, notes: list[str]) -> Itera
         for pair in scenario.pairs:
             if pair.target != workload.target:
                 continue
-            if "edge_only" in modes and pair.kind == "model":
-                yield from _edge_alone(devices, workload, pair)
             for paths in recorded_paths(for_task(pair.acceptance, workload.task)):
                 yield from _speculating(scenario, workload, target, pair, paths, notes)
+    # The edge alone needs no target.
+    for pair in scenario.pairs if "edge_only" in modes else ():
+        if pair.target == workload.target and pair.kind == "model":
+            yield from _edge_alone(devices, workload, pair)
 
 
 def _speculating(

@@ -137,3 +137,11 @@ def test_what_to_measure_next_is_what_that_choice_rests_on() -> None:
     assert "small on edge-box" in found.verdict.measure_next
     assert found.verdict.measurement is not None
     assert found.verdict.measurement.of == "step_times"
+
+
+def test_it_needs_no_target_that_can_be_counted_on() -> None:
+    """One GPU that is up half the time is none; the boxes answer all the same."""
+    given = scenario(devices=(edge_box(), gpu(count=1, available=0.5)), workloads=(chat(rate_per_s=0.5),), modes=LISTED)
+    found = study(given)
+    assert found.plan.assignments[0].mode == "edge_only"
+    assert found.verdict.answer == "no"
