@@ -7,7 +7,7 @@ print(study.verdict.sentence)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -271,6 +271,7 @@ def optimize(
     robust: bool = False,
     pareto: Sequence[str] = (),
     run_all: RunAll = one_by_one,
+    on_answer: Callable[[str], None] = lambda sentence: None,
 ) -> Study:
     """Choose mode, draft, window and replicas for every workload; replay the winner before believing it.
 
@@ -282,7 +283,7 @@ def optimize(
     `on_progress(done, total, text)` is called as the search goes. `command`, `machine` and `created_at` go into the
     study's provenance as they are: nothing here looks at clock or machine, so that a seed gives the same bytes.
     `run_all(tasks, ended)` works out the parts of the study that do not wait for each other: one after the other,
-    unless the caller has processes for them.
+    unless the caller has processes for them. `on_answer` is told the verdict before that, without what it hangs on.
     Raises ScenarioError, and InfeasibleError where no plan keeps every budget.
     """
     from dsd_plan.capacity.as_replayed import as_replayed
@@ -312,7 +313,8 @@ def optimize(
     optimized = robust_study if robust else plain_study
     today = todays(scenario, robust=robust)
     growing = Beside(
-        lambda plan, expected, seen: capacity_or_why(plan, today, as_replayed(predict_deployed, expected, seen))
+        lambda plan, expected, seen: capacity_or_why(plan, today, as_replayed(predict_deployed, expected, seen)),
+        answered=on_answer,
     )
     study, asked = optimized(
         scenario, predict_deployed, observe_in, agreements, provenance, on_progress, axes, run_all, growing

@@ -63,6 +63,7 @@ def run(
                 robust=robust,
                 pareto=[] if pareto is None else [axis.strip() for axis in pareto.split(",")],
                 run_all=on_all_cores,
+                on_answer=lambda sentence: on_progress.say(f"The answer, before what it hangs on: {sentence}"),
             )
         except InfeasibleError as error:
             if as_json:

@@ -91,8 +91,24 @@ OnProgress = Callable[[int, int, str], None]
 """(done, total, what is going on or has been found)."""
 
 
+class Progress:
+    """Called like an `OnProgress`; `say` leaves a line that stays."""
+
+    def __init__(self, move: OnProgress, line: Callable[[str], None]) -> None:
+        self._move = move
+        self._line = line
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """How far the work is, and what is going on."""
+        self._move(done, total, text)
+
+    def say(self, text: str) -> None:
+        """A line on stderr, above the one that moves."""
+        self._line(visible(text))
+
+
 @contextmanager
-def progress(task: str) -> Iterator[OnProgress]:
+def progress(task: str) -> Iterator[Progress]:
     """How far long work is, on stderr: one line that moves on a terminal, a line a tenth elsewhere."""
     from rich.console import Console
 
@@ -106,9 +122,10 @@ def progress(task: str) -> Iterator[OnProgress]:
                 tenths.append(tenth)
                 typer.echo(f"{task}: {visible(text)}", err=True)
 
-        yield line
+        yield Progress(line, lambda text: typer.echo(f"{task}: {text}", err=True))
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -116,10 +133,10 @@ def progress(task: str) -> Iterator[OnProgress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[text]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar:
         shown = bar.add_task(task, total=None, text="")
 
         def move(done: int, total: int, text: str) -> None:
             bar.update(shown, completed=done, total=total, text=visible(text))
 
-        yield move
+        yield Progress(move, lambda text: bar.console.print(text, markup=False, soft_wrap=False))

@@ -35,6 +35,8 @@ MOST_LOAD = 30.0
 USUAL_WINDOW = 4
 CLEAR_LEAD = 0.3
 """Lead in TPOT at windows that were best nearby which no other window makes up for."""
+SURELY_SLOWER = 0.02
+"""Share of TPOT by which the next window has to be the slower one, as far as the way alone makes it, to go unasked."""
 UPWARD: tuple[int, ...] = (1,)
 BOTH_WAYS: tuple[int, ...] = (1, -1)
 
@@ -61,6 +63,19 @@ class Standing:
     tpot_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """By how much the next window was the slower one at a round trip, and what a longer one takes off that, ms a ms."""
+
+    rtt_ms: float
+    slower_ms: float
+    closing: float
+
+
+Turns = dict[tuple[Mode, int], Turn]
+"""By mode and window, along ways that get longer while all else is held."""
+
+
 class Ground:
     """One workload, the modes that it could run in, and where it lies today."""
 
@@ -71,7 +86,8 @@ class Ground:
         """Mean round trip of its route; None: it is served at its own site."""
         self.pair: Acceptance | None = None
         self._explorer = explorer
-        self._known: dict[tuple[Choice, Condition], float | None] = {}
+        self._known: dict[tuple[Choice, Condition], tuple[float | None, float | None]] = {}
+        """Mean TPOT, and tokens a round."""
         for contender in contenders:
             stream = stream_of(explorer.deployed(contender.choices[0]), workload)
             if stream.up and self.rtt_ms is None:
@@ -99,13 +115,18 @@ class Ground:
         return min(low, 0.5), min(max(high, 1.5), MOST_LOAD)
 
     def standings(
-        self, condition: Condition, near: Mapping[Mode, int], directions: Sequence[int] = BOTH_WAYS
+        self,
+        condition: Condition,
+        near: Mapping[Mode, int],
+        directions: Sequence[int] = BOTH_WAYS,
+        turns: Turns | None = None,
     ) -> tuple[Standing, ...]:
         """Every mode at its best window, the fastest first; those without a steady state last.
 
-        The window is found downhill from `near`, in the `directions` given: TPOT over γ has one valley.
+        The window is found downhill from `near`, in the `directions` given: TPOT over γ has one valley. Along ways that
+        get longer, `turns` is kept: from it a window that is far from being the better one is known without asking.
         """
-        found = [self._standing(contender, condition, near, directions) for contender in self.contenders]
+        found = [self._standing(contender, condition, near, directions, turns) for contender in self.contenders]
         return tuple(sorted(found, key=lambda s: (_or_worst(s.tpot_ms), SIMPLEST_FIRST.index(s.mode))))
 
     def surely(self, mode: Mode, condition: Condition, near: Mapping[Mode, int]) -> bool:
@@ -121,7 +142,12 @@ class Ground:
         return min(range(len(contender.windows)), key=lambda i: abs(contender.windows[i] - wanted))
 
     def _standing(
-        self, contender: Contender, condition: Condition, near: Mapping[Mode, int], directions: Sequence[int]
+        self,
+        contender: Contender,
+        condition: Condition,
+        near: Mapping[Mode, int],
+        directions: Sequence[int],
+        turns: Turns | None,
     ) -> Standing:
         def at(index: int) -> float:
             return _or_worst(self.tpot_ms(contender, index, condition))
@@ -132,12 +158,33 @@ class Ground:
             # Where the nearest window saturates, any other may be the one that does not.
             here = min(range(last + 1), key=at)
         for step in directions:
-            while 0 <= here + step <= last and at(here + step) < at(here):
+            while 0 <= here + step <= last and not (step == 1 and self._slower(contender, here, condition, turns)):
+                if at(here + step) >= at(here):
+                    break
                 here += step
         return Standing(contender.mode, contender.windows[here], self.tpot_ms(contender, here, condition))
 
     def tpot_ms(self, contender: Contender, index: int, condition: Condition) -> float | None:
         """Mean TPOT of the workload with the contender's `index`-th window; None without a steady state."""
+        return self._asked(contender, index, condition)[0]
+
+    def _slower(self, contender: Contender, index: int, condition: Condition, turns: Turns | None) -> bool:
+        """Whether the next window is surely the slower one: a round trip is paid once a round, whatever its window."""
+        if turns is None or condition.rtt_ms is None or self._closed or contender.mode not in EDGE_MODES:
+            return False
+        mine, tokens = self._asked(contender, index, condition)
+        known = turns.get((contender.mode, index))
+        if mine is not None and known is not None:
+            slower_ms = known.slower_ms - known.closing * (condition.rtt_ms - known.rtt_ms)
+            if slower_ms > SURELY_SLOWER * mine:
+                return True
+        other, more = self._asked(contender, index + 1, condition)
+        if mine is not None and other is not None and tokens and more:
+            turn = Turn(condition.rtt_ms, other - mine, max(1.0 / tokens - 1.0 / more, 0.0))
+            turns[contender.mode, index] = turn
+        return False
+
+    def _asked(self, contender: Contender, index: int, condition: Condition) -> tuple[float | None, float | None]:
         felt = self._felt(contender.mode, condition)
         key = (contender.choices[index], felt)
         if key not in self._known:
@@ -148,10 +195,11 @@ class Ground:
                 if condition.prompts is None:
                     raise
                 # A context that no memory holds is no place where this mode can be.
-                return None
-            self._known[key] = None
+                return None, None
+            self._known[key] = None, None
             if isinstance(performance, Performance):
-                self._known[key] = performance.workload(self.workload).tpot_ms.mean
+                found = performance.workload(self.workload)
+                self._known[key] = found.tpot_ms.mean, found.tokens_per_round
         return self._known[key]
 
     def _felt(self, mode: Mode, condition: Condition) -> Condition:

@@ -17,6 +17,7 @@ from dsd_plan.optimize.ground import (
     Condition,
     Ground,
     Standing,
+    Turns,
 )
 
 GRIDS = ((13, 9), (9, 7), (7, 5))
@@ -105,9 +106,10 @@ def _cells(
     first: dict[Mode, int] = dict(ground.near)
     for y in ys:
         near, directions = first, BOTH_WAYS
+        turns: Turns = {}
         for x in xs:
             # Along a row the way gets longer, and a longer way never asks for a shorter window.
-            found = ground.standings(at(x, y), near, directions)
+            found = ground.standings(at(x, y), near, directions, turns)
             near, directions = {standing.mode: standing.window for standing in found}, UPWARD
             if x == xs[0]:
                 first = near

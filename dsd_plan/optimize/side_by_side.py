@@ -23,6 +23,10 @@ def one_by_one(tasks: Sequence[Task], ended: Callable[[int], None]) -> list[Any]
     return found
 
 
+def _nothing(_: str) -> None:
+    """Nobody waits for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
     """Something else that is worked out of the chosen plan while the study's parts are."""
@@ -31,6 +35,8 @@ class Beside:
     """Given the plan, and it as predicted and as replayed."""
     found: list[Any] = field(default_factory=list)
     """Its answer, once there is one."""
+    answered: Callable[[str], None] = _nothing
+    """Told the verdict as soon as plans were weighed, before what lies around the decision is worked out."""
 
 
 class Parts:

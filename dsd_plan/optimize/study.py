@@ -82,6 +82,7 @@ def study_of(
     explorer = Explorer(scenario, confirmation.evaluator.predict, confirmation.evaluator.trials())
     bests, parts = _bests(decision), Parts()
     if beside is not None:
+        beside.answered(edge_alone(scenario, decision, verdict(decision.case)).sentence)
         parts.add("beside", partial(beside.ask, chosen.judged.trial.plan, chosen.predicted, chosen.observed.pooled))
     groups = {} if _goes_ahead(chosen.choice) else contenders(space, scenario, chosen.choice, bests)
     if any(_goes_ahead(outcome.choice) for outcome in decision.outcomes if outcome.choice is not None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -193,3 +194,22 @@ def test_a_map_ends_where_nobody_plans() -> None:
     _, ground, _ = explored(GIVEN)
     ground.knee = 77_000.0
     assert ground.load_range == (0.5, MOST_LOAD)
+
+
+def test_windows_that_are_far_from_better_go_unasked_along_a_way_and_change_no_cell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    def counted(deployed: Deployed) -> Performance:
+        asked.append(deployed)
+        return stub_model.predict(deployed)
+
+    _, known, chosen = explored(GIVEN)
+    spared = mode_maps([Ground(Explorer(GIVEN, counted), chosen, "chat", known.contenders)])
+    few = len(asked)
+    asked.clear()
+    monkeypatch.setattr(sys.modules[Ground.__module__], "SURELY_SLOWER", float("inf"))
+    every = mode_maps([Ground(Explorer(GIVEN, counted), chosen, "chat", known.contenders)])
+    assert spared == every
+    assert few < 0.9 * len(asked)

@@ -56,11 +56,16 @@ def test_the_same_question_on_several_cores_gives_the_same_bytes_and_what_was_as
     both: tuple[Scenario, Study],
 ) -> None:
     given, found = both
-    observe, beside = observer(given, lambda plan: 1.03), Beside(lambda plan, *_: len(plan.assignments))
+    told: list[str] = []
+    observe = observer(given, lambda plan: 1.03)
+    beside = Beside(lambda plan, *_: len(plan.assignments), answered=told.append)
     run_all = partial(on_all_cores, workers=2)
     spread = optimize(given, stub_model.predict, observe, agreements, PROVENANCE, run_all=run_all, beside=beside)
     assert json.dumps(spread.to_dict()) == json.dumps(found.to_dict())
     assert beside.found == [len(given.workloads)]
+    # The answer comes first, in the words that the study has, but for where it would change.
+    assert len(told) == 1
+    assert found.verdict.sentence.startswith(told[0].split(".")[0].split(";")[0])
 
 
 def test_it_is_json_without_nan_or_infinity(both: tuple[Scenario, Study]) -> None:
