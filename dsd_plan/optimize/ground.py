@@ -85,15 +85,20 @@ class Ground:
         self.rtt_ms: float | None = None
         """Mean round trip of its route; None: it is served at its own site."""
         self.pair: Acceptance | None = None
+        """Of the draft whose acceptance is moved: the chosen plan's, else the first that a contender has."""
         self._explorer = explorer
         self._known: dict[tuple[Choice, Condition], tuple[float | None, float | None]] = {}
         """Mean TPOT, and tokens a round."""
+        pairs: dict[str | None, Acceptance] = {}
         for contender in contenders:
             stream = stream_of(explorer.deployed(contender.choices[0]), workload)
             if stream.up and self.rtt_ms is None:
                 self.rtt_ms = route_rtt_ms(stream)
             if stream.acceptance is not None:
-                self.pair = stream.acceptance
+                pairs.setdefault(stream.assignment.draft_model, stream.acceptance)
+        mine = next(c.draft_model for c in chosen.candidates if c.workload == workload)
+        self._draft = mine if mine in pairs else next(iter(pairs), None)
+        self.pair = pairs.get(self._draft)
         self._windows = max(window for contender in contenders for window in contender.windows)
         self.acceptance = None if self.pair is None else first_accepted(self.pair, self._windows)
         """Of the first proposal of a round; None: it has no draft."""
@@ -217,7 +222,9 @@ class Ground:
     def _changed(self, deployed: Deployed, condition: Condition) -> Deployed:
         if condition.rtt_ms is not None:
             deployed = with_rtt(deployed, self.workload, condition.rtt_ms)
-        if condition.acceptance is not None and self.pair is not None:
+        drafted = stream_of(deployed, self.workload).assignment.draft_model
+        # Another draft keeps its own acceptance.
+        if condition.acceptance is not None and self.pair is not None and drafted == self._draft:
             law = matched_law(self.pair, self._windows, condition.acceptance)
             deployed = with_acceptance(deployed, self.workload, law)
         if condition.prompts is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.ngrams import with_ngrams
 from dsd_plan.domain.performance import Performance
-from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import ModeMap
 from dsd_plan.errors import UnstableError
 from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, full_counts, space_of
@@ -132,6 +135,19 @@ def test_better_acceptance_never_helps_plain_decoding() -> None:
     for column in zip(*rows(found), strict=True):
         plain = [mode == "target_only" for mode in column]
         assert plain == sorted(plain, reverse=True)
+
+
+def test_another_draft_keeps_its_own_acceptance_and_its_own_windows() -> None:
+    """At the edge a draft that is known for three proposals; a table on the target, for any number."""
+    known = replace(GIVEN.pairs[0], acceptance=AcceptanceLaw(survival=(0.8, 0.6, 0.5)))
+    table = Pair(draft="lookup", target="large", acceptance=AcceptanceLaw(per_token=0.4), kind="ngram")
+    no_small = gpu(count=2, step_ms=25.0)
+    no_small = replace(no_small, profiles={"large": no_small.profiles["large"]})
+    given = with_ngrams(replace(GIVEN, pairs=(known, table), devices=(GIVEN.devices[0], no_small)))
+    _, ground, _ = explored(given)
+    (over_acceptance, *_) = mode_maps([ground])
+    assert len({cell.tpot_ms["fused"] for cell in over_acceptance.cells}) == 1
+    assert len({cell.tpot_ms["distributed"] for cell in over_acceptance.cells}) > 1
 
 
 def test_a_cell_tells_every_modes_best_and_the_margin() -> None:
