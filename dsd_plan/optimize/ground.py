@@ -129,9 +129,13 @@ class Ground:
         """Every mode at its best window, the fastest first; those without a steady state last.
 
         The window is found downhill from `near`, in the `directions` given: TPOT over γ has one valley. Along ways that
-        get longer, `turns` is kept: from it a window that is far from being the better one is known without asking.
+        get longer, `turns` is kept: of a mode that is far behind, a window far from being the better one is then known
+        without asking.
         """
-        found = [self._standing(contender, condition, near, directions, turns) for contender in self.contenders]
+        found: list[Standing] = []
+        for contender in self.contenders:
+            ahead_ms = min((_or_worst(standing.tpot_ms) for standing in found), default=inf)
+            found.append(self._standing(contender, condition, near, directions, turns, ahead_ms))
         return tuple(sorted(found, key=lambda s: (_or_worst(s.tpot_ms), SIMPLEST_FIRST.index(s.mode))))
 
     def surely(self, mode: Mode, condition: Condition, near: Mapping[Mode, int]) -> bool:
@@ -153,7 +157,10 @@ class Ground:
         near: Mapping[Mode, int],
         directions: Sequence[int],
         turns: Turns | None,
+        ahead_ms: float,
     ) -> Standing:
+        """`ahead_ms`: TPOT of the fastest mode so far."""
+
         def at(index: int) -> float:
             return _or_worst(self.tpot_ms(contender, index, condition))
 
@@ -163,8 +170,9 @@ class Ground:
             # Where the nearest window saturates, any other may be the one that does not.
             here = min(range(last + 1), key=at)
         for step in directions:
-            while 0 <= here + step <= last and not (step == 1 and self._slower(contender, here, condition, turns)):
-                if at(here + step) >= at(here):
+            while 0 <= here + step <= last:
+                behind = step == 1 and at(here) > ahead_ms * (1.0 + CLEAR_LEAD)
+                if (behind and self._slower(contender, here, condition, turns)) or at(here + step) >= at(here):
                     break
                 here += step
         return Standing(contender.mode, contender.windows[here], self.tpot_ms(contender, here, condition))
