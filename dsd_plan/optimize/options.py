@@ -26,7 +26,7 @@ from dsd_plan.optimize.engines import engine_of, reprompting
 from dsd_plan.optimize.evaluate import Trial
 from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.words import number, percent
+from dsd_plan.optimize.words import number, percent, plan_words
 
 NAMES: Mapping[Mode, str] = {
     "target_only": "do nothing: plain decoding on the target",
@@ -194,11 +194,13 @@ def option_of(
     confirmation: Confirmation, outcome: Outcome, chosen: Confirmed, days: Days, name: str | None = None
 ) -> Option:
     """The row of one outcome, under another name where one is given."""
-    name = name or outcome.name
+    named, name = name is None, name or outcome.name
     scenario = confirmation.evaluator.scenario
     if outcome.confirmed is not None:
         is_chosen = outcome.confirmed.choice == chosen.choice
         reason = why_chosen(scenario) if is_chosen else why_lost(scenario, outcome.confirmed, chosen, days)
+        if outcome.confirmed.choice.splits and named:
+            reason = f"{plan_words(outcome.confirmed.choice)}: {reason}"
         return _row(confirmation, name, outcome.confirmed.judged.trial, reason, chosen=is_chosen)
     if outcome.miss is None:
         return Option(name=name, chosen=False, plan=None, predicted=None, reason=outcome.lost or _impossible(outcome))

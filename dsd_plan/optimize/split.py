@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import floor, inf
@@ -30,6 +31,8 @@ from dsd_plan.optimize.split_work import light, work_of
 
 SHARES = tuple(step / 20 for step in range(1, 20))
 """Of a workload's requests that the first part may serve; closed users are rounded to whole ones."""
+ALIKE = 4
+"""Shares in a row of which one is tried, where TPOT is minimized."""
 FILLINGS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 """Shares of what devices can do up to which they are filled when counts are estimated."""
 MOST_PREDICTIONS = 150
@@ -87,11 +90,14 @@ def search_splits(judge: Judge, space: Splits) -> Judged | None:
     for trial in judge.evaluator.trials():
         if space.holds(trial.choice.candidates):
             sparing.judge(trial.choice)
-    for start in space.starts:
-        try:
+    left = MOST_PREDICTIONS
+    for number, start in enumerate(space.starts):
+        # What one start leaves is the next one's.
+        sparing.left = left // (len(space.starts) - number)
+        before = sparing.left
+        with suppress(_SpentError):
             _around(sparing, start, frozenset())
-        except _SpentError:
-            break
+        left -= before - sparing.left
     return sparing.best
 
 
@@ -189,8 +195,10 @@ def _options(judge: _Sparing, start: Choice, position: int) -> Iterator[_Option]
         if mine is None or theirs is None or not compatible(chosen):
             continue
         full = full_counts(judge.scenario, chosen)
-        best: dict[Counts, _Option] = {}
-        for share in shares:
+        best: dict[tuple[Counts, int], _Option] = {}
+        for number, share in enumerate(shares):
+            # All that is there is deployed where TPOT decides, and it turns on the share.
+            slot = number // ALIKE if judge.minimize == "tpot" else 0
             work = {
                 name: taken.get(name, 0.0)
                 + share * mine.work.get(name, 0.0)
@@ -202,10 +210,10 @@ def _options(judge: _Sparing, start: Choice, position: int) -> Iterator[_Option]
             for counts in _counts(judge, full, work):
                 filling = max(work[name] / count for name, count in counts)
                 objective = _objective(judge, counts, work, tpot_ms)
-                known = best.get(counts)
+                known = best.get((counts, slot))
                 if objective < judge.hurdle and (known is None or filling < known.filling):
                     devices = device_total(judge.scenario, counts)
-                    best[counts] = _Option(objective, devices, filling, Choice(split, counts))
+                    best[counts, slot] = _Option(objective, devices, filling, Choice(split, counts))
         yield from best.values()
 
 
@@ -297,9 +305,12 @@ def _polished(judge: _Sparing, here: Judged) -> Judged:
 
 def _next_to(judge: _Sparing, choice: Choice) -> Iterator[Choice]:
     for position, candidate in enumerate(choice.candidates):
-        for moved in _moved(judge, candidate, position):
+        for moved in (*_moved(judge, candidate, position), *_otherwise(judge, choice, position)):
             chosen = (*choice.candidates[:position], moved, *choice.candidates[position + 1 :])
-            yield Choice(chosen, choice.counts)
+            if compatible(chosen):
+                known = dict(choice.counts)
+                full = full_counts(judge.scenario, chosen)
+                yield Choice(chosen, tuple((name, known.get(name, there)) for name, there in full))
     for name, count in choice.counts:
         if count > 1 and judge.minimize != "tpot":
             yield replace(choice, counts=with_count(choice.counts, name, count - 1))
@@ -319,6 +330,19 @@ def _moved(judge: _Sparing, candidate: Candidate, position: int) -> Iterator[Can
         yield replace(head, rest=rest, share=candidate.share)
     for other in _next_windows(group, rest):
         yield replace(candidate, rest=other)
+
+
+def _otherwise(judge: _Sparing, choice: Choice, position: int) -> Iterator[Candidate]:
+    """Where another workload is split: this one whole, in one of its parts' ways or in another on what is deployed."""
+    mine = choice.candidates[position]
+    if mine.rest is not None:
+        if choice.splits > 1:
+            yield from (part for part, _ in mine.parts)
+        return
+    deployed = {name for name, _ in choice.counts}
+    for other in _few_windows(judge, judge.space.by_workload[position], mine):
+        if other != mine and deployed.issuperset(other.devices):
+            yield other
 
 
 def _next_windows(group: Sequence[Candidate], mine: Candidate) -> Iterator[Candidate]:

@@ -10,13 +10,15 @@ from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.errors import PlanError, UnstableError
 from dsd_plan.optimize.budgets import FLEET
-from dsd_plan.optimize.candidates import Candidate, Choice, Space, full_counts, plan_of, site_copies
+from dsd_plan.optimize.candidates import Candidate, Choice, Space, compatible, full_counts, plan_of, site_copies
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.relaxation import open_tokens_per_s, trust_in
 from dsd_plan.optimize.variation import with_load
 
 LIGHT_LOAD = 0.02
 """Multiple of today's load at which a way that saturates on all that is there is looked at."""
+FILLED = 0.8
+"""Share of what devices can do to which they are filled where a plan is guessed."""
 INFEASIBLE = 2
 """HiGHS's word for it."""
 Asked = Mapping[str, float]
@@ -95,8 +97,8 @@ def split_bound(judge: Judge, space: Space) -> float | None:
     scenario = judge.scenario
     if any(isinstance(workload.requests, ClosedRequests) for workload in scenario.workloads):
         return None
-    groups = [[(c, found) for c in group if (found := light(judge, c)) is not None] for group in space.by_workload]
-    if not all(groups):
+    groups = _known(judge, space)
+    if groups is None:
         return None
     if judge.minimize == "tpot":
         total = sum(judge.weights.values())
@@ -104,15 +106,51 @@ def split_bound(judge: Judge, space: Space) -> float | None:
         names = [workload.name for workload in scenario.workloads]
         fastest = sum(judge.weights[name] * ms for name, ms in zip(names, least, strict=True))
         return fastest / total if total > 0.0 else None
+    return _relaxed(judge, groups, trust_in(scenario)).bound
+
+
+def relaxed_start(judge: Judge, space: Space) -> Choice | None:
+    """The plan in which each workload goes the way that takes the most of it where all are split at will.
+
+    Devices are filled to `FILLED`, or where they cannot carry it so, wholly. None where nothing carries it.
+    """
+    groups = _known(judge, space)
+    if groups is None:
+        return None
+    for filling in (FILLED, 1.0):
+        ways = _relaxed(judge, groups, 1.0 / filling).most
+        if ways is not None and compatible(ways):
+            return Choice(ways, full_counts(judge.scenario, ways))
+    return None
+
+
+Groups = list[list[tuple[Candidate, Light]]]
+
+
+def _known(judge: Judge, space: Space) -> Groups | None:
+    groups = [[(c, found) for c in group if (found := light(judge, c)) is not None] for group in space.by_workload]
+    return groups if all(groups) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Relaxed:
+    bound: float | None
+    """Of the objective; infinite where nothing carries the work."""
+    most: tuple[Candidate, ...] | None
+    """By workload, the way of the largest share."""
+
+
+def _relaxed(judge: Judge, groups: Groups, trust: float) -> _Relaxed:
+    """Traffic split at will over whole devices, work counted `trust` times."""
     import numpy as np
     from scipy.optimize import Bounds as Box
     from scipy.optimize import LinearConstraint, milp
 
+    scenario = judge.scenario
     devices = [device.name for device in scenario.devices]
-    ways = [(w, found) for w, group in enumerate(groups) for _, found in group]
+    ways = [(w, c, found) for w, group in enumerate(groups) for c, found in group]
     first = len(ways)
-    price = np.zeros(first + len(devices))
-    scale = 1.0
+    price, scale = np.zeros(first + len(devices)), 1.0
     for d, name in enumerate(devices):
         device = scenario.device(name)
         copies = site_copies(scenario, device)
@@ -121,17 +159,18 @@ def split_bound(judge: Judge, space: Space) -> float | None:
             idle_w = device.idle_w or min((p.idle_w or 0.0 for p in profiles), default=0.0)
             active_w = min((p.active_w or 0.0 for p in profiles), default=0.0)
             price[first + d] = copies * idle_w
-            for column, (_, found) in enumerate(ways):
+            for column, (_, _, found) in enumerate(ways):
                 price[column] += copies * max(active_w - idle_w, 0.0) * found.work.get(name, 0.0)
             factor = judge.lens.factors.get((FLEET, "", "energy_j_per_token"), 1.0)
             scale = factor / (open_tokens_per_s(scenario) or 1.0)
-        else:
+        elif judge.minimize != "tpot":
             price[first + d] = copies * (device.cost_per_hour if judge.minimize == "cost" else 1.0)
-    serving = np.array([[float(owner == w) for owner, _ in ways] + [0.0] * len(devices) for w in range(len(groups))])
+    if judge.minimize == "tpot":
+        price[:first] = [judge.weights[c.workload] * found.tpot_ms for _, c, found in ways]
+    serving = np.array([[float(w == owner) for owner, _, _ in ways] + [0.0] * len(devices) for w in range(len(groups))])
     carrying = np.zeros((len(devices), first + len(devices)))
-    trust = trust_in(scenario)
     for d, name in enumerate(devices):
-        carrying[d, :first] = [-trust * found.work.get(name, 0.0) for _, found in ways]
+        carrying[d, :first] = [-trust * found.work.get(name, 0.0) for _, _, found in ways]
         carrying[d, first + d] = 1.0
     solved = milp(
         price,
@@ -141,5 +180,10 @@ def split_bound(judge: Judge, space: Space) -> float | None:
         options={"node_limit": 2000},
     )
     if solved.status == INFEASIBLE:
-        return inf
-    return None if solved.mip_dual_bound is None else float(solved.mip_dual_bound) * scale
+        return _Relaxed(inf, None)
+    bound = None if solved.mip_dual_bound is None else float(solved.mip_dual_bound) * scale
+    if solved.x is None:
+        return _Relaxed(bound, None)
+    shares = dict(zip(((w, c) for w, c, _ in ways), solved.x[:first], strict=True))
+    most = tuple(max((c for c, _ in group), key=lambda c: shares[w, c]) for w, group in enumerate(groups))
+    return _Relaxed(bound, most)

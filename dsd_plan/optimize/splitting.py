@@ -14,7 +14,7 @@ from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.options import NAMES, Outcome
 from dsd_plan.optimize.search import Found
 from dsd_plan.optimize.split import LEAST_GAIN, Splits, splittable
-from dsd_plan.optimize.split_work import split_bound
+from dsd_plan.optimize.split_work import relaxed_start, split_bound
 from dsd_plan.optimize.words import number, percent, plan_words
 
 SPLIT = "split a workload's traffic between two ways"
@@ -73,7 +73,7 @@ def _better(
     if best is not None and bound is not None and bound >= best.judged.objective * (1.0 - LEAST_GAIN[judge.minimize]):
         confirmation.tell(f"splitting traffic: nothing to gain, no split of it can be below {number(bound)}")
         return None
-    within = Splits(space.by_workload, space.notes, frozenset(), _starts(outcomes, best, len(space.by_workload)))
+    within = Splits(space.by_workload, space.notes, frozenset(), _starts(judge, space, outcomes, best))
     if not within.starts:
         return None
     before = confirmation.evaluator.calls
@@ -92,12 +92,19 @@ def _better(
     return outcome
 
 
-def _starts(outcomes: Sequence[Outcome], best: Confirmed | None, workloads: int) -> tuple[Choice, ...]:
-    """The best plan and, of several workloads, plain decoding; where none keeps its budgets every nearest miss."""
+def _starts(judge: Judge, space: Space, outcomes: Sequence[Outcome], best: Confirmed | None) -> tuple[Choice, ...]:
+    """The best plan and, of several workloads, plain decoding; where none keeps its budgets every nearest miss.
+
+    Of several workloads also the plan that comes of splitting all of them at will.
+    """
+    several = len(space.by_workload) > 1
+    guessed = relaxed_start(judge, space) if several else None
     if best is None:
-        return tuple(dict.fromkeys(o.choice for o in outcomes if o.choice is not None and not o.choice.splits))
+        near = [o.choice for o in outcomes if o.choice is not None and not o.choice.splits]
+        return tuple(dict.fromkeys((*([] if guessed is None else [guessed]), *near)))
     plain = [o.choice for o in outcomes if o.name == NAMES["target_only"] and o.choice is not None]
-    return tuple(dict.fromkeys((best.choice, *(plain if workloads > 1 else ()))))
+    others = [*plain, *([] if guessed is None else [guessed])] if several else []
+    return tuple(dict.fromkeys((best.choice, *others)))
 
 
 def _surely(confirmation: Confirmation, one: Confirmed, other: Confirmed, price: Price) -> bool:

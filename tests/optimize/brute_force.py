@@ -113,7 +113,9 @@ def objective(scenario: Scenario, deployed: Deployed, performance: Performance) 
     if minimize == "energy":
         energy = performance.fleet.energy_j_per_token
         return float("inf") if energy is None else energy
-    weights = {stream.workload.name: _tokens_per_s(stream.requests) for stream in deployed.streams}
+    weights: dict[str, float] = {}
+    for stream in deployed.streams:
+        weights[stream.workload.name] = weights.get(stream.workload.name, 0.0) + _tokens_per_s(stream.requests)
     return sum(w * (performance.workload(name).tpot_ms.mean or 0.0) for name, w in weights.items()) / sum(
         weights.values()
     )
