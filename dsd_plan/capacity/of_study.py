@@ -30,7 +30,7 @@ def capacity_or_why(
     plan: Plan, scenario: Scenario, predict: Predict, on_progress: OnProgress | None = None
 ) -> Capacity | str:
     """The plan's capacity, or why a study is left without."""
-    reason = _left_out(plan, scenario)
+    reason = _left_out(scenario)
     if reason is not None:
         return reason
     try:
@@ -53,12 +53,10 @@ def todays(scenario: Scenario, *, robust: bool) -> Scenario:
     return bad_end(peak, None)[0] if robust else peak
 
 
-def _left_out(plan: Plan, scenario: Scenario) -> str | None:
+def _left_out(scenario: Scenario) -> str | None:
     many = len(scenario.workloads)
     if many >= FEWEST_LEFT_OUT:
         return f"growing each of {many:,} workloads alone takes long"
-    if any(assignment.mode == "pipelined" for assignment in plan.assignments):
-        return "the mode pipelined takes long to predict"
     return None
 
 

@@ -223,6 +223,15 @@ def ahead_of(scenario: Scenario, candidate: Candidate) -> tuple[Candidate, ...]:
     return tuple(replace(candidate, mode="pipelined", window=window) for window in windows)
 
 
+def with_ahead(scenario: Scenario, space: Space) -> Space:
+    """The space with every way to draft at the edge also going on ahead."""
+    groups = []
+    for group in space.by_workload:
+        twins = [twin for candidate in group for twin in ahead_of(scenario, candidate)]
+        groups.append(tuple(dict.fromkeys((*group, *twins))))
+    return replace(space, by_workload=tuple(groups))
+
+
 def _guessed(pair: Pair, workload: Workload, paths: int, windows: tuple[int, ...]) -> tuple[int, ...]:
     limit = largest_window(with_candidates(for_task(pair.acceptance, workload.task), paths))
     return tuple(window for window in windows if limit is None or window + 1 <= limit)

@@ -165,7 +165,9 @@ def _with_acceptance_at(deployed: Deployed, end: int) -> Deployed | None:
     """Every recorded trace at one end of its interval (0 low, 1 high); None where nothing was recorded."""
     streams, recorded = [], False
     for stream in deployed.streams:
-        bounds = None if stream.acceptance is None else survival_bounds(stream.acceptance, stream.window)
+        # What goes on ahead guesses a token more than it proposes.
+        positions = stream.window + (stream.mode == "pipelined")
+        bounds = None if stream.acceptance is None else survival_bounds(stream.acceptance, positions)
         if bounds is None:
             streams.append(stream)
             continue

@@ -33,7 +33,7 @@ class Contender:
 def contenders(
     space: AnySpace, scenario: Scenario, chosen: Choice, bests: Mapping[Mode, Choice]
 ) -> dict[str, tuple[Contender, ...]]:
-    """By workload, every mode it could run in on the devices of the chosen plan, but pipelined, which takes long.
+    """By workload, every mode it could run in on the devices of the chosen plan; pipelined where `bests` has it.
 
     Where a mode needs a device type that the plan does not deploy, it gets what the mode's own best plan deploys.
     """
@@ -42,7 +42,8 @@ def contenders(
         found[candidate.workload] = tuple(
             contender
             for mode in SIMPLEST_FIRST
-            if mode not in ("pipelined", "edge_only")
+            if mode != "edge_only"
+            and (mode != "pipelined" or mode in bests)
             and (contender := _contender(scenario, chosen, position, group, mode, bests.get(mode))) is not None
         )
     return found

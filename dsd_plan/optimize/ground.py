@@ -99,7 +99,8 @@ class Ground:
         mine = next(c.draft_model for c in chosen.candidates if c.workload == workload)
         self._draft = mine if mine in pairs else next(iter(pairs), None)
         self.pair = pairs.get(self._draft)
-        self._windows = max(window for contender in contenders for window in contender.windows)
+        # What goes on ahead guesses a token more than it proposes.
+        self._windows = 1 + max(window for contender in contenders for window in contender.windows)
         self.acceptance = None if self.pair is None else first_accepted(self.pair, self._windows)
         """Of the first proposal of a round; None: it has no draft."""
         self.knee = knee(explorer, explorer.deployed(chosen))

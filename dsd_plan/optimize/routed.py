@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dsd_plan.domain.plan import Routing
-from dsd_plan.domain.scenario import Scenario
+from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.optimize.candidates import AnySpace, Candidate, Choice, Space, site_copies
 from dsd_plan.optimize.compare import fleet_energy, mean_tpot, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
@@ -17,8 +17,8 @@ from dsd_plan.optimize.words import counts_words, plan_words
 
 ROUTING: Routing = "jsq"
 """The device with the fewest live sessions. The model takes all that spread sessions evenly for alike."""
-WORTH_A_REPLAY = {"objective": 1.001, "devices": 1.0, "tpot": 1.02, "budgets": 1.0}
-"""By how many times a plan has to be ahead under the model, by what it is ahead by."""
+WORTH_A_REPLAY = 1.02
+"""By how many times a plan has to be ahead in time or energy under the model; prices are exact."""
 SAME_PRICE = 1e-3
 
 SearchIn = Callable[[AnySpace], Outcome]
@@ -63,7 +63,7 @@ def with_routing(
     (rival,) = rivals_of(other, [near])
     best, here = best_near(judge, rival, near), judge.judge(start)
     ahead = lead(best, here)
-    if not best.kept or not _promising(ahead):
+    if not best.kept or not _promising(ahead, judge.minimize):
         confirmation.tell(f"draft_routing {ROUTING}: no better around {plan_words(start)} under the model")
         return space, found
     routed = search_in(other)
@@ -79,8 +79,9 @@ def with_routing(
     return other, routed
 
 
-def _promising(ahead: Lead) -> bool:
-    return ahead.ratio > WORTH_A_REPLAY[ahead.by]
+def _promising(ahead: Lead, minimize: Objective) -> bool:
+    measured = ahead.by == "tpot" or (ahead.by == "objective" and minimize in ("tpot", "energy"))
+    return ahead.ratio > (WORTH_A_REPLAY if measured else 1.0)
 
 
 def _otherwise(scenario: Scenario, found: Outcome) -> str:

@@ -23,6 +23,7 @@ from dsd_plan.optimize.candidates import (
     Space,
     WideSpace,
     device_total,
+    with_ahead,
 )
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
@@ -46,6 +47,9 @@ from dsd_plan.optimize.words import number, percent, plan_words
 OUTLOOK = "drawing load curves and maps, looking for tipping points"
 MOST_DRAWN = 8
 """Workloads of a large fleet whose latency is drawn against load."""
+NOT_AHEAD = (
+    "curves, maps and tipping points are without the mode pipelined, which was not chosen and takes longer to predict"
+)
 FEW_SHARES = (0.5, 0.8, 0.95, 1.1)
 """Of the knee, where a large fleet is looked at."""
 
@@ -84,23 +88,26 @@ def study_of(
     if beside is not None:
         beside.answered(edge_alone(scenario, decision, verdict(decision.case)).sentence)
         parts.add("beside", partial(beside.ask, chosen.judged.trial.plan, chosen.predicted, chosen.observed.pooled))
-    groups = {} if _goes_ahead(chosen.choice) else contenders(space, scenario, chosen.choice, bests)
-    if any(_goes_ahead(outcome.choice) for outcome in decision.outcomes if outcome.choice is not None):
-        story = (*story, "maps and tipping points are without the mode pipelined, which takes long to predict")
+    # What goes on ahead takes longer to predict: it is asked about under many conditions where it was chosen.
+    goes_ahead, known = _goes_ahead(chosen.choice), [o.choice for o in decision.outcomes if o.choice is not None]
+    ways = with_ahead(scenario, space) if goes_ahead and isinstance(space, Space) else space
+    asked = [choice for choice in known if goes_ahead or not _goes_ahead(choice)]
+    groups = contenders(ways, scenario, chosen.choice, {mode: c for mode, c in bests.items() if c in asked})
+    if len(asked) < len(known):
+        story = (*story, NOT_AHEAD)
     if chosen.choice.splits:
         story = (*story, "maps are of each workload served in one way, also where the chosen plan splits its traffic")
     grounds = [Ground(explorer, chosen.choice, workload, group) for workload, group in groups.items() if group]
     parts.add("maps", *maps_to_draw(grounds))
-    if isinstance(space, Space) and not _goes_ahead(chosen.choice):
-        others = [o.choice for o in decision.outcomes if o.choice is not None and not _goes_ahead(o.choice)]
-        outlook = outlook_of(explorer, space, chosen.choice, others, groups, confirmation.lens)
+    if isinstance(ways, Space):
+        outlook = outlook_of(explorer, ways, chosen.choice, asked, groups, confirmation.lens)
         parts.add("draft worth", partial(draft_worth, outlook))
         parts.add("tips", *tips_to_look_for(outlook))
     if isinstance(space, WideSpace):
         tightest = _tightest(scenario, chosen)
         parts.add("curves", partial(load_curves, explorer, [chosen.choice], tightest, FEW_SHARES))
     else:
-        drawn = [choice for choice in bests.values() if not _goes_ahead(choice)]
+        drawn = [choice for choice in bests.values() if choice in asked]
         each = dict.fromkeys([chosen.choice, *drawn])
         parts.add("curves", *(partial(load_curves, explorer, [choice]) for choice in each))
     seen = parts.work_out(run_all, ended)
@@ -211,7 +218,7 @@ def _bests(decision: Decision) -> dict[Mode, Choice]:
 
 
 def _goes_ahead(choice: Choice) -> bool:
-    """Plans that take too long to predict to be asked about under many conditions."""
+    """Plans in which some draft goes on ahead."""
     return "pipelined" in choice.modes
 
 

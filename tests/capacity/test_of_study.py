@@ -42,12 +42,6 @@ def test_many_workloads_are_left_out_and_the_story_says_so() -> None:
     )
 
 
-def test_a_plan_that_drafts_ahead_is_left_out() -> None:
-    ahead = tuple(replace(a, mode="pipelined") for a in rich_study().plan.assignments)
-    study = replace(STUDY, plan=replace(rich_study().plan, assignments=ahead))
-    assert "the mode pipelined takes long to predict" in with_capacity(study, DEPLOYED.scenario, predict).story[-1]
-
-
 def test_what_the_model_refuses_costs_no_study() -> None:
     def refuses(_: object) -> None:
         raise PlanError("plan", "is not predicted")

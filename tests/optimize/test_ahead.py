@@ -13,18 +13,32 @@ from dsd_plan.domain.acceptance import AcceptanceLaw
 from dsd_plan.domain.fleet import Link, Site
 from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.domain.study import Option, Study
+from dsd_plan.model import predict as predicted
 from dsd_plan.optimize.around import MOST_PREDICTIONS, around, search_around
-from dsd_plan.optimize.candidates import Space, WideSpace, searched_modes, space_of, tried_ahead
+from dsd_plan.optimize.candidates import (
+    Candidate,
+    Choice,
+    Space,
+    WideSpace,
+    full_counts,
+    searched_modes,
+    space_of,
+    tried_ahead,
+)
+from dsd_plan.optimize.compare import mean_tpot, ratio_of
+from dsd_plan.optimize.confirm import Confirmation
 from dsd_plan.optimize.evaluate import Evaluator
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.run import optimize
 from dsd_plan.optimize.search import search
+from dsd_plan.optimize.study import NOT_AHEAD, OUTLOOK
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan, keeps_budgets
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer
 from tests.optimize.test_search import scenarios
 from tests.optimize.test_study import PROVENANCE
+from tests.optimize.test_verdict import recorded
 
 MODES = Search().modes
 AHEAD = "draft at the edge, going on ahead"
@@ -73,7 +87,32 @@ def test_the_bound_says_that_it_does_not_hold_for_it() -> None:
     )
     assert words in found.bound_scope
     assert any(line.startswith("pipelined: ") and "plans predicted, around distributed" in line for line in found.story)
-    assert "maps and tipping points are without the mode pipelined, which takes long to predict" in found.story
+
+
+def test_what_lies_around_a_plan_that_goes_ahead_is_told_with_that_mode() -> None:
+    """Chosen, it is on its maps, at today's place the fastest, among the curves, and the decision changes from it."""
+    found = study(far())
+    assert [a.mode for a in found.plan.assignments] == ["pipelined"]
+    assert NOT_AHEAD not in found.story
+    assert len(found.maps) == 3
+    for drawn in found.maps:
+        (here,) = [cell for cell in drawn.cells if (cell.x, cell.y) == drawn.here]
+        assert here.mode == "pipelined"
+        assert {"pipelined", "distributed", "target_only"} <= set(here.tpot_ms)
+    assert found.curves[0].mode == "pipelined"
+    tips = {tip.input: tip for tip in found.tipping_points}
+    assert {"rtt_ms", "acceptance", "load"} <= set(tips)
+    assert tips["acceptance"].becomes is not None
+    assert tips["acceptance"].becomes != "pipelined"
+    assert found.draft_worth
+
+
+def test_where_another_mode_was_chosen_it_is_left_out_of_what_lies_around() -> None:
+    near = replace(far(), search=replace(far().search, minimize="cost"))
+    found = study(near)
+    if "pipelined" not in [a.mode for a in found.plan.assignments]:
+        assert NOT_AHEAD in found.story
+        assert not any("pipelined" in cell.tpot_ms for drawn in found.maps for cell in drawn.cells)
 
 
 def test_where_it_keeps_a_budget_that_nothing_else_does_it_is_found_from_the_nearest_miss() -> None:
@@ -121,12 +160,18 @@ def test_the_same_scenario_gives_the_same_plan_and_few_predictions() -> None:
         devices=(*far().devices, edge_box("ward", "ward-box", count=4, step_ms=8.0)),
         workloads=(*far().workloads, chat("ward", 2.0, "notes")),
     )
-    one, other = (optimize(two, predict, observer(two), agreements, PROVENANCE) for _ in range(2))
+    until_decided: list[int] = []
+
+    def progress(done: int, total: int, text: str) -> None:
+        if text == OUTLOOK:
+            until_decided.append(len(asked))
+
+    one = optimize(two, predict, observer(two), agreements, PROVENANCE, progress)
+    other = optimize(two, stub_model.predict, observer(two), agreements, PROVENANCE)
     assert one.plan == other.plan
     assert [a.mode for a in one.plan.assignments] == ["pipelined", "pipelined"]
-    # The curve of latency against load is drawn of the chosen plan alone.
-    drawn = len({point.load for curve in one.curves if curve.mode == "pipelined" for point in curve.points})
-    assert 0 < len(asked) <= 2 * (MOST_PREDICTIONS + 2 * drawn)
+    # What is drawn around the decision is asked for after it.
+    assert 0 < until_decided[0] <= MOST_PREDICTIONS
 
 
 @pytest.mark.parametrize("minimize", ["cost", "energy", "tpot", "devices"])
@@ -179,3 +224,15 @@ def test_it_is_searched_in_full_where_modes_of_the_default_are_left_out() -> Non
     assert "pipelined" not in searched_modes(more)
     assert tried_ahead(more)
     assert "pipelined" not in study(few).bound_scope
+
+
+def test_recorded_acceptance_is_asked_about_one_position_further() -> None:
+    """At either end of a recording's interval a plan that goes on ahead guesses a token more than it proposes."""
+    given = recorded(far(), 60, tokens=80)
+    confirmation = Confirmation(Evaluator(given, predicted), observer(given), lambda line: None)
+    edge = Candidate("chat", "pipelined", "large", "gpu", "small", "edge-box", 8)
+    plans = [edge, Candidate("chat", "target_only", "large", "gpu")]
+    one, other = (confirmation.confirmed(Choice((c,), full_counts(given, (c,)))) for c in plans)
+    ratio = ratio_of(confirmation, mean_tpot(given), one, other)
+    assert ratio is not None
+    assert ratio.errors["acceptance"] > 0.0

@@ -214,13 +214,14 @@ def test_inputs_do_not_touch_the_choice() -> None:
     assert study(named).plan == study(ONE).plan
 
 
-def test_a_plan_that_drafts_ahead_is_studied_without_maps_and_tipping_points() -> None:
-    """They would ask for hundreds of predictions that take long; the story says so."""
+def test_a_plan_that_drafts_ahead_is_studied_like_any_other() -> None:
     ahead = replace(ONE, search=replace(ONE.search, modes=("target_only", "pipelined"), minimize="tpot"))
     found = study(ahead)
     assert [a.mode for a in found.plan.assignments] == ["pipelined"]
-    assert found.maps == found.tipping_points == found.draft_worth == ()
-    assert "maps and tipping points are without the mode pipelined, which takes long to predict" in found.story
+    assert found.maps
+    assert found.tipping_points
+    assert found.draft_worth
+    assert all("pipelined" in cell.tpot_ms for drawn in found.maps for cell in drawn.cells)
     chosen = [row for row in found.options if row.chosen]
     assert [row.name for row in chosen] == ["draft at the edge, going on ahead"]
     assert {curve.mode for curve in found.curves} == {"pipelined", "target_only"}
