@@ -100,7 +100,8 @@ def why_infeasible(
         if not forced and least.limit.of_workload:
             load = bearable_load(evaluator, space, lens)
             more += [] if load is None else [load_words(load)]
-        text = f"{forced}{'; or '.join([*advice, *more])}"
+        # Only budgets that would have to give way are told as replayed.
+        text = f"{forced}{'; or '.join([*advice, *(f'by the model, {one}' for one in more)])}"
         return InfeasibleError(str(least.limit), least.limit.limit, least.value, text)
     if nearest is not None:
         assert nearest.saturated is not None
