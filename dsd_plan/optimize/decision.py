@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from dsd_plan.domain.scenario import Mode
 from dsd_plan.optimize.ahead import CLOSE, ahead, bound_of_others
 from dsd_plan.optimize.around import Around
+from dsd_plan.optimize.by_day import SCOPE as OF_THE_PEAK
+from dsd_plan.optimize.by_day import by_day
 from dsd_plan.optimize.candidates import (
     SIMPLEST_FIRST,
     SPECULATIVE,
@@ -82,10 +84,11 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
                     found[0],
                     lambda other: _outcome(confirmation, other, "distributed", NAMES["distributed"]),
                 )
+            found = [_over_the_day(confirmation, days, outcome) for outcome in found]
             outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]
     if len(space.by_workload) > 1:
         stage(f"searching: {MIXED}")
-        for mixed in _mixed(confirmation, space, outcomes):
+        for mixed in [_over_the_day(confirmation, days, outcome) for outcome in _mixed(confirmation, space, outcomes)]:
             outcomes = joined(outcomes, _surviving(confirmation, survival, mixed))
     listed = space if isinstance(space, Space) and tried_ahead(evaluator.scenario) else None
     if listed is not None:
@@ -131,6 +134,8 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     if listed is not None:
         overall = bound_of_others(overall)
     overall = bound_with_splits(Judge(evaluator, confirmation.lens), space, overall, chosen)
+    if not days.flat and evaluator.scenario.search.minimize == "cost":
+        overall = replace(overall, scope=overall.scope + OF_THE_PEAK)
     case = _case(confirmation, space, outcomes, chosen, survival, days)
     return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days, space)
 
@@ -164,6 +169,13 @@ def _outcome(confirmation: Confirmation, space: AnySpace, mode: Mode, name: str)
         if confirmed is not None:
             return Outcome(name, within, confirmed)
     return Outcome(name, tried[0], None, nearest_miss(confirmation, tried[0]))
+
+
+def _over_the_day(confirmation: Confirmation, days: Days, outcome: Outcome) -> Outcome:
+    """The outcome with the plan that is its cheapest over the day, which need not be so at the peak."""
+    if outcome.confirmed is None:
+        return outcome
+    return replace(outcome, confirmed=by_day(confirmation, days, outcome.space, outcome.confirmed))
 
 
 def _surviving(confirmation: Confirmation, survival: Survival, outcome: Outcome) -> Outcome:

@@ -56,8 +56,13 @@ def objective_ratio(
         within = [space.speculating(), *spaces_of(outcomes, SPLIT)]
     plainly = [space.purely("target_only"), *spaces_of(outcomes, NAMES["target_only"])]
     priced = price_ratio(confirmation, within, plainly, budget_error(confirmation, tpot))
-    searched = fastest.found.best if fastest.found is not None else None
-    if priced is None or searched is None or searched.choice == fastest.choice or searched.objective <= 0.0:
-        return priced
-    # The targets that survive the loss of its drafts were added to what the search had found.
-    return scaled(priced, fastest.judged.objective / searched.objective)
+    # What was found may have got the targets that survive the loss of its drafts, or be the cheapest over the day.
+    return None if priced is None else scaled(priced, _from_found(fastest) / _from_found(slow))
+
+
+def _from_found(plan: Confirmed) -> float:
+    """A plan's objective over that of the plan that its search had found."""
+    searched = plan.found.best if plan.found is not None else None
+    if searched is None or searched.choice == plan.choice or searched.objective <= 0.0:
+        return 1.0
+    return plan.judged.objective / searched.objective or 1.0

@@ -157,6 +157,59 @@ def test_the_cheapest_is_chosen_over_the_day() -> None:
     assert edge.drafts_lost.peak == 1.0
 
 
+def test_within_a_mode_too_the_cheapest_over_the_day_is_chosen() -> None:
+    """At the peak owned GPUs cost less than rented ones; rented ones sleep at night. Brute force over all counts."""
+    asked = replace(chat(rate_per_s=20.0, tpot_p95_ms=34.0), hourly_load=(0.1,) * 20 + (1.0,) * 4)
+    scene = scenario(
+        devices=(
+            gpu(count=6, step_ms=25.0, name="owned", cost_per_hour=3.0, commitment="owned"),
+            gpu(count=6, step_ms=25.0, name="rented", cost_per_hour=4.0, commitment="on_demand"),
+        ),
+        workloads=(asked,),
+        modes=("target_only",),
+    )
+    at_peak_alone = study(replace(scene, workloads=(replace(asked, hourly_load=None),)))
+    assert {d.device for d in at_peak_alone.plan.deployments} == {"owned"}
+    found = study(scene)
+    clock = days(scene)
+    evaluator = Evaluator(at_peak(scene), stub_model.predict)
+    least = min(
+        clock.cost_per_hour(choice)
+        for name in ("owned", "rented")
+        for count in range(1, 7)
+        for choice in [Choice((Candidate("chat", "target_only", "large", name),), ((name, count),))]
+        if (evaluator.trial(choice).reading.get(("chat", "tpot_p95_ms")) or 1e9) <= 34.0
+    )
+    chosen = next(option for option in found.options if option.chosen)
+    assert chosen.cost_per_month == pytest.approx(730.0 * least)
+    assert {d.device for d in found.plan.deployments} == {"rented"}
+    assert any(line.startswith("over the day ") for line in found.story)
+    assert "the bound is of the cost at the peak" in found.bound_scope
+
+
+def test_the_days_gain_is_of_the_days_plans() -> None:
+    """Drafts on owned GPUs against plain decoding on rented ones: both at what they cost over the day."""
+    asked = replace(chat(rate_per_s=20.0, tpot_p95_ms=34.0), hourly_load=(0.1,) * 20 + (1.0,) * 4)
+    scene = scenario(
+        devices=(
+            gpu(count=6, step_ms=25.0, name="owned", cost_per_hour=3.0, commitment="owned"),
+            gpu(count=6, step_ms=25.0, name="rented", cost_per_hour=4.0, commitment="on_demand"),
+        ),
+        workloads=(asked,),
+        windows=(2, 4),
+        modes=("target_only", "fused"),
+    )
+    found = study(scene)
+    months = {option.name: option.cost_per_month for option in found.options}
+    plain, fused = months["do nothing: plain decoding on the target"], months["draft beside the target"]
+    assert plain is not None
+    assert fused is not None
+    best = min(months[option.name] or 1e9 for option in found.options if option.plan is not None)
+    chosen = next(option for option in found.options if option.chosen)
+    assert chosen.cost_per_month == pytest.approx(best)
+    assert (found.verdict.answer == "yes") == (fused < plain)
+
+
 def test_without_hours_a_month_is_730_of_them() -> None:
     found = study(scenario())
     for option in found.options:
