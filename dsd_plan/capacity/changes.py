@@ -13,6 +13,9 @@ from dsd_plan.errors import PlanError, UnstableError
 from dsd_plan.optimize.budgets import Limit
 from dsd_plan.optimize.evaluate import Predict
 
+WHOLE = 1.0 - 1e-9
+"""Share from which on a workload is taken to run there wholly."""
+
 
 def device_types(plan: Plan) -> tuple[str, ...]:
     """Device types that the plan deploys, in its order."""
@@ -74,8 +77,8 @@ def one_less(
     left = deployed_count(plan, device) - 1
     try:
         if left == 0:
-            served = [a.workload for a in plan.assignments if device in (a.target_device, a.draft_device)]
-            return _nothing(device, left, limits, kept_now, f"the only {device} is lost: {_all(served)} not served")
+            reason = f"the only {device} is lost: {_all(_served_by(plan, device))} not served"
+            return _nothing(device, left, limits, kept_now, reason)
         loads = Loads(deploy(*with_devices(scenario, plan, device, -1)), predict)
     except PlanError as error:
         return _nothing(device, left, limits, kept_now, "; ".join(problem.text for problem in error.problems))
@@ -89,6 +92,15 @@ def one_less(
 def _nothing(device: str, left: int, limits: tuple[Limit, ...], kept: frozenset[Limit], reason: str) -> OneLess:
     broken = (*(str(limit) for limit in limits if limit in kept), SATURATION)
     return OneLess(device=device, count=left, load=0.0, broken=broken, reason=reason)
+
+
+def _served_by(plan: Plan, device: str) -> list[str]:
+    """Workloads that run on a device type; where that is a part of their traffic, with its share."""
+    shares: dict[str, float] = {}
+    for a in plan.assignments:
+        if device in (a.target_device, a.draft_device):
+            shares[a.workload] = shares.get(a.workload, 0.0) + a.share
+    return [name if share > WHOLE else f"{100.0 * share:.3g} % of {name}" for name, share in shares.items()]
 
 
 def _all(names: list[str]) -> str:

@@ -62,6 +62,13 @@ class Candidate:
         return self.mode if self.rest is None else f"{self.mode}+{self.rest.mode}"
 
     @property
+    def served(self) -> str:
+        """The mode that its requests are served in; both, where parts of them differ: "distributed and target only"."""
+        if self.rest is None or self.rest.mode == self.mode:
+            return self.mode
+        return f"{self.mode} and {self.rest.mode}".replace("_", " ")
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """Device types it runs on: the target's, and at the edge the draft's; of split traffic both parts'."""
         own: tuple[str, ...] = (self.target_device,)
@@ -83,9 +90,9 @@ class Choice:
         return tuple(candidate.mode for candidate in self.candidates)
 
     @property
-    def ways(self) -> tuple[str, ...]:
-        """The way of each workload: both modes where its traffic is split."""
-        return tuple(candidate.way for candidate in self.candidates)
+    def served(self) -> tuple[str, ...]:
+        """The mode of each workload; both modes where parts of its traffic differ in that."""
+        return tuple(candidate.served for candidate in self.candidates)
 
     @property
     def parts(self) -> tuple[tuple[Candidate, float], ...]:

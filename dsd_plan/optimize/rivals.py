@@ -41,8 +41,8 @@ class Rival:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The mode of each workload, which is what the decision is about; both modes where its traffic is split."""
-        return self.start.ways
+        """The mode of each workload, which is what the decision is about; both where its parts differ."""
+        return self.start.served
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def rivals_of(space: Space, choices: Iterable[Choice]) -> tuple[Rival, ...]:
     for choice in choices:
         families = families_of(space, choice.candidates)
         if all(families):
-            found.setdefault(choice.ways, Rival(choice, families))
+            found.setdefault(choice.served, Rival(choice, families))
     return tuple(found.values())
 
 

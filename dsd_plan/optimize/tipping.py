@@ -283,19 +283,19 @@ def _becomes(outlook: Outlook, given: Input, there: Standing) -> str:
     if there.rival is None:
         return A_BUDGET_BREAKS
     before = outlook.chosen.start.candidates
-    changed = [c for c, old in zip(there.judged.choice.candidates, before, strict=True) if c.way != old.way]
+    changed = [c for c, old in zip(there.judged.choice.candidates, before, strict=True) if c.served != old.served]
     mine = [c for c in changed if c.workload == given.scope]
-    modes = {c.way for c in mine or changed}
+    modes = {c.served for c in mine or changed}
     if len(modes) == 1 and (mine or len(changed) == len(before)):
         return str(modes.pop())
-    return ", ".join(f"{c.workload} {c.way.replace('_', ' ')}" for c in changed)
+    return ", ".join(f"{c.workload} {c.served.replace('_', ' ')}" for c in changed)
 
 
 def _window(outlook: Outlook, given: Input, there: Standing) -> int | None:
     if there.rival is None:
         return None
     before = outlook.chosen.start.candidates
-    changed = [c for c, old in zip(there.judged.choice.candidates, before, strict=True) if c.way != old.way]
+    changed = [c for c, old in zip(there.judged.choice.candidates, before, strict=True) if c.served != old.served]
     mine = [c for c in changed if c.workload == given.scope] or changed
     windows = {c.window for c in mine}
     return windows.pop() if len(windows) == 1 else None

@@ -91,6 +91,8 @@ def test_two_device_types_together_are_cheaper_than_either_alone() -> None:
     assert (chosen.name, chosen.plan) == (PLAIN, found.plan)
     assert "Decode plainly (80 % on big, 20 % on little)" in found.verdict.sentence
     assert any("80 % target only on big and 20 % target only on little beats" in line for line in found.story)
+    # Plain decoding in one part is no other mode: what changes the decision is that nothing keeps the budget.
+    assert {tip.becomes for tip in found.tipping_points} <= {None, "a budget breaks"}
 
 
 def test_as_many_as_the_edge_carries_draft_there_and_the_others_decode_plainly() -> None:
@@ -179,7 +181,8 @@ def test_the_head_of_a_split_is_the_part_that_speculates_else_the_larger_one() -
     assert split_between(plain, other, 0.3).parts == ((other, 0.7), (plain, 0.3))
     split = split_between(plain, away, 0.9)
     assert split.devices == ("gpu", "edge-box")
-    assert split.way == "distributed+target_only"
+    assert (split.way, split.served) == ("distributed+target_only", "distributed and target only")
+    assert split_between(plain, other, 0.3).served == "target_only"
     assert split.head == away
 
 

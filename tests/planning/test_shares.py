@@ -69,6 +69,9 @@ def test_halves_carry_twice_the_load_of_one() -> None:
     assert alone.load is not None
     assert parted.load == pytest.approx(alone.load, rel=0.01)
     assert parted.saturation_load == pytest.approx(alone.saturation_load, rel=0.01)
+    assert {less.device: less.reason for less in parted.one_less} == {
+        name: f"the only {name} is lost: 50 % of chat is not served" for name in ("one", "other")
+    }
 
 
 @settings(max_examples=15)
