@@ -120,7 +120,7 @@ class LoadCurve:
     window: int
     points: tuple[LoadPoint, ...]
     share: float = 1.0
-    """Of its requests that are served so, where its traffic is split; the points are of all its requests."""
+    """Of its requests that are served in this mode, where others are in another; the points are of all of them."""
 
 
 @record

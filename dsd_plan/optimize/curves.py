@@ -70,7 +70,7 @@ def load_curves(
                 workload=candidate.workload,
                 mode=candidate.mode,
                 window=candidate.window or 0,
-                share=candidate.share,
+                share=1.0 if candidate.served == candidate.mode else candidate.share,
                 points=tuple(_point(load, performance, candidate.workload) for load, performance in seen),
             )
             for candidate in choice.candidates

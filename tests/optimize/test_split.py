@@ -91,6 +91,7 @@ def test_two_device_types_together_are_cheaper_than_either_alone() -> None:
     assert (chosen.name, chosen.plan) == (PLAIN, found.plan)
     assert "Decode plainly (80 % on big, 20 % on little)" in found.verdict.sentence
     assert any("80 % target only on big and 20 % target only on little beats" in line for line in found.story)
+    assert {curve.share for curve in found.curves} == {1.0}
     # Plain decoding in one part is no other mode: what changes the decision is that nothing keeps the budget.
     assert {tip.becomes for tip in found.tipping_points} <= {None, "a budget breaks"}
 
@@ -110,6 +111,8 @@ def test_as_many_as_the_edge_carries_draft_there_and_the_others_decode_plainly()
     assert "drafting at clinic on 1 × edge-box with window 4 for 35 % of the requests, plainly on gpu for 65 %" in (
         found.verdict.sentence
     )
+    drawn = found.curves[0]
+    assert (drawn.mode, drawn.share) == ("distributed", found.plan.assignments[0].share)
     # Without its drafts everything decodes on the same targets: one stream, not two.
     lost = next(option for option in found.options if option.name == "all drafts lost at peak")
     assert lost.plan is not None
