@@ -100,6 +100,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
             confirmation,
             space,
             outcomes,
+            days,
             lambda confirmed: _daily_key(days, confirmed)[0],
             lambda outcome: _surviving(confirmation, survival, outcome),
         )

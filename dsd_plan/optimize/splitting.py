@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 
 from dsd_plan.optimize.ahead import SCOPE as AHEAD
+from dsd_plan.optimize.by_day import by_day
 from dsd_plan.optimize.candidates import AnySpace, Choice, Space
 from dsd_plan.optimize.compare import fleet_energy, mean_tpot, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.hours import Days
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.options import NAMES, Outcome
 from dsd_plan.optimize.search import Found
@@ -40,56 +42,80 @@ Survive = Callable[[Outcome], Outcome]
 
 
 def with_splits(
-    confirmation: Confirmation, space: Space, outcomes: Sequence[Outcome], price: Price, survive: Survive
+    confirmation: Confirmation, space: Space, outcomes: Sequence[Outcome], days: Days, price: Price, survive: Survive
 ) -> list[Outcome]:
     """The outcomes with what splitting traffic makes better: plain decoding on several device types, and any two ways.
 
     Plain decoding on two device types still is plain decoding, and stands for it; everything else has a row of its own.
     """
     found = list(outcomes)
+    trial = _Trial(confirmation, days, price, survive)
     plain = next((i for i, outcome in enumerate(found) if outcome.name == NAMES["target_only"]), None)
     only_plain = space.purely("target_only")
     if plain is not None and splittable(only_plain):
-        better = _better(confirmation, only_plain, [found[plain]], price, survive, NAMES["target_only"])
+        better = trial.better(only_plain, [found[plain]], NAMES["target_only"])
         found[plain] = better or found[plain]
     alone = plain is not None and only_plain.by_workload == space.by_workload
     if splittable(space) and not alone:
-        better = _better(confirmation, space, found, price, survive, SPLIT)
+        better = trial.better(space, found, SPLIT)
         found += [] if better is None else [better]
     return found
 
 
-def _better(
-    confirmation: Confirmation, space: Space, outcomes: Sequence[Outcome], price: Price, survive: Survive, name: str
-) -> Outcome | None:
-    """The best plan of `space` that splits traffic, where it surely beats every one of the outcomes."""
-    judge = Judge(confirmation.evaluator, confirmation.lens)
-    kept = [o.confirmed for o in outcomes if o.confirmed is not None]
-    best = min(kept, key=price, default=None)
-    bound = split_bound(judge, space)
-    if best is None and bound == inf:
-        confirmation.tell("splitting traffic: nothing to gain, all that is there together does not carry it")
-        return None
-    if best is not None and bound is not None and bound >= best.judged.objective * (1.0 - LEAST_GAIN[judge.minimize]):
-        confirmation.tell(f"splitting traffic: nothing to gain, no split of it can be below {number(bound)}")
-        return None
-    within = Splits(space.by_workload, space.notes, frozenset(), _starts(judge, space, outcomes, best))
-    if not within.starts:
-        return None
-    before = confirmation.evaluator.calls
-    confirmed = confirmation.best(within, "split traffic", most_replays=MOST_REPLAYS)
-    asked = confirmation.evaluator.calls - before
-    around = " and ".join(plan_words(start) for start in within.starts)
-    if confirmed is None:
-        confirmation.tell(f"splitting traffic: {asked} plans predicted around {around}, none better")
-        return None
-    outcome = survive(Outcome(name, within, confirmed))
-    if outcome.confirmed is None or (best is not None and not _surely(confirmation, outcome.confirmed, best, price)):
-        words = plan_words(confirmed.choice)
-        confirmation.tell(f"splitting traffic: {words} is no better than the best plan without by more than the error")
-        return None
-    confirmation.tell(f"splitting traffic: {plan_words(outcome.confirmed.choice)} beats every plan that splits none")
-    return outcome
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    """What every attempt to split traffic in one decision shares."""
+
+    confirmation: Confirmation
+    days: Days
+    price: Price
+    survive: Survive
+
+    def better(self, space: Space, outcomes: Sequence[Outcome], name: str) -> Outcome | None:
+        """The best plan of `space` that splits traffic, where it surely beats every one of the outcomes."""
+        confirmation, tell = self.confirmation, self.confirmation.tell
+        judge = Judge(confirmation.evaluator, confirmation.lens)
+        best = min((o.confirmed for o in outcomes if o.confirmed is not None), key=self.price, default=None)
+        bound = split_bound(judge, space)
+        if best is None and bound == inf:
+            tell("splitting traffic: nothing to gain, all that is there together does not carry it")
+            return None
+        hopeless = best is not None and bound is not None and bound >= _least_wanted(judge, best)
+        if hopeless and bound is not None and self._same_all_day:
+            tell(f"splitting traffic: nothing to gain, no split of it can be below {number(bound)}")
+            return None
+        within = Splits(space.by_workload, space.notes, frozenset(), _starts(judge, space, outcomes, best))
+        if not within.starts:
+            return None
+        before = confirmation.evaluator.calls
+        found = None if hopeless else confirmation.best(within, "split traffic", most_replays=MOST_REPLAYS)
+        known = found or best
+        if known is not None:
+            over_the_day = by_day(confirmation, self.days, within, known)
+            found = over_the_day if over_the_day.choice.splits else None
+        if found is None:
+            around = " and ".join(plan_words(start) for start in within.starts)
+            asked = confirmation.evaluator.calls - before
+            tell(f"splitting traffic: {asked} plans predicted around {around}, none better")
+            return None
+        outcome = self.survive(Outcome(name, within, found))
+        if outcome.confirmed is None:
+            return None
+        words = plan_words(outcome.confirmed.choice)
+        if best is not None and not _surely(confirmation, outcome.confirmed, best, self.price):
+            tell(f"splitting traffic: {words} is no better than the best plan without by more than the error")
+            return None
+        tell(f"splitting traffic: {words} beats every plan that splits none")
+        return outcome
+
+    @property
+    def _same_all_day(self) -> bool:
+        return self.days.flat or self.confirmation.evaluator.scenario.search.minimize != "cost"
+
+
+def _least_wanted(judge: Judge, best: Confirmed) -> float:
+    """An objective below this is worth splitting traffic for."""
+    return best.judged.objective * (1.0 - LEAST_GAIN[judge.minimize])
 
 
 def _starts(judge: Judge, space: Space, outcomes: Sequence[Outcome], best: Confirmed | None) -> tuple[Choice, ...]:

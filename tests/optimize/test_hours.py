@@ -223,3 +223,22 @@ def test_what_is_wrong_with_them_is_told() -> None:
         (problem,) = scenario_problems(scenario(workloads=(replace(chat(), hourly_load=load),)))
         assert problem.place == "workloads[0].hourly_load"
         assert text in problem.text
+
+
+def test_traffic_is_split_where_that_is_cheaper_over_the_day() -> None:
+    """Two owned GPUs and two rented ones, of which one sleeps at night, cost less than four rented ones."""
+    asked = replace(chat(rate_per_s=40.0, tpot_p95_ms=40.0), hourly_load=(0.5,) * 20 + (1.0,) * 4)
+    scene = scenario(
+        devices=(
+            gpu(count=2, step_ms=25.0, name="owned", cost_per_hour=2.0, commitment="owned"),
+            gpu(count=8, step_ms=25.0, name="rented", cost_per_hour=4.0, commitment="on_demand"),
+        ),
+        workloads=(asked,),
+        modes=("target_only",),
+    )
+    found = study(scene)
+    chosen = next(option for option in found.options if option.chosen)
+    # 2 × 2 around the clock; of the rented ones one for 20 hours and two for 4.
+    assert chosen.cost_per_month == pytest.approx(730.0 * (4.0 + 4.0 * (20 * 1 + 4 * 2) / 24))
+    assert {d.device: d.count for d in found.plan.deployments} == {"owned": 2, "rented": 2}
+    assert sum(a.share for a in found.plan.assignments) == pytest.approx(1.0)
