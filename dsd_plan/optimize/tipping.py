@@ -303,12 +303,14 @@ def _window(outlook: Outlook, given: Input, there: Standing) -> int | None:
 
 def _why(outlook: Outlook, there: Standing) -> str:
     judged = there.judged
+    # Where there are other devices or drafts, traffic could be split between them: that is not looked for here.
+    whole = " with each workload served in one way" if outlook.stand_ins and not outlook.chosen.start.splits else ""
     if there.rival is None:
         if judged.trial.saturated is not None:
-            return f"no plan carries it: {judged.trial.saturated[0]} is saturated with all that there are"
+            return f"no plan carries it: {judged.trial.saturated[0]} is saturated with all that there are{whole}"
         if judged.worst is None or judged.value is None:
-            return "no plan keeps every budget"
-        return f"no plan keeps {judged.worst}: {number(judged.value)} for {number(judged.worst.limit)}"
+            return f"no plan keeps every budget{whole}"
+        return f"no plan keeps {judged.worst}: {number(judged.value)} for {number(judged.worst.limit)}{whole}"
     words = {
         "budgets": "it keeps every budget, the chosen way breaks one",
         "objective": {

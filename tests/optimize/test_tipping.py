@@ -232,3 +232,11 @@ def test_a_better_draft_is_worth_what_brute_force_saves_with_it() -> None:
 
 def test_a_draft_that_is_always_accepted_cannot_be_better_aligned() -> None:
     assert draft_worth(outlook(with_first(GIVEN, 0.995))) == ()
+
+
+def test_where_traffic_could_be_split_a_broken_budget_says_that_it_was_not() -> None:
+    busy = replace(TWO_TYPES, workloads=(chat(rate_per_s=12.0, tpot_p95_ms=38.0),))
+    tips = [tip for tip in tipping_points(outlook(busy)) if tip.becomes == "a budget breaks"]
+    assert tips
+    assert all(tip.why.endswith("with each workload served in one way") for tip in tips)
+    assert not any("one way" in tip.why for tip in tipping_points(outlook(GIVEN)))
