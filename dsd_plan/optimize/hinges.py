@@ -104,7 +104,9 @@ def condition_words(case: Case, tips: Tips, *, decided: bool) -> str:
         turns = ""
         if tip is not None and tip.tips_at is None:
             low, high = tip.searched
-            turns = f" (from {number(low)} to {number(high)} the decision stays)"
+            breaks_at = acceptance_that_breaks(pair, tips)
+            breaks = "" if breaks_at is None else f"; the plan as it is breaks a budget at {number(breaks_at)}"
+            turns = f" (from {number(low)} to {number(high)} the decision stays{breaks})"
         if tip is not None and tip.tips_at is not None and tip.becomes is not None:
             becomes = WAYS.get(tip.becomes, tip.becomes)
             turns = f" (at {number(tip.tips_at)} {becomes}{'' if tip.becomes == A_BUDGET_BREAKS else ' is chosen'})"
@@ -117,6 +119,13 @@ def acceptance_tip(pair: Pair, tips: Tips) -> TippingPoint | None:
     mine = [tip for tip in tips if tip.input == "acceptance" and tip.of in (None, pair.draft)]
     tipping = [tip for tip in mine if tip.tips_at is not None]
     return min(tipping or mine, key=lambda tip: abs((tip.tips_at or tip.now) - tip.now), default=None)
+
+
+def acceptance_that_breaks(pair: Pair, tips: Tips) -> float | None:
+    """The nearest acceptance of the pair at which the plan as it is breaks a budget; None: nowhere looked at."""
+    mine = [tip for tip in tips if tip.input == "acceptance" and tip.of in (None, pair.draft)]
+    breaking = [(abs(at - tip.now), at) for tip in mine if (at := tip.plan_breaks_at) is not None]
+    return min(breaking)[1] if breaking else None
 
 
 def against_words(case: Case) -> str:

@@ -16,7 +16,7 @@ from dsd_plan.optimize.case import Case, listed
 from dsd_plan.optimize.compare import NOTHING_KNOWN
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.evidence import LEVEL_Z, acceptance_evidence
-from dsd_plan.optimize.hinges import acceptance_tip, declared_pairs, output_tokens
+from dsd_plan.optimize.hinges import acceptance_that_breaks, acceptance_tip, declared_pairs, output_tokens
 from dsd_plan.optimize.variation import first_accepted
 from dsd_plan.optimize.words import number, percent
 
@@ -137,6 +137,9 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
     share = first_accepted(pair.acceptance, 1)
     tip = acceptance_tip(pair, tips)
     distance = None if tip is None or tip.tips_at is None else abs(tip.tips_at - tip.now)
+    breaks_at = acceptance_that_breaks(pair, tips) if distance is None else None
+    if tip is not None and breaks_at is not None:
+        distance = abs(breaks_at - tip.now)
     wanted = COARSEST if distance is None else min(max(distance / 2.0, FINEST), COARSEST)
     output, rounds = _lengths(case, pair)
     known = min(max(share, 0.05), 0.95)
@@ -146,15 +149,16 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
         f"--output-tokens {max(2, round(output))} -o acceptance.parquet"
     )
     why = ""
-    if tip is not None and tip.tips_at is not None and distance is not None:
-        turns = number(tip.tips_at)
+    if tip is not None and distance is not None:
+        turns = number(tip.tips_at if breaks_at is None else breaks_at)
+        what = "the decision changes" if breaks_at is None else "the plan as it is breaks a budget"
         if distance / 2.0 > COARSEST:
-            why = f"; the decision changes at {turns}"
+            why = f"; {what} at {turns}"
         elif distance / 2.0 >= FINEST:
-            why = f", half of the way to {turns}, where the decision changes"
+            why = f", half of the way to {turns}, where {what}"
         else:
             enough = "" if distance <= 0.0 else f", about {recording(known, distance / 2.0, rounds, output)[0]:,} would"
-            why = f"; that does not decide, for the decision changes at {turns} already{enough}"
+            why = f"; that does not decide, for {what} at {turns} already{enough}"
     words = (
         f"Acceptance of {pair.draft} by {pair.target} is declared ({number(share)}), not recorded: "
         f"`{command}`, or `dsd-plan trace score` on as many logged completions; {requests:,} requests "

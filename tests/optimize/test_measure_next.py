@@ -53,6 +53,13 @@ def test_declared_acceptance_first_then_declared_steps_that_may_change_the_decis
     breaks = [tip("acceptance", "small", None, breaks=0.4)]
     assert (found := declared_next(case(), breaks)) is not None
     assert found.words.startswith("Acceptance of small by large is declared")
+    # Known to ± .05, half of what would matter and no coarser: .35 away.
+    assert found.words.endswith("tell it to ± 0.05; the plan as it is breaks a budget at 0.4.")
+    near = [tip("acceptance", "small", None, breaks=0.71)]
+    assert (found := declared_next(case(), near)) is not None
+    assert found.words.endswith("± 0.02, half of the way to 0.71, where the plan as it is breaks a budget.")
+    words = condition_words(case(), near, decided=True)
+    assert "(from 0.2 to 0.96 the decision stays; the plan as it is breaks a budget at 0.71)" in words
 
 
 def test_nothing_is_asked_for_where_nothing_would_change_the_decision() -> None:
