@@ -64,7 +64,8 @@ def _assignment(a: Assignment) -> tuple[Cell, ...]:
     draft: Cell = UNKNOWN
     if a.draft_model is not None:
         place = a.draft_device or a.target_device
-        draft = named(f"{a.draft_model} on {place}")
+        routed = "" if a.draft_routing is None else f", {ROUTINGS.get(a.draft_routing, a.draft_routing)}"
+        draft = named(f"{a.draft_model} on {place}{routed}")
     return (
         named(a.workload),
         Number(a.share, "%", given=True),
