@@ -131,10 +131,11 @@ def _wire(fleet: Fleet, wire: Wire, places: dict[int, tuple[float, float]]) -> s
 
 
 def _wire_label(fleet: Fleet, wire: Wire, places: dict[int, tuple[float, float]]) -> str:
-    """At the end whose box has fewer links, where lines are apart."""
+    """At the end whose box has fewer links, where lines are apart; on the side that the line turns away from."""
     x0, y0, x1, y1 = _ends(fleet, wire, places)
     many = [sum(end in other.ends for other in fleet.wires) for end in wire.ends]
-    x, y = (x0, y0) if many[0] <= many[1] else (x1, y1)
+    x, y, other = (x0, y0, y1) if many[0] <= many[1] else (x1, y1, y0)
     anchor, x = ("start", x + 10) if x < WIDE / 2 else ("end", x - 10)
-    more = _text(x, y + 16, wire.more, "halo tick", anchor) if wire.more else ""
-    return _text(x, y - 6, wire.text, "halo", anchor) + more
+    above, below = (16, 32) if other < y - 1.0 else (-6, 16) if other < y + 1.0 or not wire.more else (-22, -6)
+    more = _text(x, y + below, wire.more, "halo tick", anchor) if wire.more else ""
+    return _text(x, y + above, wire.text, "halo", anchor) + more
