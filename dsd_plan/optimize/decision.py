@@ -72,7 +72,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     """
     evaluator = confirmation.evaluator
     survival, days = Survival(confirmation, peak), Days(confirmation)
-    outcomes = []
+    outcomes: list[Outcome] = []
     for mode in SIMPLEST_FIRST:
         if mode in searched_modes(evaluator.scenario):
             stage(f"searching: {NAMES[mode]}")
@@ -83,6 +83,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
                     space,
                     found[0],
                     lambda other: _outcome(confirmation, other, "distributed", NAMES["distributed"]),
+                    outcomes,
                 )
             found = [_over_the_day(confirmation, days, outcome) for outcome in found]
             outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dsd_plan.domain.plan import Routing
@@ -10,7 +10,7 @@ from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.optimize.candidates import AnySpace, Candidate, Choice, Space, site_copies
 from dsd_plan.optimize.compare import fleet_energy, mean_tpot, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
-from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.objective import Judge, Judged
 from dsd_plan.optimize.options import Outcome
 from dsd_plan.optimize.rivals import Lead, best_near, lead, rivals_of
 from dsd_plan.optimize.words import counts_words, plan_words
@@ -19,6 +19,8 @@ ROUTING: Routing = "jsq"
 """The device with the fewest live sessions. The model takes all that spread sessions evenly for alike."""
 WORTH_A_REPLAY = 1.02
 """By how many times a plan has to be ahead in time or energy under the model; prices are exact."""
+FAR_BEHIND = 1.25
+"""Times the objective of another way's plan, beyond which no better plan with drafts routed is sought."""
 SAME_PRICE = 1e-3
 
 SearchIn = Callable[[AnySpace], Outcome]
@@ -44,12 +46,17 @@ def _routed(scenario: Scenario, candidate: Candidate) -> Candidate:
 
 
 def with_routing(
-    confirmation: Confirmation, space: AnySpace, found: Outcome, search_in: SearchIn
+    confirmation: Confirmation,
+    space: AnySpace,
+    found: Outcome,
+    search_in: SearchIn,
+    others: Sequence[Outcome] = (),
 ) -> tuple[AnySpace, Outcome]:
     """Space and outcome with routed drafts, where these are surely better; else as they were.
 
     The best plan is asked about first, with its windows and replicas chosen anew; only where the model takes that for
-    better is the whole space searched again with drafts routed, and replayed.
+    better is the whole space searched again with drafts routed, and replayed. Where one of the `others` is far ahead of
+    that plan, it alone is replayed: no other with drafts routed would be chosen either.
     """
     start = found.choice
     other = routed_space(confirmation.evaluator.scenario, space) if isinstance(space, Space) else None
@@ -66,7 +73,11 @@ def with_routing(
     if not best.kept or not _promising(ahead, judge.minimize):
         confirmation.tell(f"draft_routing {ROUTING}: no better around {plan_words(start)} under the model")
         return space, found
-    routed = search_in(other)
+    if _far_behind(best, others):
+        seen = confirmation.confirmed(best.choice)
+        routed = Outcome(found.name, other.purely("distributed"), seen if seen.judged.kept else None)
+    else:
+        routed = search_in(other)
     words = plan_words(start)
     if routed.confirmed is None or not _surely(confirmation, routed.confirmed, found.confirmed):
         confirmation.tell(f"draft_routing {ROUTING}: no better than {words} by more than the error")
@@ -77,6 +88,11 @@ def with_routing(
         f"devices are drawn at random {_otherwise(scenario, found)}"
     )
     return other, routed
+
+
+def _far_behind(best: Judged, others: Sequence[Outcome]) -> bool:
+    kept = [outcome.confirmed.judged.objective for outcome in others if outcome.confirmed is not None]
+    return bool(kept) and best.objective > FAR_BEHIND * min(kept)
 
 
 def _promising(ahead: Lead, minimize: Objective) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -153,3 +154,23 @@ def test_the_model_takes_routed_sessions_for_even_ones() -> None:
         assert parts is not None
         waits.append(parts.wait_ms)
     assert waits[1] < waits[0]
+
+
+def test_where_another_way_is_far_ahead_one_plan_with_drafts_routed_is_replayed_and_none_sought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    far = sys.modules[routed_space.__module__]
+    monkeypatch.setattr(far, "FAR_BEHIND", 0.0)
+    seen: list[Plan] = []
+    observe = observing(GIVEN, 1.0)
+
+    def counted(plan: Plan) -> Observation:
+        seen.append(plan)
+        return observe(plan)
+
+    found = optimize(GIVEN, predict, counted, agreements, PROVENANCE)
+    routed = next(row for row in found.options if row.name == "draft at the edge")
+    assert routed.plan is not None
+    assert is_routed(routed.plan)
+    assert routed.plan in seen
+    assert not any("replayed distributed" in line and "jsq" in line for line in found.story)
