@@ -75,7 +75,13 @@ def with_routing(
         return space, found
     if _far_behind(best, others):
         seen = confirmation.confirmed(best.choice)
-        routed = Outcome(found.name, other.purely("distributed"), seen if seen.judged.kept else None)
+        if not seen.judged.kept:
+            way = plan_words(best.choice)
+            confirmation.tell(
+                f"{way}: breaks a budget in the replay; none is sought beside it, another way is far ahead"
+            )
+            return space, found
+        routed = Outcome(found.name, other.purely("distributed"), seen)
     else:
         routed = search_in(other)
     words = plan_words(start)
