@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from dsd_plan.domain.acceptance import Acceptance
 from dsd_plan.domain.engine_settings import EngineSettings, engine_settings
 from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.identity import Same
 from dsd_plan.domain.network import Hop, route
 from dsd_plan.domain.ngrams import costs_nothing, with_ngrams
 from dsd_plan.domain.offered import requests_of
@@ -150,10 +152,11 @@ def deploy(scenario: Scenario, plan: Plan) -> Deployed:
     targets: dict[str, TargetPool] = {}
     drafts: dict[str, DraftPool] = {}
     streams: list[Stream] = []
+    pools: dict[tuple[str | None, ...], TargetPool] = {}
     for i, assignment in enumerate(plan.assignments):
         place = f"assignments[{i}]"
         try:
-            target = _target_pool(scenario, plan, assignment)
+            target = _known_pool(scenario, plan, assignment, pools)
             known = targets.setdefault(assignment.target_device, target)
             if known.model != target.model:
                 raise MisfitError(
@@ -191,10 +194,16 @@ def _device(scenario: Scenario, name: str | None, key: str) -> Device:
 
 
 def _deployment(plan: Plan, device: str, model: str, key: str) -> Deployment:
-    for deployment in plan.deployments:
-        if (deployment.device, deployment.model) == (device, model):
-            return deployment
-    raise MisfitError(key, f"the plan deploys no {model!r} on {device!r}; add it to `deployments`")
+    deployment = _deployments(Same(plan.deployments)).get((device, model))
+    if deployment is None:
+        raise MisfitError(key, f"the plan deploys no {model!r} on {device!r}; add it to `deployments`")
+    return deployment
+
+
+@lru_cache(maxsize=4)
+def _deployments(deployments: Same[tuple[Deployment, ...]]) -> dict[tuple[str, str], Deployment]:
+    # From the last to the first: of two alike the first stands.
+    return {(one.device, one.model): one for one in reversed(deployments.thing)}
 
 
 def _profile(device: Device, model: str, key: str) -> LatencyProfile:
@@ -220,6 +229,20 @@ def _count(device: Device, deployment: Deployment, key: str) -> int:
         counted = f"of {device.count} with available {device.available:g} only {device.usable} can be counted on"
         raise MisfitError(key, f"deploys {deployment.count} × {device.name!r}, but {counted}")
     return deployment.count
+
+
+def _known_pool(
+    scenario: Scenario, plan: Plan, assignment: Assignment, known: dict[tuple[str | None, ...], TargetPool]
+) -> TargetPool:
+    """The assignment's target, worked out once for all that share it; those that are at the edge alone share none."""
+    if assignment.mode == "edge_only":
+        return _target_pool(scenario, plan, assignment)
+    draft = assignment.draft_model if assignment.mode == "fused" else None
+    model = _workload(scenario, assignment.workload).target
+    key = (assignment.target_device, model, "fused" if assignment.mode == "fused" else None, draft)
+    if key not in known:
+        known[key] = _target_pool(scenario, plan, assignment)
+    return known[key]
 
 
 def _target_pool(scenario: Scenario, plan: Plan, assignment: Assignment) -> TargetPool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from dsd_plan.domain.identity import Same
 from dsd_plan.domain.profile import Origin
 from dsd_plan.domain.records import record
 
@@ -129,6 +131,8 @@ class Performance:
 
     def workload(self, name: str) -> WorkloadPerformance:
         """The workload called `name`. Raises KeyError."""
+        if len(self.workloads) > FEW:
+            return _by_name(Same(self.workloads))[name]
         for workload in self.workloads:
             if workload.name == name:
                 return workload
@@ -137,6 +141,16 @@ class Performance:
     def to_dict(self) -> dict[str, Any]:
         """The JSON of schema dsd-plan/performance/1."""
         return {"schema": "dsd-plan/performance/1", **_ADAPTER.dump_python(self, mode="json")}
+
+
+FEW = 12
+"""Workloads up to which one is looked for in their order."""
+
+
+@lru_cache(maxsize=2)
+def _by_name(workloads: Same[tuple[WorkloadPerformance, ...]]) -> dict[str, WorkloadPerformance]:
+    # From the last to the first: of two with one name the first stands.
+    return {workload.name: workload for workload in reversed(workloads.thing)}
 
 
 _ADAPTER = TypeAdapter(Performance)

@@ -13,6 +13,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import PlanError, UnstableError
 from dsd_plan.optimize.budgets import FLEET, MANY_WORKLOADS, Limit, Reading, limits_of, quantity_of
 from dsd_plan.optimize.candidates import Choice, cost_per_hour, plan_of
+from dsd_plan.optimize.side_by_side import RunAll, one_by_one
 
 Predict = Callable[[Deployed], Performance]
 
@@ -37,8 +38,11 @@ class Trial:
 class Evaluator:
     """Memo of trials. The same choice is never predicted twice, however often the search comes back to it."""
 
-    def __init__(self, scenario: Scenario, predict: Predict, known: Iterable[Trial] = ()) -> None:
+    def __init__(
+        self, scenario: Scenario, predict: Predict, known: Iterable[Trial] = (), run_all: RunAll = one_by_one
+    ) -> None:
         self.scenario = scenario
+        self._run_all = run_all
         self.limits: tuple[Limit, ...] = limits_of(scenario)
         self.predict = predict
         self._trials: dict[Choice, Trial] = {trial.choice: trial for trial in known}
@@ -84,7 +88,7 @@ class Evaluator:
             return self.predict(deployed)
         from dsd_plan.optimize.wide.parts import predict_in_parts
 
-        return predict_in_parts(deployed, self.predict, self._parts)
+        return predict_in_parts(deployed, self.predict, self._parts, self._run_all)
 
 
 class Shifted(Evaluator):

@@ -64,7 +64,7 @@ def optimize(
     present = today or backcast(scenario, predict, observe)
     if present is not None:
         tell(present.sentence)
-    confirmation = Confirmation(Evaluator(scenario, predict), observe, tell, present)
+    confirmation = Confirmation(Evaluator(scenario, predict, run_all=run_all), observe, tell, present)
     decision = decide(confirmation, space, progress.stage, peak)
     chosen = decision.chosen
     study = study_of(

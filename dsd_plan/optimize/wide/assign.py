@@ -16,13 +16,17 @@ from dsd_plan.optimize.wide.offers import Offers
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-STEPS = 240
-PATIENCE = 8
+STEPS = 500
+PATIENCE = 15
 """Steps without a better bound after which steps are halved."""
-SMALLEST_STEP = 1e-2
-REFRESH = 40
+SMALLEST_STEP = 1e-3
+CLOSELY = 2
+"""How many times as many steps, where it is the bound that is asked for."""
+REFRESH = 120
 """Steps after which the best plan so far, which sizes the steps, is looked for again."""
 SWEEPS = 6
+OVER = 0.02
+"""Share by which replicas may be fuller than their level where only some workloads are placed anew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,14 +52,18 @@ class Assignment:
     """Whole replicas of each target, shape (t,)."""
 
 
-def prices_of(offers: Offers, counts: Array, start: Array | None = None) -> Prices:
-    """Subgradient ascent on the dual with Polyak's steps; `counts`: replicas that there are, shape (t,)."""
+def prices_of(offers: Offers, counts: Array, start: Array | None = None, *, closely: bool = False) -> Prices:
+    """Subgradient ascent on the dual with Polyak's steps; `counts`: replicas that there are, shape (t,).
+
+    `closely`: with more and smaller steps, for the bound's own sake.
+    """
     scarcity = np.zeros(offers.price.size) if start is None else start.copy()
+    times = CLOSELY if closely else 1
     best, best_bound = scarcity, -np.inf
     size, stale = 1.0, 0
     unit = np.where(counts > 0.0, 1.0 / np.maximum(counts, 1.0), 0.0)
     upper = np.inf
-    for step in range(STEPS):
+    for step in range(times * STEPS):
         bound, load = _relaxed(offers, counts, scarcity)
         if step % REFRESH == 0:
             found = assign(offers, counts, scarcity, mend=False)
@@ -65,10 +73,10 @@ def prices_of(offers: Offers, counts: Array, start: Array | None = None) -> Pric
             best, best_bound = scarcity, bound
         else:
             stale += 1
-        if stale >= PATIENCE:
+        if stale >= times * PATIENCE:
             size, stale, scarcity = size / 2.0, 0, best
             continue
-        if size < SMALLEST_STEP:
+        if size < SMALLEST_STEP / times**3:
             break
         over = np.where((load < counts) & (scarcity <= 0.0), 0.0, load - counts)
         square = float((over**2 * unit).sum())
@@ -96,10 +104,8 @@ def assign(offers: Offers, counts: Array, scarcity: Array, mend: bool = True) ->
     target, offer = np.zeros((2, everybody.size), dtype=np.int64)
     if not _placed(offers, counts.copy(), scarcity, everybody, target, offer):
         return None
-    if not mend:
-        return _summed(offers, target, offer)
-    _repair(offers, counts, target, offer)
-    return _without_spare_types(offers, counts, scarcity, _summed(offers, target, offer))
+    found = _summed(offers, target, offer)
+    return found if not mend else _without_spare_types(offers, counts, scarcity, refilled(offers, found))
 
 
 def _without_spare_types(offers: Offers, counts: Array, scarcity: Array, found: Assignment) -> Assignment:
@@ -117,27 +123,27 @@ def _without_spare_types(offers: Offers, counts: Array, scarcity: Array, found: 
 
 
 def reassign(
-    offers: Offers, counts: Array, scarcity: Array, known: Assignment, loose: NDArray[np.bool_]
+    offers: Offers, counts: Array, scarcity: Array, known: Assignment, loose: NDArray[np.bool_], over: float = 0.0
 ) -> Assignment | None:
     """`known` with the `loose` workloads placed anew, all others where they are. None: no room for them.
 
-    Replicas that are there are filled first: only one more costs its price.
+    Replicas that are there are filled first, `over` their level by that share: only one more costs its price.
     """
     target, offer, use, value = known.target.copy(), known.offer.copy(), known.use.copy(), known.value.copy()
     load = _loads(target[~loose], use[~loose], counts.size)
-    replicas = _whole(load)
+    replicas = _whole(load, over)
     for w in np.flatnonzero(loose)[np.argsort(-known.use[loose], kind="stable")]:
         full = load[:, None] + offers.use[w]
-        more = np.maximum(_whole(full) - replicas[:, None], 0.0)
+        more = np.maximum(_whole(full, over) - replicas[:, None], 0.0)
         cost = offers.value[w] + scarcity[:, None] * offers.use[w] + offers.price[:, None] * more
-        cost = np.where(full <= counts[:, None] + 1e-12, cost, np.inf)
+        cost = np.where(full <= (1.0 + over) * counts[:, None] + 1e-12, cost, np.inf)
         t, o = divmod(int(cost.argmin()), cost.shape[1])
         if not np.isfinite(cost[t, o]):
             return None
         target[w], offer[w], use[w], value[w] = t, o, offers.use[w, t, o], offers.value[w, t, o]
         load[t] += use[w]
         replicas[t] += more[t, o]
-    return _summed_up(offers.price, target, offer, value, use)
+    return _summed_up(offers.price, target, offer, value, use, over)
 
 
 def _placed(offers: Offers, room: Array, scarcity: Array, who: Indices, target: Indices, offer: Indices) -> bool:
@@ -164,8 +170,10 @@ def _summed(offers: Offers, target: Indices, offer: Indices) -> Assignment:
     return _summed_up(offers.price, target, offer, offers.value[rows, target, offer], offers.use[rows, target, offer])
 
 
-def _summed_up(price: Array, target: Indices, offer: Indices, value: Array, use: Array) -> Assignment:
-    replicas = _whole(_loads(target, use, price.size))
+def _summed_up(
+    price: Array, target: Indices, offer: Indices, value: Array, use: Array, over: float = 0.0
+) -> Assignment:
+    replicas = _whole(_loads(target, use, price.size), over)
     return Assignment(target, offer, value, use, float(value.sum() + price @ replicas), replicas)
 
 
@@ -174,38 +182,44 @@ def _loads(target: Indices, use: Array, targets: int) -> Array:
     return np.bincount(target, weights=use, minlength=targets).astype(np.float64)
 
 
-def _whole(load: Array) -> Array:
-    whole: Array = np.ceil(load - 1e-9)
+def _whole(load: Array, over: float = 0.0) -> Array:
+    whole: Array = np.ceil(load / (1.0 + over) - 1e-9)
     return np.where(load > 0.0, np.maximum(whole, 1.0), 0.0)
 
 
-def _repair(offers: Offers, counts: Array, target: Indices, offer: Indices) -> None:
-    """Drop replicas that are used a little: move what uses them into room that is paid for elsewhere."""
-    rows = np.arange(target.size)
+def refilled(offers: Offers, known: Assignment, over: float = 0.0) -> Assignment:
+    """Drop replicas that are used a little: move what uses them into room that is paid for elsewhere.
+
+    Who does not move keeps its value and use in `known`, whatever its target offers by now. `over`: share by which
+    replicas may be fuller than their level.
+    """
     if not (offers.price > 0.0).any():
-        return
+        return known
+    found = replace(
+        known, **{name: getattr(known, name).copy() for name in ("target", "offer", "value", "use", "replicas")}
+    )
     for _ in range(SWEEPS):
-        load = _loads(target, offers.use[rows, target, offer], counts.size)
-        replicas = _whole(load)
-        excess = load - (replicas - 1.0)
+        load = _loads(found.target, found.use, offers.price.size)
+        excess = load - (found.replicas - 1.0) * (1.0 + over)
         gained = False
         for t in np.argsort(excess / np.maximum(offers.price, 1e-12), kind="stable"):
-            if replicas[t] > 0.0 and _emptied(offers, int(t), load, replicas, target, offer):
+            if found.replicas[t] > 0.0 and _emptied(offers, int(t), load, found, over):
                 gained = True
         if not gained:
-            return
+            break
+    return _summed_up(offers.price, found.target, found.offer, found.value, found.use, over)
 
 
-def _emptied(offers: Offers, t: int, load: Array, replicas: Array, target: Indices, offer: Indices) -> bool:
+def _emptied(offers: Offers, t: int, load: Array, found: Assignment, over: float) -> bool:
     """Give up one replica of `t` if that costs less than it; arrays are changed in place where it does."""
-    members = np.flatnonzero(target == t)
-    goal = load[t] - (replicas[t] - 1.0)
-    room = replicas - load
+    members = np.flatnonzero(found.target == t)
+    goal = load[t] - (found.replicas[t] - 1.0) * (1.0 + over)
+    room = found.replicas * (1.0 + over) - load
     room[t] = -np.inf
-    now = offers.value[members, t, offer[members]]
+    now = found.value[members]
     extra = np.where(offers.use[members] <= room[None, :, None], offers.value[members], np.inf) - now[:, None, None]
     cheapest = extra.reshape(members.size, -1).min(axis=1)
-    used = offers.use[members, t, offer[members]]
+    used = found.use[members]
     moves: list[tuple[int, int, int]] = []
     paid = moved = 0.0
     for i in np.argsort(cheapest / np.maximum(used, 1e-12), kind="stable"):
@@ -225,8 +239,9 @@ def _emptied(offers: Offers, t: int, load: Array, replicas: Array, target: Indic
     if moved < goal - 1e-9:
         return False
     for w, u, o in moves:
-        load[t] -= offers.use[w, t, offer[w]]
+        load[t] -= found.use[w]
         load[u] += offers.use[w, u, o]
-        target[w], offer[w] = u, o
-    replicas[t] -= 1.0
+        found.target[w], found.offer[w] = u, o
+        found.value[w], found.use[w] = offers.value[w, u, o], offers.use[w, u, o]
+    found.replicas[t] -= 1.0
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,10 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+FULLEST = 0.95
+"""Saturation beyond which a target's replays of many minutes do not settle, whatever the model says of its budgets."""
+FILLED = 0.92
+"""To which some of its workloads leave such a target."""
 MARGIN = 1.015
 """By how much a latency that the printed model puts above its budget is overstated from then on."""
 
@@ -44,11 +49,11 @@ def corrected(
     saturation = _saturations(judged)
     chosen = solved.assignment
     rows = np.arange(chosen.target.size)
-    load = np.bincount(chosen.target, weights=chosen.use, minlength=work.size)
+    load = np.bincount(chosen.target, weights=chosen.use / solved.worked, minlength=work.size)
     for t, device in enumerate(columns.targets):
         if device.name in saturation and load[t] > 0.0:
             planned = load[t] / chosen.replicas[t] * LEVELS[int(solved.levels[t])]
-            work[t] *= saturation[device.name] / planned
+            work[t] = saturation[device.name] / planned
     if judged.trial.performance is None:
         full = [t for t, device in enumerate(columns.targets) if device.name in saturation]
         return replace(known, work=np.maximum(work, known.work)), np.isin(chosen.target, full)
@@ -60,30 +65,62 @@ def corrected(
     names = [workload.name for workload in judge.scenario.workloads]
     for q, quantity in enumerate(_quantities(asked)):
         told = np.array([reading.get((name, quantity)) or np.nan for name in names])
-        values = told * _fuller(columns, solved, quantity, modes)
+        values = told * _fuller(columns, solved, quantity, modes, saturation)
         ratio = np.where(seen[:, q] > 0.0, values / np.maximum(seen[:, q], 1e-12), np.nan)
+        met = np.zeros(by_target.shape[1:], dtype=bool)
         for here in np.flatnonzero(chosen.replicas > 0.0):
             for mode in range(len(MODES)):
                 mine = (chosen.target == here) & (modes == mode) & np.isfinite(ratio)
                 if mine.any():
-                    by_target[q, here, mode] = np.median(ratio[mine])
+                    now = np.median(ratio[mine])
+                    was = by_target[q, here, mode]
+                    # Mixes change from plan to plan, and the correction with them: half of it is remembered.
+                    by_target[q, here, mode] = now if was == 1.0 else np.sqrt(now * was)
+                    met[here, mode] = True
+        # What no target was met in yet is likely off as the others are.
+        unmet = ~met & (by_target[q] == 1.0)
+        for m in map(int, np.flatnonzero(met.any(axis=0))):
+            by_target[q, unmet[:, m], m] = np.median(by_target[q, met[:, m], m])
         rest = ratio / by_target[q, chosen.target, modes]
         fine = np.isfinite(rest)
         over = told > (asked.limits[q][2] if q < len(asked.limits) else np.inf)
         broken |= over
-        rest = np.where(over, np.maximum(rest, by_workload[q, rows, modes]) * MARGIN, rest)
+        # Its target may be fuller than its level, and stay so: what is broken there is to look broken.
+        there = told / np.maximum(seen[:, q], 1e-12) / by_target[q, chosen.target, modes]
+        least = np.maximum(np.maximum(rest, there), by_workload[q, rows, modes])
+        rest = np.where(over, least * MARGIN, rest)
         by_workload[q, rows[fine], modes[fine]] = rest[fine]
     return Corrections(by_workload, by_target, work), broken
 
 
-def _fuller(columns: Columns, solved: Solved, quantity: str, modes: Indices) -> Array:
-    """How much longer a latency gets when the target's replicas, now whole, are filled up to its level; shape (w,)."""
+def overfull(columns: Columns, solved: Solved, judged: Judged, known: Corrections) -> tuple[Solved, Flags]:
+    """The plan with what targets beyond `FULLEST` really have to do, and who has to leave them, the least first."""
+    chosen, saturation = solved.assignment, _saturations(judged)
+    loose = np.zeros(chosen.target.size, dtype=bool)
+    use, worked = chosen.use.copy(), solved.worked.copy()
+    for t, device in enumerate(columns.targets):
+        if saturation.get(device.name, 0.0) <= FULLEST or judged.trial.performance is None:
+            continue
+        mine = np.flatnonzero(chosen.target == t)
+        use[mine] *= known.work[t] / worked[mine]
+        worked[mine] = known.work[t]
+        least = mine[np.argsort(use[mine], kind="stable")]
+        room = chosen.replicas[t] * FILLED / LEVELS[int(solved.levels[t])]
+        loose[least[np.cumsum(use[least][::-1])[::-1] > room]] = True
+    return replace(solved, assignment=replace(chosen, use=use), worked=worked), loose
+
+
+def _fuller(columns: Columns, solved: Solved, quantity: str, modes: Indices, saturation: Mapping[str, float]) -> Array:
+    """How much longer a latency gets when the target's replicas, now whole, are filled up to its level; shape (w,).
+
+    How full they are now is the printed model's word: what it finds them fuller than planned is the work's correction.
+    """
     chosen, levels = solved.assignment, np.array(LEVELS)
     load = np.bincount(chosen.target, weights=chosen.use, minlength=len(columns.targets))
     found = np.ones((len(columns.targets), len(MODES)))
     for t in map(int, np.flatnonzero(chosen.replicas > 0.0)):
         at = levels[solved.levels[t]]
-        now = at * load[t] / chosen.replicas[t]
+        now = saturation.get(columns.targets[t].name, at * load[t] / chosen.replicas[t])
         for m, mode in enumerate(MODES):
             if not (modes[chosen.target == t] == m).any():
                 continue

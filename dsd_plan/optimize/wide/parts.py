@@ -4,29 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.performance import DevicePerformance, Performance, WorkloadPerformance
+from dsd_plan.errors import UnstableError
 from dsd_plan.model.predict import fleet_totals
+from dsd_plan.optimize.side_by_side import RunAll, one_by_one
 
 Parts = dict[Hashable, Performance]
 """By what the plan says of the part."""
 
 
-def predict_in_parts(deployed: Deployed, predict: Callable[[Deployed], Performance], known: Parts) -> Performance:
+MANY_STREAMS = 100
+"""Of parts to be predicted, from which on they are worked out side by side: a process of its own takes time, too."""
+
+
+def predict_in_parts(
+    deployed: Deployed, predict: Callable[[Deployed], Performance], known: Parts, run_all: RunAll = one_by_one
+) -> Performance:
     """What `predict` says of the whole plan, asked only for parts that are not `known` yet; they are added.
 
-    The scenario must be the same for all that is known. Raises as `predict` does.
+    The scenario must be the same for all that is known. Many streams are worked out by `run_all`. Raises as `predict`
+    does.
     """
-    found = []
-    for members in parts_of(deployed):
-        part = part_of(deployed, members)
-        key = (part.plan.assignments, part.plan.deployments)
-        if key not in known:
-            known[key] = predict(part)
-        found.append(known[key])
-    return _together(deployed, found)
+    parts = [part_of(deployed, members) for members in parts_of(deployed)]
+    keys = [(part.plan.assignments, part.plan.deployments) for part in parts]
+    new = [(key, part) for key, part in zip(keys, parts, strict=True) if key not in known]
+    if sum(len(part.streams) for _, part in new) < MANY_STREAMS:
+        run_all = one_by_one
+    answers = run_all([partial(_predicted, predict, part) for _, part in new], lambda done: None)
+    known.update({key: answer for (key, _), answer in zip(new, answers, strict=True) if answer is not None})
+    for (_, part), answer in zip(new, answers, strict=True):
+        if answer is None:
+            predict(part)  # raises
+    return _together(deployed, [known[key] for key in keys])
+
+
+def _predicted(predict: Callable[[Deployed], Performance], part: Deployed) -> Performance | None:
+    """None where the part has no steady state: such an error cannot be sent from one process to another."""
+    try:
+        return predict(part)
+    except UnstableError:
+        return None
 
 
 def parts_of(deployed: Deployed) -> tuple[tuple[int, ...], ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.identity import Same
@@ -17,16 +18,22 @@ from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.optimize.candidates import Choice, with_count
 from dsd_plan.optimize.objective import Judge, Judged
+from dsd_plan.optimize.wide.assign import OVER
 from dsd_plan.optimize.wide.columns import Columns, columns_of
 from dsd_plan.optimize.wide.congestion import LEVELS, congestion_of
-from dsd_plan.optimize.wide.corrections import corrected, taught
+from dsd_plan.optimize.wide.corrections import corrected, overfull, taught
 from dsd_plan.optimize.wide.offers import Array, Corrections, asked_of, offers_of, uncorrected
-from dsd_plan.optimize.wide.solve import SETTLED, Solved, choice_of, first_mix, mended, solve_wide
+from dsd_plan.optimize.wide.solve import Solved, bound_of, choice_of, first_mix, mended, solve_wide
 
-AFRESH = 1
+AFRESH = 2
 """How often the whole plan is made anew from what the printed model said of the last."""
-MENDED = 5
-"""How often, after that, those whose budgets are still broken are placed anew, all others held."""
+REFILLED = 8
+"""How often, after that, those whose budgets are still broken are placed anew; in the first half, and where none is
+broken any more, replicas that are hardly used are given up, too."""
+MENDED = 6
+"""How often, where that leads nowhere, those whose budgets are broken are placed anew with more room."""
+TRIED = 1000
+"""Workloads times plans made anew that are mended: beyond, the likeliest alone."""
 TRIMS = 360
 """Workloads times plans with a replica less that the printed model is asked about at the end."""
 FEWEST_TRIMS = 16
@@ -36,7 +43,8 @@ FEW = 60
 """Workloads up to which targets may be run at the fullest level."""
 SCOPE = (
     "a lower bound by prices on replicas (Lagrangian), for congestion frozen at this plan's mix, latencies as "
-    f"corrected by the model at it, targets filled to at most {LEVELS[-1]:.0%}, and replicas shared in any part"
+    f"corrected by the model at it, targets filled to at most {LEVELS[-1]:.0%} ({LEVELS[-2] * (1.0 + OVER):.0%} beyond "
+    f"{FEW} workloads), and replicas shared in any part; another mix on a target may do better"
 )
 
 
@@ -76,7 +84,14 @@ def search_wide(judge: Judge, modes: tuple[Mode, ...]) -> WideFound:
     last = kept.get(key)
     found = _search(judge, modes, len(LEVELS) - 1) if not isinstance(last, WideFound) else _resumed(judge, modes, last)
     kept[key] = found
-    return found
+    # What may use fewer modes is no dearer a bound: each search has its own mix.
+    within = [f for (_, other, slack), f in _wide_ones(kept) if set(other) <= set(modes) and slack == key[2]]
+    bounds = [f.bound for f in within if f.bound is not None]
+    return replace(found, bound=min(bounds, default=None))
+
+
+def _wide_ones(kept: Mapping[object, object]) -> list[tuple[tuple[str, tuple[Mode, ...], float], WideFound]]:
+    return [(k, f) for k, f in kept.items() if isinstance(k, tuple) and isinstance(f, WideFound)]
 
 
 def _resumed(judge: Judge, modes: tuple[Mode, ...], last: WideFound) -> WideFound:
@@ -108,26 +123,74 @@ def _resumed(judge: Judge, modes: tuple[Mode, ...], last: WideFound) -> WideFoun
 def _search(judge: Judge, modes: tuple[Mode, ...], levels: int) -> WideFound:
     columns = _columns(Same(judge.scenario), modes)
     asked = asked_of(judge.scenario, judge.lens.slack)
-    corrections = taught(judge, columns, asked)
-    lessons = corrections.by_workload
     counts = np.array([float(device.usable) for device in columns.targets])
-    found = WideFound(None, None, None, _State(None, corrections, lessons))
-    solved: Solved | None = None
-    loose = np.zeros(len(columns.rate), dtype=bool)
-    for turn in range(1 + AFRESH + MENDED):
-        if turn <= AFRESH:
-            solved = solve_wide(columns, asked, corrections, counts, levels) or solved
-        elif solved is not None:
-            solved = mended(columns, asked, corrections, counts, solved, loose)
+    known = taught(judge, columns, asked)
+    lessons = known.by_workload
+    found = WideFound(None, None, None, _State(None, known, lessons))
+    at_best = known
+    many = levels < len(LEVELS)
+
+    def look(solved: Solved, before: Corrections) -> _At:
+        nonlocal found, at_best
+        judged = judge.judge(choice_of(columns, solved))
+        after, loose = corrected(judge, columns, asked, solved, judged, before)
+        settled, leaving = overfull(columns, solved, judged, after) if many else (solved, np.zeros_like(loose))
+        if not leaving.any():
+            found = _with(found, judged, solved, _State(solved, before, lessons))
+        if found.best is judged:
+            at_best = after
+        return _At(settled, after, loose | leaving)
+
+    fresh: list[_At] = []
+    for _ in range(1 + AFRESH):
+        solved = solve_wide(columns, asked, known, counts, levels)
         if solved is None:
             break
-        judged = judge.judge(choice_of(columns, solved))
-        settled = found.best is not None and judged.objective >= found.best.objective * (1.0 - SETTLED)
-        found = _with(found, judged, solved, _State(solved, corrections, lessons))
-        if judged.kept and (turn > AFRESH or settled):
+        fresh.append(look(solved, known))
+        known = fresh[-1].corrections
+    if not fresh:
+        return found
+    over = OVER if many else 0.0
+    # Of those made anew first the one with the fewest broken budgets, the last of these; of few workloads, and where
+    # that leads nowhere, the others too.
+    fresh.reverse()
+    for tried, start in enumerate(sorted(fresh, key=lambda one: int(one.loose.sum()))):
+        if found.best is not None and tried > 0 and len(columns.rate) * (tried + 1) > TRIED:
             break
-        corrections, loose = corrected(judge, columns, asked, solved, judged, corrections)
-    return found if found.best is None else replace(found, best=_trimmed(judge, columns, found.best))
+        at = start
+        for turn in range(REFILLED):
+            refill = turn < REFILLED // 2 or not at.loose.any()
+            better = mended(columns, asked, at.corrections, counts, at.solved, at.loose, over, refill=refill)
+            if better is None or (not at.loose.any() and _stands(at.solved, better)):
+                break
+            at = look(better, at.corrections)
+        at = start
+        for _ in range(MENDED):
+            careful = None
+            if found.best is None:
+                careful = mended(columns, asked, at.corrections, counts, at.solved, at.loose)
+            if careful is None:
+                break
+            at = look(careful, at.corrections)
+    if found.best is None or found.state is None or found.state.solved is None:
+        return found
+    bound = bound_of(columns, asked, at_best, counts, found.state.solved, levels, over)
+    return replace(found, best=_trimmed(judge, columns, found.best), bound=bound)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _At:
+    """A plan in arrays with what the printed model says of it."""
+
+    solved: Solved
+    corrections: Corrections
+    loose: NDArray[np.bool_]
+    """Whose budgets it breaks."""
+
+
+def _stands(before: Solved, now: Solved) -> bool:
+    """Whether a plan that keeps its budgets found nothing better."""
+    return now.assignment.objective >= before.assignment.objective * (1.0 - 1e-6)
 
 
 def _with(found: WideFound, judged: Judged, solved: Solved, state: _State) -> WideFound:
@@ -143,21 +206,43 @@ def _trimmed(judge: Judge, columns: Columns, best: Judged) -> Judged:
     """Fewer replicas where the printed model still keeps every budget: in few replicas a whole one is much."""
     targets = {device.name: device for device in columns.targets}
     tries = max(TRIMS // len(columns.rate), FEWEST_TRIMS) if judge.minimize != "tpot" else 0
+    alone = judge.minimize in ("cost", "devices") and not any(limit.of_fleet for limit in judge.evaluator.limits)
     refused: set[str] = set()
+    spare = {d.name: 1.0 - d.saturation for d in _devices_of(best) if d.saturation is not None}
+    trimmed = best.choice
     for _ in range(tries):
-        spare = {d.name: 1.0 - d.saturation for d in _devices_of(best) if d.saturation is not None}
-        counts = dict(best.choice.counts)
+        counts = dict(trimmed.counts)
         names = [name for name in targets if counts.get(name, 0) > 1 and name not in refused]
         if not names:
             break
         # Where giving one up adds least to the load of the others.
         name = min(names, key=lambda name: (1.0 - spare.get(name, 0.0)) / (counts[name] - 1))
-        fewer = judge.judge(Choice(best.choice.candidates, with_count(best.choice.counts, name, counts[name] - 1)))
-        if fewer.kept and fewer.key < best.key and _fill(targets, fewer) <= max(FULLEST, _fill(targets, best)):
-            best = fewer
+        fewer = Choice(trimmed.candidates, with_count(trimmed.counts, name, counts[name] - 1))
+        judged = judge.judge(_around(fewer, name) if alone else fewer)
+        better = alone or judged.key < best.key
+        if judged.kept and better and _fill(targets, judged) <= max(FULLEST, 1.0 - min(spare.values(), default=0.0)):
+            trimmed = fewer
+            spare.update({d.name: 1.0 - d.saturation for d in _devices_of(judged) if d.saturation is not None})
         else:
             refused.add(name)
-    return best
+    if trimmed == best.choice:
+        return best
+    whole = judge.judge(trimmed)
+    return whole if whole.kept else best
+
+
+def _around(choice: Choice, target: str) -> Choice:
+    """Those whom this target serves, and all that share a device with them: what a change of it may touch."""
+    devices = {target}
+    mine: set[str] = set()
+    while True:
+        near = [candidate for candidate in choice.candidates if devices.intersection(candidate.devices)]
+        if len(near) == len(mine):
+            break
+        mine = {candidate.workload for candidate in near}
+        devices.update(name for candidate in near for name in candidate.devices)
+    members = tuple(c for c in choice.candidates if c.workload in mine)
+    return Choice(members, tuple((name, count) for name, count in choice.counts if name in devices))
 
 
 def _fill(targets: Mapping[str, Device], judged: Judged) -> float:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsd_plan.optimize.candidates import Candidate, Choice
-from dsd_plan.optimize.wide.assign import Assignment, Prices, assign, prices_of, reassign
+from dsd_plan.optimize.wide.assign import Assignment, Prices, assign, prices_of, reassign, refilled
 from dsd_plan.optimize.wide.columns import Columns
-from dsd_plan.optimize.wide.congestion import LEVELS, Congestion, congestion_of
+from dsd_plan.optimize.wide.congestion import Congestion, congestion_of
 from dsd_plan.optimize.wide.offers import Asked, Corrections, Offers, offers_of
 
 Array = NDArray[np.float64]
@@ -34,6 +34,8 @@ class Solved:
     """Requests per ms."""
     seen: Array
     """What the arrays say of its latencies, uncorrected, as in `Offers`; shape (w, limits + 1)."""
+    worked: Array
+    """The correction of work that is in its use, shape (w,)."""
     congestion: Congestion
     scarcity: Array
     levels: Indices
@@ -54,16 +56,16 @@ def solve_wide(columns: Columns, asked: Asked, corrections: Corrections, counts:
         if relaxed is None:
             return best
         # A device type runs at one load: its own sessions' level, at which the others have to find their offers.
-        at = _levels_of(columns, free, relaxed)
+        at = _levels_of(free, relaxed, levels)
         offers = offers_of(columns, congestion, asked, corrections, replicas, at)
         settled = assign(offers, counts, prices.scarcity)
         if settled is None:
-            at = _lowest(columns, free, relaxed)
+            at = _lowest(free, relaxed, levels)
             offers = offers_of(columns, congestion, asked, corrections, replicas, at)
             settled = assign(offers, counts, prices.scarcity)
         if settled is None:
             return best
-        found = _solved(offers, settled, congestion, prices, at)
+        found = _solved(offers, settled, congestion, prices, at, corrections)
         if best is not None and abs(settled.objective / max(best.assignment.objective, 1e-300) - 1.0) < SETTLED:
             return found
         best = found
@@ -73,21 +75,51 @@ def solve_wide(columns: Columns, asked: Asked, corrections: Corrections, counts:
 
 
 def mended(
-    columns: Columns, asked: Asked, corrections: Corrections, counts: Array, known: Solved, loose: Flags
+    columns: Columns,
+    asked: Asked,
+    corrections: Corrections,
+    counts: Array,
+    known: Solved,
+    loose: Flags,
+    over: float = 0.0,
+    *,
+    refill: bool = False,
 ) -> Solved | None:
-    """The same plan with the `loose` workloads placed anew at the levels that targets run at; None: nowhere to go."""
-    offers = offers_of(columns, known.congestion, asked, corrections, known.assignment.replicas, known.levels, loose)
-    chosen = reassign(offers, counts, known.scarcity, known.assignment, loose)
+    """The same plan with the `loose` workloads placed anew at the levels that targets run at; None: nowhere to go.
+
+    `over`: share by which replicas may be fuller than their level. `refill`: and with single replicas given up where
+    what uses them finds room elsewhere.
+    """
+    who = None if refill else loose
+    offers = offers_of(columns, known.congestion, asked, corrections, known.assignment.replicas, known.levels, who)
+    chosen = reassign(offers, counts, known.scarcity, known.assignment, loose, over)
     if chosen is None:
         return None
+    if refill:
+        chosen = refilled(offers, chosen, over)
     at = np.arange(chosen.target.size), chosen.target, chosen.offer
+    moved = loose | (chosen.target != known.assignment.target)
     return replace(
         known,
         assignment=chosen,
-        gear=np.where(loose, offers.gear[at], known.gear),
-        rate=np.where(loose, offers.rate[at], known.rate),
-        seen=np.where(loose[:, None], offers.seen[at], known.seen),
+        gear=np.where(moved, offers.gear[at], known.gear),
+        rate=np.where(moved, offers.rate[at], known.rate),
+        seen=np.where(moved[:, None], offers.seen[at], known.seen),
+        worked=np.where(moved, corrections.work[chosen.target], known.worked),
     )
+
+
+def bound_of(
+    columns: Columns, asked: Asked, corrections: Corrections, counts: Array, known: Solved, levels: int, over: float
+) -> float:
+    """What no plan is cheaper than, for the mix of `known` and these corrections.
+
+    Replicas may be fuller than the fullest level by the share `over`, at no higher latency.
+    """
+    here = offers_of(columns, known.congestion, asked, corrections, known.assignment.replicas, known.levels)
+    congestion = congestion_of(columns, *_mix_of(here, known))
+    offers = offers_of(columns, congestion, asked, corrections, known.assignment.replicas, levels)
+    return prices_of(replace(offers, use=offers.use / (1.0 + over)), counts, known.scarcity, closely=True).bound
 
 
 def choice_of(columns: Columns, solved: Solved) -> Choice:
@@ -140,10 +172,25 @@ def first_mix(columns: Columns) -> tuple[Indices, Array, Flags]:
     return gear, rate, on
 
 
-def _solved(offers: Offers, chosen: Assignment, congestion: Congestion, prices: Prices, levels: Indices) -> Solved:
+def _solved(
+    offers: Offers,
+    chosen: Assignment,
+    congestion: Congestion,
+    prices: Prices,
+    levels: Indices,
+    corrections: Corrections,
+) -> Solved:
     at = np.arange(chosen.target.size), chosen.target, chosen.offer
     return Solved(
-        chosen, offers.gear[at], offers.rate[at], offers.seen[at], congestion, prices.scarcity, levels, prices.bound
+        assignment=chosen,
+        gear=offers.gear[at],
+        rate=offers.rate[at],
+        seen=offers.seen[at],
+        worked=corrections.work[chosen.target],
+        congestion=congestion,
+        scarcity=prices.scarcity,
+        levels=levels,
+        bound=prices.bound,
     )
 
 
@@ -162,10 +209,10 @@ def _mix_of(offers: Offers, solved: Solved) -> tuple[Indices, Array, Flags]:
     return gear, rate, on
 
 
-def _levels_of(columns: Columns, offers: Offers, chosen: Assignment) -> Indices:
-    """The level at which most of each target's work would be done; the fullest where nobody is."""
+def _levels_of(offers: Offers, chosen: Assignment, levels: int) -> Indices:
+    """The level at which most of each target's work would be done; the fullest of `levels` where nobody is."""
     level = offers.level[np.arange(chosen.target.size), chosen.target, chosen.offer]
-    found = np.full(len(columns.targets), len(LEVELS) - 1)
+    found = np.full(offers.price.size, levels - 1)
     for t in range(found.size):
         mine = chosen.target == t
         if mine.any():
@@ -173,9 +220,9 @@ def _levels_of(columns: Columns, offers: Offers, chosen: Assignment) -> Indices:
     return found
 
 
-def _lowest(columns: Columns, offers: Offers, chosen: Assignment) -> Indices:
-    """The level that every session of a target can live with."""
+def _lowest(offers: Offers, chosen: Assignment, levels: int) -> Indices:
+    """The level that every session of a target can live with; the fullest of `levels` where nobody is."""
     level = offers.level[np.arange(chosen.target.size), chosen.target, chosen.offer]
-    found = np.full(len(columns.targets), len(LEVELS) - 1)
+    found = np.full(offers.price.size, levels - 1)
     np.minimum.at(found, chosen.target, level)
     return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
-from dsd_plan.optimize.wide.assign import assign, prices_of, reassign
+from dsd_plan.optimize.wide.assign import Assignment, assign, prices_of, reassign, refilled
 from dsd_plan.optimize.wide.offers import Offers
 
 
@@ -54,6 +55,8 @@ def test_the_bound_lies_below_the_best_plan_and_the_plan_near_it(seed: int) -> N
     found = assign(offers, counts, prices.scarcity)
     assert found is not None
     assert prices.bound <= best + 1e-9
+    closely = prices_of(offers, counts, prices.scarcity, closely=True)
+    assert prices.bound - 1e-9 <= closely.bound <= best + 1e-9
     assert best - 1e-9 <= found.objective <= 1.5 * best
     load = np.bincount(found.target, weights=found.use, minlength=3)
     assert (load <= found.replicas + 1e-9).all()
@@ -97,3 +100,40 @@ def test_who_is_placed_anew_fills_what_is_there_before_more_is_bought() -> None:
 def test_no_room_is_no_plan() -> None:
     offers, _ = drawn(0)
     assert assign(offers, np.array([0.2, 0.2, 0.2]), np.zeros(3)) is None
+
+
+def loaded(*use: float) -> Offers:
+    """A workload a target, each of which may go to any target, at the same use and no cost of its own."""
+    shape = (len(use), len(use), 1)
+    none = np.zeros(shape, dtype=np.int64)
+    everywhere = np.broadcast_to(np.array(use)[:, None, None], shape).copy()
+    return Offers(np.zeros(shape), everywhere, none, none, np.zeros(shape), np.zeros((*shape, 1)), np.ones(len(use)))
+
+
+def placed_apart(offers: Offers) -> Assignment:
+    size = offers.price.size
+    own = np.arange(size)
+    use = offers.use[own, own, 0]
+    return Assignment(own, np.zeros(size, dtype=np.int64), np.zeros(size), use, float(size), np.ones(size))
+
+
+def test_a_replica_is_given_up_where_another_has_room_for_what_uses_it() -> None:
+    offers = loaded(0.4, 0.6, 0.7)
+    found = refilled(offers, placed_apart(offers))
+    assert found.objective == pytest.approx(2.0)
+    assert found.target[0] == found.target[1] != found.target[2]
+
+
+def test_a_little_too_much_is_not_too_much_where_that_is_allowed() -> None:
+    offers = loaded(0.5, 0.515)
+    known = placed_apart(offers)
+    assert refilled(offers, known).objective == pytest.approx(2.0)
+    assert refilled(offers, known, 0.02).objective == pytest.approx(1.0)
+    assert refilled(offers, known, 0.01).objective == pytest.approx(2.0)
+
+
+def test_with_replicas_fuller_by_a_share_the_bound_is_lower_by_it_and_still_a_bound() -> None:
+    offers, counts = drawn(1, workloads=5)
+    fuller = replace(offers, use=offers.use / 1.02)
+    assert prices_of(fuller, counts, closely=True).bound <= cheapest(fuller, counts) + 1e-9
+    assert prices_of(fuller, counts, closely=True).bound <= prices_of(offers, counts, closely=True).bound + 1e-9

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
 from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
+from dsd_plan.errors import UnstableError
 from dsd_plan.model import predict
 from dsd_plan.optimize.candidates import Candidate, Choice, full_counts, plan_of, with_count
+from dsd_plan.optimize.side_by_side import Task
+from dsd_plan.optimize.wide import parts
 from dsd_plan.optimize.wide.parts import Parts, around, parts_of, predict_in_parts
 from tests.optimize.wide.fleets import fleet
 
@@ -66,3 +74,24 @@ def test_around_a_workload_is_all_that_shares_a_device_with_it() -> None:
     near = around(deployed, frozenset({"chat1"}))
     assert [stream.workload.name for stream in near.streams] == [f"chat{k}" for k in range(1, STORES, TYPES)]
     assert predict(near).workload("chat1") == predict(deployed).workload("chat1")
+
+
+def test_many_streams_are_worked_out_side_by_side_and_unstable_ones_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = fleet(STORES, TYPES, seed=3, rate_per_s=0.4)
+    deployed = deploy(given, plan_of(given, mixed(given)))
+    handed: list[int] = []
+
+    def run_all(tasks: Sequence[Task], ended: Callable[[int], None]) -> list[Any]:
+        handed.append(len(tasks))
+        return [task() for task in reversed(tasks)][::-1]
+
+    assert predict_in_parts(deployed, predict, {}, run_all) == predict(deployed)
+    assert handed == []  # too few streams
+    monkeypatch.setattr(parts, "MANY_STREAMS", 1)
+    known: Parts = {}
+    assert predict_in_parts(deployed, predict, known, run_all) == predict(deployed)
+    assert handed == [TYPES]
+    busy = fleet(STORES, TYPES, seed=3, rate_per_s=40.0)
+    known = {}
+    with pytest.raises(UnstableError):
+        predict_in_parts(deploy(busy, plan_of(busy, mixed(busy))), predict, known, run_all)
