@@ -98,3 +98,13 @@ def test_an_example_says_what_it_asks_and_what_to_run(example: Example) -> None:
         plans = [value for option, value in pairwise(more) if option == "--plan"]
         for name in (file, *plans):
             assert name in written or (EXAMPLES / example.name / name).is_file(), name
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_a_plan_whose_rounds_or_round_trips_are_looked_at_drafts_at_the_edge(example: Example) -> None:
+    """Of plain decoding --explain tells no round, and a sweep of round trips prints one number all the way."""
+    folder = EXAMPLES / example.name
+    for line in (folder / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("    dsd-plan ") and ("--explain" in line or "rtt_ms=" in line):
+            plan = load_plan(folder / line.split("--plan ")[1].split()[0])
+            assert "distributed" in {assignment.mode for assignment in plan.assignments}, line
