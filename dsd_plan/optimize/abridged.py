@@ -33,7 +33,7 @@ def abridged(study: Study) -> Study:
         f"of {many} workloads the study keeps the plan, its predicted and replayed numbers and its budgets; what the "
         f"other options and the parts of a round make of them is kept for the {len(shown)} with the least room, and of "
         f"{len(study.agreements):,} comparisons of model and replay ({told}) those of them and the {FURTHEST_OFF} "
-        "furthest off"
+        "furthest off; maps, tipping points and what a better draft is worth were not worked out"
     )
     return replace(
         study,
