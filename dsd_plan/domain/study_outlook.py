@@ -32,6 +32,11 @@ class TippingPoint:
     """What the plan that takes over is ahead by, or which budget no plan keeps."""
     plan_breaks_at: float | None = None
     """Where the chosen plan as it is, nothing chosen anew, breaks a budget; None: not within the range searched."""
+    target: str | None = None
+    """The model that accepts, of an acceptance."""
+    saves_nothing_at: float | None = None
+    """Of an acceptance: where the best plan that drafts, chosen anew, is no better than plain decoding's by what the
+    scenario minimizes; None: not within the range searched, or it is no better today, or no plain plan can be had."""
 
 
 @record

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dsd_plan.domain.acceptance import DECLARED
 from dsd_plan.domain.performance import Performance, WorkloadPerformance
-from dsd_plan.domain.scenario import Pair, Scenario
+from dsd_plan.domain.scenario import Objective, Pair, Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.domain.workload import RequestTrace, Workload
 from dsd_plan.optimize.budgets import interval_of
@@ -27,6 +27,13 @@ WAYS = {
     "fused": "drafting beside the target",
     "distributed": "drafting at the edge",
     "pipelined": "drafting ahead at the edge",
+}
+
+NO_BETTER: Mapping[Objective, str] = {
+    "cost": "it costs no less than plain decoding",
+    "energy": "it takes no less energy than plain decoding",
+    "tpot": "it is no faster than plain decoding",
+    "devices": "it takes no fewer devices than plain decoding",
 }
 
 Tips = Sequence[TippingPoint]
@@ -106,24 +113,43 @@ def condition_words(case: Case, tips: Tips, *, decided: bool) -> str:
             low, high = tip.searched
             breaks_at = acceptance_that_breaks(pair, tips)
             breaks = "" if breaks_at is None else f"; the plan as it is breaks a budget at {number(breaks_at)}"
-            turns = f" (from {number(low)} to {number(high)} the decision stays{breaks})"
+            nothing = nothing_saved(tip, case.scenario.search.minimize)
+            stays = nothing or f"from {number(low)} to {number(high)} the decision stays"
+            turns = f" ({stays}{breaks})"
         if tip is not None and tip.tips_at is not None and tip.becomes is not None:
             becomes = WAYS.get(tip.becomes, tip.becomes)
-            turns = f" (at {number(tip.tips_at)} {becomes}{'' if tip.becomes == A_BUDGET_BREAKS else ' is chosen'})"
+            nothing = nothing_saved(tip, case.scenario.search.minimize)
+            nothing = f"{nothing}, " if nothing else ""
+            chosen = "" if tip.becomes == A_BUDGET_BREAKS else " is chosen"
+            turns = f" ({nothing}at {number(tip.tips_at)} {becomes}{chosen})"
         clauses.append(f"{pair.target} accepts {number(first)} of {pair.draft}'s first proposals{turns}")
     return f" {'This holds if' if decided else 'Here'} {listed(clauses)}: declared, not recorded."
 
 
+def nothing_saved(tip: TippingPoint, minimize: Objective) -> str:
+    """From which acceptance down drafting is no better than plain decoding, where that is before the decision turns."""
+    at = tip.saves_nothing_at
+    if at is None or (tip.tips_at is not None and abs(tip.tips_at - tip.now) <= abs(at - tip.now)):
+        return ""
+    return f"from {number(at)} down {NO_BETTER[minimize]}"
+
+
+def of_pair(pair: Pair, tips: Tips) -> list[TippingPoint]:
+    """The tipping points of the pair's acceptance."""
+    found = [tip for tip in tips if tip.input == "acceptance" and tip.of in (None, pair.draft)]
+    return [tip for tip in found if tip.target in (None, pair.target)]
+
+
 def acceptance_tip(pair: Pair, tips: Tips) -> TippingPoint | None:
     """The nearest change of the decision as the pair's acceptance moves."""
-    mine = [tip for tip in tips if tip.input == "acceptance" and tip.of in (None, pair.draft)]
+    mine = of_pair(pair, tips)
     tipping = [tip for tip in mine if tip.tips_at is not None]
     return min(tipping or mine, key=lambda tip: abs((tip.tips_at or tip.now) - tip.now), default=None)
 
 
 def acceptance_that_breaks(pair: Pair, tips: Tips) -> float | None:
     """The nearest acceptance of the pair at which the plan as it is breaks a budget; None: nowhere looked at."""
-    mine = [tip for tip in tips if tip.input == "acceptance" and tip.of in (None, pair.draft)]
+    mine = of_pair(pair, tips)
     breaking = [(abs(at - tip.now), at) for tip in mine if (at := tip.plan_breaks_at) is not None]
     return min(breaking)[1] if breaking else None
 

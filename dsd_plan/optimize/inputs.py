@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dsd_plan.domain.deployed import Deployed, Stream
 from dsd_plan.domain.scenario import Scenario
@@ -51,15 +52,17 @@ class Input:
     searched: tuple[float, float]
     by_ratio: bool
     at: Callable[[float], Moved]
+    target: str | None = None
+    """The model that accepts, of an acceptance."""
 
 
 def inputs_of(explorer: Explorer, rivals: Sequence[Rival]) -> tuple[Input, ...]:
-    """Round trip and acceptance of each workload, load, and each device type's step times and price."""
+    """Round trip of each workload, acceptance of each pair, load, and each device type's step times and price."""
     scenario = explorer.scenario
     found: list[Input] = []
-    for position, workload in enumerate(scenario.workloads):
-        found += _rtt(explorer, rivals, position, workload.name)
-        found += _acceptance(explorer, rivals, position, workload.name)
+    for workload in scenario.workloads:
+        found += _rtt(explorer, rivals, workload.name)
+    found += _acceptances(explorer, rivals)
     scope = FLEET if len(scenario.workloads) > 1 else scenario.workloads[0].name
 
     def at_load(value: float) -> Moved:
@@ -80,7 +83,7 @@ def _streams(explorer: Explorer, rivals: Sequence[Rival], workload: str) -> list
     return found
 
 
-def _rtt(explorer: Explorer, rivals: Sequence[Rival], position: int, workload: str) -> list[Input]:
+def _rtt(explorer: Explorer, rivals: Sequence[Rival], workload: str) -> list[Input]:
     now_ms = next((route_rtt_ms(s) for s in _streams(explorer, rivals, workload) if s.up), None)
     if now_ms is None:
         return []
@@ -92,20 +95,27 @@ def _rtt(explorer: Explorer, rivals: Sequence[Rival], position: int, workload: s
     return [Input("rtt_ms", workload, None, now_ms, searched, searched[0] > 0.0, at)]
 
 
-def _acceptance(explorer: Explorer, rivals: Sequence[Rival], position: int, workload: str) -> list[Input]:
-    """Of the first draft that a rival gives this workload."""
-    stream = next((s for s in _streams(explorer, rivals, workload) if s.acceptance is not None), None)
-    if stream is None or stream.acceptance is None:
-        return []
-    draft, acceptance = stream.assignment.draft_model, stream.acceptance
-    windows = 1 + max(c.window or 0 for rival in rivals for c in rival.families[position])
-    now = first_accepted(acceptance, windows)
-    searched = (min(ACCEPTANCE_RANGE[0], now), max(ACCEPTANCE_RANGE[1], now))
-
-    def at(value: float) -> Moved:
-        return accepted_at(explorer.scenario, (workload,), draft, windows, value)
-
-    return [Input("acceptance", workload, draft, now, searched, False, at)]
+def _acceptances(explorer: Explorer, rivals: Sequence[Rival]) -> list[Input]:
+    """Of each pair that some rival gives a workload: it moves in all of them together, for it belongs to the pair."""
+    scenario, pairs = explorer.scenario, dict[tuple[str, str], Stream]()
+    drafted: dict[tuple[str, str], list[str]] = {}
+    for rival in rivals:
+        for stream in explorer.deployed(rival.start).streams:
+            draft, workload = stream.assignment.draft_model, stream.workload
+            if draft is not None and stream.acceptance is not None:
+                pairs.setdefault((draft, workload.target), stream)
+                drafted.setdefault((draft, workload.target), []).append(workload.name)
+    windows = 1 + max((c.window or 0 for rival in rivals for family in rival.families for c in family), default=0)
+    found = []
+    for (draft, target), stream in pairs.items():
+        names = tuple(w.name for w in scenario.workloads if w.name in drafted[draft, target])
+        scope = names[0] if len(names) == 1 else FLEET
+        assert stream.acceptance is not None
+        now = first_accepted(stream.acceptance, windows)
+        searched = (min(ACCEPTANCE_RANGE[0], now), max(ACCEPTANCE_RANGE[1], now))
+        at = partial(accepted_at, scenario, names, draft, windows)
+        found.append(Input("acceptance", scope, draft, now, searched, False, at, target))
+    return found
 
 
 def accepted_at(

@@ -16,7 +16,14 @@ from dsd_plan.optimize.case import Case, listed
 from dsd_plan.optimize.compare import NOTHING_KNOWN
 from dsd_plan.optimize.confirm import Confirmed
 from dsd_plan.optimize.evidence import LEVEL_Z, acceptance_evidence
-from dsd_plan.optimize.hinges import acceptance_that_breaks, acceptance_tip, declared_pairs, output_tokens
+from dsd_plan.optimize.hinges import (
+    acceptance_that_breaks,
+    acceptance_tip,
+    declared_pairs,
+    nothing_saved,
+    of_pair,
+    output_tokens,
+)
 from dsd_plan.optimize.variation import first_accepted
 from dsd_plan.optimize.words import number, percent
 
@@ -74,13 +81,17 @@ def _plans(case: Case) -> tuple[Confirmed, ...]:
 
 
 def _deciding_pairs(case: Case, tips: Sequence[TippingPoint]) -> list[Pair]:
-    return [pair for pair in declared_pairs(case) if _matters(tips, "acceptance", pair.draft)]
+    return [pair for pair in declared_pairs(case) if _matter(of_pair(pair, tips))]
 
 
 def _matters(tips: Sequence[TippingPoint], what: str, of: str) -> bool:
     """Whether an input may change the decision or break the plan; true where that was not looked into."""
-    mine = [tip for tip in tips if tip.input == what and tip.of in (None, of)]
-    return not mine or any(tip.tips_at is not None or tip.plan_breaks_at is not None for tip in mine)
+    return _matter([tip for tip in tips if tip.input == what and tip.of in (None, of)])
+
+
+def _matter(tips: Sequence[TippingPoint]) -> bool:
+    turning = ((tip.tips_at, tip.plan_breaks_at, tip.saves_nothing_at) for tip in tips)
+    return not tips or any(at is not None for values in turning for at in values)
 
 
 def deciding_next(case: Case, tips: Sequence[TippingPoint]) -> Next | None:
@@ -136,10 +147,8 @@ def recording(share: float, error: float, rounds: float, output_tokens: float) -
 def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
     share = first_accepted(pair.acceptance, 1)
     tip = acceptance_tip(pair, tips)
-    distance = None if tip is None or tip.tips_at is None else abs(tip.tips_at - tip.now)
-    breaks_at = acceptance_that_breaks(pair, tips) if distance is None else None
-    if tip is not None and breaks_at is not None:
-        distance = abs(breaks_at - tip.now)
+    at, what = (None, "") if tip is None else _turning(case, pair, tip, tips)
+    distance = None if tip is None or at is None else abs(at - tip.now)
     wanted = COARSEST if distance is None else min(max(distance / 2.0, FINEST), COARSEST)
     output, rounds = _lengths(case, pair)
     known = min(max(share, 0.05), 0.95)
@@ -149,9 +158,8 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
         f"--output-tokens {max(2, round(output))} -o acceptance.parquet"
     )
     why = ""
-    if tip is not None and distance is not None:
-        turns = number(tip.tips_at if breaks_at is None else breaks_at)
-        what = "the decision changes" if breaks_at is None else "the plan as it is breaks a budget"
+    if at is not None and distance is not None:
+        turns = number(at)
         if distance / 2.0 > COARSEST:
             why = f"; {what} at {turns}"
         elif distance / 2.0 >= FINEST:
@@ -168,6 +176,15 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
         words,
         Measurement(of="acceptance", command=command, requests=requests, tokens=tokens, error_wanted=wanted),
     )
+
+
+def _turning(case: Case, pair: Pair, tip: TippingPoint, tips: Sequence[TippingPoint]) -> tuple[float | None, str]:
+    """The acceptance that a recording has to tell today's from, and what happens there."""
+    if nothing_saved(tip, case.scenario.search.minimize):
+        return tip.saves_nothing_at, "nothing is saved any more"
+    if tip.tips_at is not None:
+        return tip.tips_at, "the decision changes"
+    return acceptance_that_breaks(pair, tips), "the plan as it is breaks a budget"
 
 
 def _lengths(case: Case, pair: Pair) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from dsd_plan.optimize.budgets import FLEET
 from dsd_plan.optimize.candidates import Choice, Space
 from dsd_plan.optimize.contenders import Contender, Explorer
 from dsd_plan.optimize.evaluate import Evaluator, Lens, Repriced, Shifted
+from dsd_plan.optimize.gain_ends import saves_nothing_at
 from dsd_plan.optimize.inputs import Input, Moved, inputs_of
 from dsd_plan.optimize.objective import Judge, Judged, rounded
 from dsd_plan.optimize.rivals import SAME, Lead, Rival, best_near, lead, rivals_of, settled
@@ -159,7 +160,7 @@ def tips_to_look_for(outlook: Outlook) -> tuple[Callable[[], TippingPoint], ...]
 
 def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
     nearest: tuple[float, float, Standing] | None = None
-    rivals, breaks_at = _concerned(outlook, given), []
+    rivals, breaks_at, nothing_saved_at = _concerned(outlook, given), [], None
     for end in given.searched:
         if end == given.now:
             continue
@@ -168,6 +169,8 @@ def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
         if tip is not None and (nearest is None or _distance(given, tip[0]) < nearest[0]):
             nearest = (_distance(given, tip[0]), *tip)
         breaks_at += _plan_breaks_at(outlook, axis)
+        if given.name == "acceptance" and end < given.now:
+            nothing_saved_at = saves_nothing_at(axis, (*outlook.rivals, *outlook.stand_ins), outlook.today)
     point = TippingPoint(
         workload=given.scope,
         input=given.name,
@@ -177,6 +180,8 @@ def _tipping(outlook: Outlook, given: Input) -> TippingPoint:
         becomes=None,
         of=given.of,
         plan_breaks_at=min(breaks_at, key=lambda value: _distance(given, value), default=None),
+        target=given.target,
+        saves_nothing_at=nothing_saved_at,
     )
     if nearest is None:
         return point
@@ -204,8 +209,10 @@ def _plan_breaks_at(outlook: Outlook, axis: Axis) -> list[float]:
 def _concerned(outlook: Outlook, given: Input) -> tuple[Rival, ...]:
     """Of one workload's own inputs: the rivals that serve it in another mode than the chosen plan does.
 
-    Of the fleet's: those that change more than one workload, where there are more than two.
+    Of the fleet's: those that change more than one workload, where there are more than two; of a pair's: all.
     """
+    if given.name == "acceptance" and given.scope == FLEET:
+        return outlook.rivals
     if given.scope == FLEET or len(outlook.chosen.modes) == 1:
         few = len(outlook.chosen.modes) <= 2
         return tuple(r for r in outlook.rivals if few or r is outlook.chosen or _differing(outlook, r) > 1)

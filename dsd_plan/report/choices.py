@@ -139,6 +139,9 @@ def _so_what(study: Study) -> str:
 
 def _as_it_is(point: TippingPoint) -> str:
     """What the same input does to the plan where nothing is chosen anew."""
+    nothing = ""
+    if point.saves_nothing_at is not None and point.saves_nothing_at != point.tips_at:
+        nothing = f"nothing is saved from {input_value(point.input, point.saves_nothing_at)} down, and "
     if point.plan_breaks_at is None:
-        return "the plan as it is keeps its budgets over the whole range searched"
-    return f"the plan as it is breaks a budget at {input_value(point.input, point.plan_breaks_at)}"
+        return f"{nothing}the plan as it is keeps its budgets over the whole range searched"
+    return f"{nothing}the plan as it is breaks a budget at {input_value(point.input, point.plan_breaks_at)}"

@@ -23,6 +23,8 @@ def input_words(point: TippingPoint) -> str:
     name = short_name(point.input)
     if point.of is not None and point.input != "acceptance":
         return f"{name} of {isolated(point.of)}"
+    if point.input == "acceptance" and point.workload == "fleet" and point.of is not None:
+        return f"{name} of {isolated(point.of)}"
     return name if point.workload == "fleet" else f"{name} of {isolated(point.workload)}"
 
 
@@ -45,9 +47,12 @@ def tip_words(point: TippingPoint, now: str = "now") -> str:
 
 
 def _as_it_is(point: TippingPoint) -> str:
-    if point.plan_breaks_at is None:
-        return ""
-    return f"; the plan as it is breaks a budget at {input_value(point.input, point.plan_breaks_at)}"
+    words = ""
+    if point.plan_breaks_at is not None:
+        words = f"; the plan as it is breaks a budget at {input_value(point.input, point.plan_breaks_at)}"
+    if point.saves_nothing_at is not None and point.saves_nothing_at != point.tips_at:
+        words += f"; nothing is saved from {input_value(point.input, point.saves_nothing_at)} down"
+    return words
 
 
 def tip_lines(study: Study) -> list[str]:

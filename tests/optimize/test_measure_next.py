@@ -62,6 +62,16 @@ def test_declared_acceptance_first_then_declared_steps_that_may_change_the_decis
     assert "(from 0.2 to 0.96 the decision stays; the plan as it is breaks a budget at 0.71)" in words
 
 
+def test_a_saving_that_goes_before_the_decision_turns_is_said_and_what_is_recorded_for() -> None:
+    turns = replace(tip("acceptance", "small", 0.53), becomes="target_only", target="large", saves_nothing_at=0.67)
+    words = condition_words(case(), [turns], decided=True)
+    assert "(from 0.67 down it costs no less than plain decoding, at 0.53 plain decoding is chosen)" in words
+    assert (found := declared_next(case(), [turns])) is not None
+    assert found.words.endswith("± 0.04, half of the way to 0.67, where nothing is saved any more.")
+    others = replace(turns, target="huge")  # the same draft before another model
+    assert "0.67" not in condition_words(case(), [others], decided=True)
+
+
 def test_nothing_is_asked_for_where_nothing_would_change_the_decision() -> None:
     level = [tip("acceptance", "small", None), *(tip("step_time", device, None) for device in ("gpu", "edge-box"))]
     assert declared_next(case(), level) is None

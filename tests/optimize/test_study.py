@@ -148,7 +148,7 @@ def test_a_page_has_all_it_draws(both: tuple[Scenario, Study]) -> None:
     tips = {(t.workload, t.input, t.of) for t in found.tipping_points}
     whole = "fleet" if len(names) > 1 else "chat"
     assert {(name, "rtt_ms", None) for name in names} | {(whole, "load", None)} <= tips
-    assert {(name, "acceptance", "small") for name in names} <= tips
+    assert [(scope, of) for scope, what, of in tips if what == "acceptance"] == [(whole, "small")]  # one pair, one tip
     assert {("fleet", "step_time", name) for name in ("edge-box", "gpu")} <= tips
     assert {(worth.draft, worth.target) for worth in found.draft_worth} == {("small", "large")}
     assert {parts.workload for parts in found.round_parts} == names
