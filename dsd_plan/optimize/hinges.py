@@ -118,10 +118,12 @@ def condition_words(case: Case, tips: Tips, *, decided: bool) -> str:
             turns = f" ({stays}{breaks})"
         if tip is not None and tip.tips_at is not None and tip.becomes is not None:
             becomes = WAYS.get(tip.becomes, tip.becomes)
-            nothing = nothing_saved(tip, case.scenario.search.minimize)
-            nothing = f"{nothing}, " if nothing else ""
+            before = [nothing] if (nothing := nothing_saved(tip, case.scenario.search.minimize)) else []
+            breaks_at = acceptance_that_breaks(pair, tips)
+            if breaks_at is not None and abs(breaks_at - tip.now) < abs(tip.tips_at - tip.now):
+                before.insert(0, f"at {number(breaks_at)} the plan as it is breaks a budget")
             chosen = "" if tip.becomes == A_BUDGET_BREAKS else " is chosen"
-            turns = f" ({nothing}at {number(tip.tips_at)} {becomes}{chosen})"
+            turns = f" ({', '.join([*before, f'at {number(tip.tips_at)} {becomes}{chosen}'])})"
         clauses.append(f"{pair.target} accepts {number(first)} of {pair.draft}'s first proposals{turns}")
     return f" {'This holds if' if decided else 'Here'} {listed(clauses)}: declared, not recorded."
 

@@ -66,6 +66,10 @@ def test_a_saving_that_goes_before_the_decision_turns_is_said_and_what_is_record
     turns = replace(tip("acceptance", "small", 0.53), becomes="target_only", target="large", saves_nothing_at=0.67)
     words = condition_words(case(), [turns], decided=True)
     assert "(from 0.67 down it costs no less than plain decoding, at 0.53 plain decoding is chosen)" in words
+    breaks = replace(turns, plan_breaks_at=0.7)
+    assert "(at 0.7 the plan as it is breaks a budget, from 0.67 down" in condition_words(
+        case(), [breaks], decided=True
+    )
     assert (found := declared_next(case(), [turns])) is not None
     assert found.words.endswith("± 0.04, half of the way to 0.67, where nothing is saved any more.")
     others = replace(turns, target="huge")  # the same draft before another model
