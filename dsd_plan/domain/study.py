@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -288,8 +289,25 @@ class Study:
         for key in ("predicted", "replayed", "measured"):
             if body[key] is not None:
                 body[key] = {"schema": "dsd-plan/performance/1", **body[key]}
-        body["plan"] = {"schema": "dsd-plan/plan/1", **body["plan"]}
+        for _, holder, key in plans_in(body):
+            holder[key] = {"schema": "dsd-plan/plan/1", **holder[key]}
         return {"schema": "dsd-plan/study/1", **body}
+
+
+def plans_in(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Every plan in a study's JSON: its place, what holds it, and its key there. Each is a document of its own."""
+    holders: list[tuple[str, Any, str]] = [
+        ("", body, "plan"),
+        ("backcast", body.get("backcast"), "plan"),
+        ("robustness", body.get("robustness"), "plain_plan"),
+    ]
+    for name in ("options", "alternatives", "equivalents", "pareto"):
+        rows = body.get(name)
+        listed = enumerate(rows) if isinstance(rows, list | tuple) else ()
+        holders += [(f"{name}[{index}]", row, "plan") for index, row in listed]
+    for place, holder, key in holders:
+        if isinstance(holder, dict) and isinstance(holder.get(key), dict):
+            yield (f"{place}.{key}" if place else key), holder, key
 
 
 _ADAPTER = TypeAdapter(Study)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from dsd_plan.domain.performance import Performance
-from dsd_plan.domain.study import Study
+from dsd_plan.domain.study import Study, plans_in
 from dsd_plan.errors import InputError, Problem
 from dsd_plan.files.documents import document_of, take_schema
 from dsd_plan.files.reading import json_of, read_file
 from dsd_plan.files.writing import write_json
 
-NESTED = (("plan", "plan"), ("predicted", "performance"), ("replayed", "performance"), ("measured", "performance"))
-"""Keys of a study that hold documents of their own, and of which kind."""
+NESTED = ("predicted", "replayed", "measured")
+"""Keys of a study that hold performances, documents of their own."""
 
 
 def load_study(path: str | Path) -> Study:
@@ -53,9 +53,12 @@ def _leave_out_explanation(raw: dict[str, Any], name: str) -> list[Problem]:
 
 
 def _take_nested_schemas(raw: dict[str, Any], name: str) -> list[Problem]:
-    problems = []
-    for key, document in NESTED:
-        if isinstance(raw.get(key), dict):
-            found = take_schema(raw[key], document, name)
-            problems += [Problem(f"{key}.{problem.place}", problem.text) for problem in found]
+    problems: list[Problem] = []
+    nested = [(key, raw[key], "performance") for key in NESTED if isinstance(raw.get(key), dict)]
+    # Plans beside the chosen one were written without a schema once.
+    plans = ((place, holder[key], "plan") for place, holder, key in plans_in(raw))
+    nested += [found for found in plans if found[0] == "plan" or "schema" in found[1]]
+    for place, inner, document in nested:
+        found = take_schema(inner, document, name)
+        problems += [Problem(f"{place}.{problem.place}", problem.text) for problem in found]
     return problems

@@ -33,11 +33,12 @@ from dsd_plan.domain.study import (
     TippingPoint,
     Verdict,
     WorkloadParts,
+    plans_in,
 )
 from dsd_plan.domain.study_outlook import ParetoPoint
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import InputError, SchemaVersionError
-from dsd_plan.files import load_study, write_performance, write_study
+from dsd_plan.files import load_plan, load_study, write_performance, write_study
 from tests.domain.clinic import PLAN, SCENARIO
 
 MS = Quantiles(mean=31.4, p50=30.0, p95=44.0, p99=None)
@@ -233,3 +234,24 @@ def test_nan_is_never_saved(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_study(tmp_path / "s.json", replace(STUDY, optimality_gap=float("nan")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_plan_of_a_study_can_be_used_as_a_file(tmp_path: Path) -> None:
+    written = STUDY.to_dict()
+    plans = {place: holder[key] for place, holder, key in plans_in(written)}
+    assert "plan" in plans
+    assert any(place.startswith("options[") for place in plans)
+    for place, plan in plans.items():
+        path = tmp_path / f"{place}.json"
+        path.write_text(json.dumps(plan), encoding="utf-8")
+        assert load_plan(path).scenario == STUDY.plan.scenario
+
+
+def test_a_study_whose_other_plans_were_written_without_schema_is_read(tmp_path: Path) -> None:
+    written = json.loads(json.dumps(STUDY.to_dict()))
+    for place, holder, key in plans_in(written):
+        if place != "plan":
+            del holder[key]["schema"]
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(written), encoding="utf-8")
+    assert load_study(path) == STUDY
