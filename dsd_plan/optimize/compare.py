@@ -17,7 +17,7 @@ from dsd_plan.optimize.backcast_error import error_of
 from dsd_plan.optimize.candidates import AnySpace, WideSpace, plan_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.evidence import survival_bounds
-from dsd_plan.optimize.objective import Judge, tpot_weights
+from dsd_plan.optimize.objective import Judge, Judged, better, tpot_weights
 from dsd_plan.optimize.search import search
 
 NOTHING_KNOWN = 1.0
@@ -183,7 +183,8 @@ def price_ratio(
     """Cost (or devices) of the best plan of `spaces` over that of `others`; None where either keeps no budgets.
 
     Prices are exact; what is not is which plans keep their latency budgets. So both are searched again with these
-    budgets loosened and tightened by `error`: a price that survives this is sure.
+    budgets loosened and tightened by `error`: a price that survives this is sure. Every replayed plan is a price that
+    is known, whether the search comes by it again or not.
     """
 
     error = min(error, MOST_SLACK)
@@ -193,15 +194,27 @@ def price_ratio(
     def prices(space: AnySpace) -> tuple[float, float, float]:
         found = []
         for slack in (error, 0.0, -error):
-            best = search(Judge(confirmation.evaluator, replace(confirmation.lens, slack=slack)), space).best
+            best = best_known(confirmation, space, slack)
             found.append(inf if best is None else best.objective)
-        return found[0], found[1], found[2]
+        loose, point, tight = found
+        return min(loose, point), point, max(point, tight)
 
     low, point, high = map(min, zip(*(prices(space) for space in spaces), strict=True))
     other_low, other_point, other_high = map(min, zip(*(prices(space) for space in others), strict=True))
     if inf in (point, other_point):
         return None
     return Ratio(_over(point, other_point), _over(low, other_high), _over(high, other_low), {})
+
+
+def best_known(confirmation: Confirmation, space: AnySpace, slack: float) -> Judged | None:
+    """The best of what a search of `space` finds with budgets loosened by `slack`, and of its replayed plans."""
+    judge = Judge(confirmation.evaluator, replace(confirmation.lens, slack=slack))
+    known = [choice for choice in confirmation.observed if space.holds(choice.candidates)]
+    best = search(judge, space, known).best
+    # Searches around a plan take no seeds.
+    for choice in known:
+        best = better(best, judge.judge(choice))
+    return best
 
 
 def _wide_price_ratio(confirmation: Confirmation, spaces: Iterable[AnySpace], other: AnySpace) -> Ratio | None:

@@ -281,10 +281,10 @@ def _case(
     plain_name = NAMES["target_only"]
     speculative = [outcome for outcome in outcomes if outcome.name not in (plain_name, EDGE_ALONE) and _drafts(outcome)]
     plain = next((outcome for outcome in outcomes if outcome.name == plain_name), None)
-    fastest = _representative(confirmation, speculative)
+    fastest = _representative(confirmation, speculative, days)
     if any(mode in SPECULATIVE for mode in chosen.choice.modes):
         fastest = chosen
-    slow = _representative(confirmation, [plain] if plain is not None else [])
+    slow = _representative(confirmation, [plain] if plain is not None else [], days)
     if plain is not None and chosen.choice.modes == ("target_only",) * len(chosen.choice.modes):
         slow = chosen
     tpot = None
@@ -352,11 +352,11 @@ def _edge(outcomes: list[Outcome]) -> Trial | None:
     return None
 
 
-def _representative(confirmation: Confirmation, outcomes: list[Outcome]) -> Confirmed | None:
+def _representative(confirmation: Confirmation, outcomes: list[Outcome], days: Days) -> Confirmed | None:
     """The best of these that keeps its budgets; else the nearest miss that has a performance, replayed."""
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
     if kept:
-        best = min(kept, key=lambda confirmed: confirmed.judged.key)
+        best = min(kept, key=lambda confirmed: _daily_key(days, confirmed))
         # Going on ahead is said to be better than the simpler ways only where it surely is.
         simpler = kept if "pipelined" in best.choice.modes else []
         same = [other for other in simpler if other is not best and _indistinguishable(confirmation, other, best)]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import hypot, inf
 
 from dsd_plan.optimize.backcast_error import error_of
 from dsd_plan.optimize.candidates import AnySpace, WideSpace
-from dsd_plan.optimize.compare import LEAST_SLACK, MOST_SLACK, NOTHING_KNOWN, Ratio, fleet_energy, ratio_of
+from dsd_plan.optimize.compare import LEAST_SLACK, MOST_SLACK, NOTHING_KNOWN, Ratio, best_known, fleet_energy, ratio_of
 from dsd_plan.optimize.confirm import Confirmation, Confirmed
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.search import search
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def doubt_of(
         return None
     error = min(budget_error(confirmation, tpot), MOST_SLACK)
     within = space.purely("target_only") if missing is slow else space.speculating()
-    loosened = search(Judge(confirmation.evaluator, replace(confirmation.lens, slack=error)), within).best
+    loosened = best_known(confirmation, within, error)
     if loosened is None:
         return None
     minimize = confirmation.evaluator.scenario.search.minimize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from dsd_plan.optimize.candidates import SPECULATIVE, AnySpace, cost_per_hour
 from dsd_plan.optimize.compare import Ratio, fleet_energy, price_ratio, ratio_of, scaled
@@ -56,13 +57,9 @@ def objective_ratio(
         within = [space.speculating(), *spaces_of(outcomes, SPLIT)]
     plainly = [space.purely("target_only"), *spaces_of(outcomes, NAMES["target_only"])]
     priced = price_ratio(confirmation, within, plainly, budget_error(confirmation, tpot))
-    # What was found may have got the targets that survive the loss of its drafts, or be the cheapest over the day.
-    return None if priced is None else scaled(priced, _from_found(fastest) / _from_found(slow))
-
-
-def _from_found(plan: Confirmed) -> float:
-    """A plan's objective over that of the plan that its search had found."""
-    searched = plan.found.best if plan.found is not None else None
-    if searched is None or searched.choice == plan.choice or searched.objective <= 0.0:
-        return 1.0
-    return plan.judged.objective / searched.objective or 1.0
+    # The point is that of these two plans: they may have got the targets that survive the loss of drafts, or be the
+    # cheapest over the day; how far it may be off is what the searches with other budgets say.
+    mine, theirs = fastest.judged.objective, slow.judged.objective
+    if priced is None or priced.point in (0.0, inf) or theirs <= 0.0:
+        return priced
+    return scaled(priced, mine / theirs / priced.point)

@@ -8,6 +8,7 @@ from math import inf
 from typing import Literal
 
 from dsd_plan.domain.fleet import Device
+from dsd_plan.domain.hours import varies
 from dsd_plan.domain.measurement import Measurement
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Verdict
@@ -159,7 +160,8 @@ def _gain(case: Case) -> str:
     parts = _device_changes(case)
     cost = _saved_cost(case, case.plain, case.speculative)
     if abs(cost) > 1e-9:
-        parts.append(f"{number(abs(cost))} an hour {'less' if cost > 0 else 'more'}")
+        when = " at the peak" if varies(case.scenario) else ""
+        parts.append(f"{number(abs(cost))} an hour {'less' if cost > 0 else 'more'}{when}")
     if case.scenario.search.minimize == "energy" and case.objective is not None:
         parts.append(f"{percent(1.0 - case.objective.point)} less energy a token")
     if case.tpot is not None:
