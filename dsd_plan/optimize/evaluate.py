@@ -178,6 +178,17 @@ class Lens:
             corrected[scope, quantity] = None if value is None else value * factor
         return corrected
 
+    def corrected_by(self, trial: Trial) -> Lens:
+        """With the trial's own replay, where there was one, before what other plans' replays said of the same ways."""
+        seen = self.observed.get(trial.choice, {})
+        ways = {candidate.workload: candidate.way for candidate in trial.choice.candidates}
+        own = {
+            (scope, ways.get(scope, ""), quantity): found / expected
+            for (scope, quantity), expected in trial.reading.items()
+            if expected and (found := seen.get((scope, quantity))) is not None
+        }
+        return replace(self, factors={**self.factors, **own})
+
     def _too_busy(self, trial: Trial) -> bool:
         devices = () if trial.performance is None else trial.performance.devices
         return any(

@@ -53,8 +53,9 @@ class Outlook:
         self.explorer = explorer
         self.rivals = tuple(rivals)
         self.stand_ins = tuple(stand_ins)
-        plain = replace(lens, observed={})
         self._as_it_is = Evaluator(explorer.scenario, explorer.predict, explorer.known)
+        # How far the chosen plan is from its budgets was seen in its own replay: other plans' replays tell it worse.
+        plain = replace(lens.corrected_by(self._as_it_is.trial(self.chosen.start)), observed={})
         judge = Judge(self._as_it_is, plain)
         here = judge.judge(self.chosen.start)
         # The chosen plan keeps its budgets in the replay: by as much as the model denies that, it is mistrusted.

@@ -18,8 +18,8 @@ from dsd_plan.errors import PlanError, UnstableError
 from dsd_plan.optimize.candidates import Choice, Space, plan_of, space_of
 from dsd_plan.optimize.contenders import Explorer
 from dsd_plan.optimize.draft_worth import draft_worth
-from dsd_plan.optimize.evaluate import PLAIN, Evaluator
-from dsd_plan.optimize.inputs import with_step_time
+from dsd_plan.optimize.evaluate import PLAIN, Evaluator, Lens
+from dsd_plan.optimize.inputs import Moved, with_step_time
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.search import search
 from dsd_plan.optimize.tipping import Outlook, outlook_of, tipping_points
@@ -240,3 +240,28 @@ def test_where_traffic_could_be_split_a_broken_budget_says_that_it_was_not() -> 
     assert tips
     assert all(tip.why.endswith("with each workload served in one way") for tip in tips)
     assert not any("one way" in tip.why for tip in tipping_points(outlook(GIVEN)))
+
+
+def test_the_chosen_plan_is_as_far_from_its_budgets_as_its_own_replay_saw() -> None:
+    """Another plan's replay says that drafting in this way takes three times as long; its own says a tenth less."""
+    given = GIVEN
+    space = space_of(given)
+    assert isinstance(space, Space)
+    evaluator = Evaluator(given, stub_model.predict)
+    chosen = search(Judge(evaluator), space).best
+    assert chosen is not None
+    (candidate,) = chosen.choice.candidates
+    quantity = ("chat", "tpot_p95_ms")
+    now = evaluator.trial(chosen.choice).reading[quantity]
+    assert now is not None
+    lens = Lens(
+        factors={("chat", candidate.way, "tpot_p95_ms"): 3.0},
+        observed={chosen.choice: {quantity: 0.9 * now}},
+    )
+    found = outlook_of(Explorer(given, stub_model.predict), space, chosen.choice, [], {}, lens)
+    assert found.today[found.chosen].kept
+    for tip in tipping_points(found):
+        if tip.plan_breaks_at is not None:
+            assert abs(tip.plan_breaks_at - tip.now) > 0.005 * tip.now
+    reading = found.judge_at(Moved(given, None)).lens.read(evaluator.trial(chosen.choice))
+    assert reading[quantity] == pytest.approx(0.9 * now)
