@@ -45,7 +45,10 @@ def break_even_text(found: BreakEven) -> str:
     theirs = f"{other} ({milliseconds(found.other_tpot_ms)} a token at this load)"
     if found.rtt_ms <= 0.0:
         return f"against {theirs}: drafting at the edge loses at any round trip"
-    return f"against {theirs}: drafting at the edge wins up to a round trip of {milliseconds(found.rtt_ms)}"
+    return (
+        f"against {theirs}: drafting at the edge wins up to a round trip of {milliseconds(found.rtt_ms)} by the model, "
+        "on these devices, both ways predicted anew at it"
+    )
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:

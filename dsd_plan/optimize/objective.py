@@ -148,7 +148,7 @@ def spelling(choice: Choice, scenario: Scenario | None = None) -> str:
     Messages give the scenario: its devices are then told over all copies of their sites.
     """
     if len(choice.candidates) > MOST_NAMED:
-        modes = Counter(c.way.replace("_", " ").replace("+", " and ") for c in choice.candidates)
+        modes = Counter(c.served.replace("_", " ") for c in choice.candidates)
         ways = [f"{number} workloads {mode}" for mode, number in sorted(modes.items())]
         number = sum(count for _, count in choice.counts) if scenario is None else device_total(scenario, choice.counts)
         return f"{', '.join(ways)} ({number} devices of {len(choice.counts)} types)"

@@ -45,6 +45,7 @@ MOST_MEASURED = 4
 SAME = 5e-4
 """Relative difference of TPOT that no reader sees."""
 NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
+NOTHING_DRAFTS = "the chosen plan decodes plainly: there is no draft to lose"
 HEAD = "head or n-gram on the target"
 NO_HEAD = "no head or n-gram pair in the scenario"
 EDGE_ALONE = NAMES["edge_only"]
@@ -262,8 +263,9 @@ def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed, days: Days)
     devices = device_total(scenario, plan.choice.counts) - device_total(scenario, chosen.choice.counts)
     mine, best = plan.judged, chosen.judged
     if scenario.search.minimize == "cost" and abs(cost) > 1e-9:
-        over = "" if days.flat else " over the day"
-        return f"keeps every budget, but costs {number(abs(cost))} an hour {'more' if cost > 0 else 'less'}{over}"
+        side = "more" if cost > 0 else "less"
+        over = "" if days.flat else f" over the day, {HOURS_A_MONTH * abs(cost):,.0f} a month"
+        return f"keeps every budget, but costs {number(abs(cost))} an hour {side}{over}"
     if scenario.search.minimize == "energy" and mine.key[0] > best.key[0]:
         return f"keeps every budget, but takes {percent(mine.objective / best.objective - 1.0)} more energy a token"
     if scenario.search.minimize != "tpot" and devices > 0:
@@ -280,7 +282,9 @@ def _all_drafts_lost(confirmation: Confirmation, chosen: Confirmed, survival: Su
     """The chosen plan's targets decoding plainly: what is left when every draft device is down at peak load."""
     choice, lost = survival.without_drafts(chosen.choice), survival.of(chosen.choice)
     if choice is None or lost is None:
-        return Option(name=ALL_DRAFTS_LOST, chosen=False, plan=None, predicted=None, reason=NOTHING_TO_LOSE)
+        plain = all(part.mode == "target_only" for part, _ in chosen.choice.parts)
+        why = NOTHING_DRAFTS if plain else NOTHING_TO_LOSE
+        return Option(name=ALL_DRAFTS_LOST, chosen=False, plan=None, predicted=None, reason=why)
     trial = survival.trial(choice)
     row = _row(confirmation, ALL_DRAFTS_LOST, trial, lost.sentence)
     paid, left = (cost_per_hour(confirmation.evaluator.scenario, c.counts) for c in (chosen.choice, choice))

@@ -56,14 +56,14 @@ class Cases:
 
     what: str
     """What they are cases of, e.g. "Workload"."""
-    cases: tuple[tuple[str, tuple[Chart | Table | Prose | Html, ...]], ...]
+    cases: tuple[tuple[str, tuple[Chart | Table | Prose | Folded | Html, ...]], ...]
     """Name (text from a file) and blocks; the first is shown first."""
 
 
 Block = Chart | Table | Prose | Folded | Cases | Html
 
 
-def by_case(what: str, cases: tuple[tuple[str, tuple[Chart | Table | Prose | Html, ...]], ...]) -> list[Block]:
+def by_case(what: str, cases: tuple[tuple[str, tuple[Chart | Table | Prose | Folded | Html, ...]], ...]) -> list[Block]:
     """Cases to choose from; where there is one alone, its blocks as they are."""
     return list(cases[0][1]) if len(cases) == 1 else [Cases(what, cases)] if cases else []
 

@@ -13,7 +13,7 @@ from dsd_plan.report.headroom import breaks_first, headroom_blocks
 from dsd_plan.report.keypicture import curve_name
 from dsd_plan.report.labels import Ground, Label, Point, beside_level, beside_upright, fine, place_labels
 from dsd_plan.report.markup import isolated
-from dsd_plan.report.numbers import given_quantity, label, multiple, several, share
+from dsd_plan.report.numbers import given_quantity, label, multiple, several, share, share_of
 from dsd_plan.report.reading import (
     CURVE_METRICS,
     KeyMetric,
@@ -120,7 +120,7 @@ def _top(key: KeyMetric, curves: list[LoadCurve], today: float | None) -> float:
 
 def _named(curve: LoadCurve) -> str:
     """Its mode; of split traffic with the share that is served so."""
-    return f"{share(curve.share)} {mode_name(curve.mode)}" if curve.share < 1 else mode_name(curve.mode)
+    return f"{share_of(curve.share)} {mode_name(curve.mode)}" if curve.share < 1 else mode_name(curve.mode)
 
 
 def _trace(curve: LoadCurve, key: KeyMetric, chosen: bool) -> dict[str, Any]:

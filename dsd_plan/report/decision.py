@@ -167,7 +167,7 @@ def options_table(study: Study, options: tuple[Option, ...], key: KeyMetric | No
     by_hour = bool(study.hours) or any(option.hours for option in options)
     if by_hour:  # the hours of a day say more than its mean
         metrics = [metric for metric in metrics if metric != "tpot_mean_ms"]
-    monthly = any(option.cost_per_month is not None for option in options)
+    monthly = by_hour and any(option.cost_per_month is not None for option in options)
     title += f" for {short(key.workload, 16)}" if key and len(study.predicted.workloads) > 1 else ""
     headings = [*(label(metric) for metric in metrics), *(("Worst hour",) if by_hour else ())]
     columns = ("Option", *headings, "Cost a month" if monthly else "Cost an hour", "Devices", "Why")

@@ -9,7 +9,7 @@ from dsd_plan.domain.study import LoadCurve, Study
 from dsd_plan.report.figures import mode_token, round_up, ticks
 from dsd_plan.report.labels import Ground, Label, beside_dot, beside_level, beside_upright, fine, place_labels
 from dsd_plan.report.markup import Html, safe
-from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple, share
+from dsd_plan.report.numbers import given_quantity, label, milliseconds, multiple, share_of
 from dsd_plan.report.reading import (
     KeyMetric,
     base_name,
@@ -185,7 +185,7 @@ def _words(
 
 def curve_name(curve: LoadCurve) -> str:
     """A curve's mode and window; of split traffic with the share that is served so."""
-    part = f"{share(curve.share)} " if curve.share < 1 else ""
+    part = f"{share_of(curve.share)} " if curve.share < 1 else ""
     return part + mode_name(curve.mode) + (f" γ{curve.window}" if curve.mode != "target_only" else "")
 
 

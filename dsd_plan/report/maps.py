@@ -6,10 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 from dsd_plan.domain.study import MapCell, ModeMap, Study
-from dsd_plan.report.blocks import Block, Chart, KeyEntry, Prose, Section, by_case
+from dsd_plan.report.blocks import Block, Chart, Folded, KeyEntry, Prose, Section, by_case
 from dsd_plan.report.figures import MODES, axis, layout, token
 from dsd_plan.report.markup import chart_text, isolated
-from dsd_plan.report.numbers import LABELS, THIN, count, multiple, share
+from dsd_plan.report.numbers import LABELS, THIN, count, milliseconds, multiple, share_of
 from dsd_plan.report.reading import key_first, mode_name
 from dsd_plan.report.tables import Cell, Number, Table, quantity_cell
 from dsd_plan.units import unit_of
@@ -31,7 +31,7 @@ def maps_section(study: Study) -> Section:
     """A map for each pair of inputs that was explored."""
     drawn = [(at, found) for at, found in enumerate(study.maps) if found.cells]
     cases = tuple(
-        (workload, tuple(_chart(found, at) for at, found in drawn if found.workload == workload))
+        (workload, tuple(block for at, found in drawn if found.workload == workload for block in _blocks(found, at)))
         for workload in key_first(study, [found.workload for _, found in drawn])
     )
     blocks: list[Block] = by_case("Workload", cases) or [Prose("The study holds no maps.")]
@@ -40,6 +40,37 @@ def maps_section(study: Study) -> Section:
         more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
         blocks.append(Prose(f"No map was drawn for {isolated(left[0])}{more}."))
     return Section("maps", "When does it pay?", "When does it pay?", _so_what(study), tuple(blocks))
+
+
+def _blocks(found: ModeMap, at: int) -> tuple[Chart | Prose | Folded, ...]:
+    """A map; where one mode wins all of it, a sentence says so and its numbers are folded away."""
+    modes = {c.mode for c in found.cells}
+    full = len(found.cells) == len({c.x for c in found.cells}) * len({c.y for c in found.cells})
+    if len(modes) > 1 or not full:
+        return (_chart(found, at),)
+    words = f"{short_name(found.x_name)} and {short_name(found.y_name)}"
+    table = Folded(f"Its numbers over {words}", _numbers(found, list(modes)))
+    return Prose(_one_mode(found) + _dots_words(found)), table
+
+
+def _one_mode(found: ModeMap) -> str:
+    """Over which inputs its mode wins everywhere, and by how much."""
+    ranges = [
+        f"{short_name(name)} {input_value(name, min(values))} to {input_value(name, max(values))}"
+        for name, values in (
+            (found.x_name, [c.x for c in found.cells]),
+            (found.y_name, [c.y for c in found.cells]),
+        )
+    ]
+    margins = [c.margin for c in found.cells if c.margin is not None]
+    low, high = (share_of(min(margins)), share_of(max(margins))) if margins else ("", "")
+    ahead = f", the next best mode's TPOT {low if low == high else f'{low} to {high}'} longer" if margins else ""
+    ahead += " where another has a steady state" if margins and len(margins) < len(found.cells) else ""
+    mode = mode_name(found.cells[0].mode)
+    return (
+        f"For {isolated(found.workload)} over {' and '.join(ranges)}, {mode} is the fastest everywhere by the model, "
+        f"with devices as planned{ahead}. {map_here(found)}."
+    )
 
 
 def _chart(found: ModeMap, at: int) -> Chart:
@@ -236,10 +267,7 @@ def place(value: float, grid: list[float]) -> float:
 def map_answer(found: ModeMap) -> str:
     """The winner where this scenario lies, and where that changes along the horizontal axis."""
     row = row_of_here(found)
-    here = nearest(row, found.here[0])
-    name = mode_name(here.mode) + ("" if here.mode in ("target_only", "edge_only") else f" with window {here.window}")
-    ahead = "the only one" if here.margin is None else f"{share(here.margin)} ahead of the best other mode"
-    first = f"Here {name} is fastest by the model, with devices as planned: {ahead}"
+    first = map_here(found)
     turns = [
         f"{mode_name(after.mode)} from {input_value(found.x_name, after.x)}"
         for before, after in pairwise(row)
@@ -249,6 +277,22 @@ def map_answer(found: ModeMap) -> str:
     if not turns:
         return f"{first}; it wins at every {words} drawn, {start} to {input_value(found.x_name, row[-1].x)}."
     return f"{first}; along {words}, {mode_name(row[0].mode)} wins from {start}, then {', '.join(turns)}."
+
+
+def map_here(found: ModeMap) -> str:
+    """The winner where this scenario lies, beside the next best mode on the same devices."""
+    here = nearest(row_of_here(found), found.here[0])
+    name = mode_name(here.mode) + ("" if here.mode in ("target_only", "edge_only") else f" with window {here.window}")
+    first = f"Here {name} is fastest by the model, with devices as planned"
+    if here.margin is None:
+        return f"{first}: the only one"
+    others = {mode: ms for mode, ms in here.tpot_ms.items() if mode != here.mode and ms is not None}
+    mine = here.tpot_ms.get(here.mode)
+    if not others or mine is None:
+        return f"{first}: the next best mode's TPOT is {share_of(here.margin)} longer"
+    second = min(others, key=lambda mode: others[mode])
+    beside = f"{mode_name(second)} on the same devices {milliseconds(others[second])}"
+    return f"{first}: mean TPOT {milliseconds(mine)}, {beside}"
 
 
 def row_of_here(found: ModeMap) -> list[MapCell]:

@@ -120,6 +120,12 @@ def share(value: float | None) -> str:
     return UNKNOWN if value is None else with_unit(100 * value, "%")
 
 
+def share_of(value: float) -> str:
+    """A share of something in a sentence, without zeros that say nothing: 80 %, 12.5 %."""
+    shown = f"{100 * value:.3g}" if value < 9.995 else f"{100 * value:,.0f}"
+    return f"{shown}{THIN}%"
+
+
 def signed_share(value: float | None) -> str:
     """A relative change with its sign, to a tenth of a per cent: +1.9 %, −12.4 %."""
     if value is None:

@@ -17,7 +17,7 @@ from dsd_plan.optimize.candidates import Candidate, Choice, plan_of
 from dsd_plan.optimize.confirm import Confirmation
 from dsd_plan.optimize.drafts_lost import Survival
 from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.options import NOTHING_TO_LOSE
+from dsd_plan.optimize.options import NOTHING_DRAFTS, NOTHING_TO_LOSE
 from dsd_plan.optimize.run import optimize
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
@@ -115,6 +115,12 @@ def test_what_drafts_on_its_target_loses_nothing() -> None:
     row = next(option for option in found.options if option.name == "all drafts lost at peak")
     assert row.reason == NOTHING_TO_LOSE
     assert row.drafts_lost is None
+
+
+def test_where_nothing_drafts_there_is_no_draft_to_lose() -> None:
+    found = study(scenario(modes=("target_only",)))
+    row = next(option for option in found.options if option.name == "all drafts lost at peak")
+    assert row.reason == NOTHING_DRAFTS
 
 
 def test_undecided_where_the_saving_is_gone_with_the_drafts() -> None:

@@ -151,7 +151,9 @@ def test_the_cheapest_is_chosen_over_the_day() -> None:
     assert edge.cost_per_hour < chosen.cost_per_hour  # at the peak
     assert edge.cost_per_month is not None
     assert edge.cost_per_month > (chosen.cost_per_month or 0.0)
-    assert "an hour more over the day" in edge.reason
+    assert chosen.cost_per_month is not None
+    a_month = edge.cost_per_month - chosen.cost_per_month
+    assert f"an hour more over the day, {a_month:,.0f} a month" in edge.reason
     assert "A month costs" in daily.verdict.sentence
     assert edge.drafts_lost is not None
     assert edge.drafts_lost.peak == 1.0

@@ -7,9 +7,16 @@ from dataclasses import replace
 import pytest
 
 from dsd_plan.domain.study import MapCell, MapDot, ModeMap
-from dsd_plan.report.blocks import Chart
+from dsd_plan.report.blocks import Chart, Folded, Prose
 from dsd_plan.report.maps import map_answer, maps_section, place
+from dsd_plan.report.summary import plain as without_marks
+from dsd_plan.report.tables import Table
 from tests.report.studies import full_study
+
+
+def plain(text: str) -> str:
+    """As a terminal shows it."""
+    return without_marks(text).replace("\u202f", " ")
 
 
 def cell(x: float, y: float, mode: str, margin: float | None = 0.2) -> MapCell:
@@ -47,8 +54,27 @@ def test_the_boundary_runs_where_modes_differ() -> None:
     assert boundary == "M2.5,-0.5L2.5,0.5M2.5,0.5L2.5,1.5"
 
 
-def test_one_mode_everywhere_has_no_boundary() -> None:
-    assert "L" not in chart(grid("dddd", "dddd")).layout["shapes"][0]["path"]
+def test_one_mode_with_empty_cells_is_drawn_without_a_boundary() -> None:
+    assert "L" not in chart(grid("dddd", "ddd.")).layout["shapes"][0]["path"]
+
+
+def test_one_mode_everywhere_is_a_sentence_with_its_numbers_folded_away() -> None:
+    found = grid("dddd", "dddd")
+    cells = tuple(
+        replace(c, margin=0.05 * at, tpot_ms={"distributed": 10.0, "fused": 12.5}) for at, c in enumerate(found.cells)
+    )
+    section = maps_section(replace(full_study(), maps=(replace(found, cells=cells[1:] + cells[:1]),)))
+    said, numbers = section.blocks
+    assert isinstance(said, Prose)
+    assert plain(str(said.text)) == (
+        "For chat over RTT 10 ms to 80 ms and acceptance of the first proposal 0.5 to 0.7, distributed is the "
+        "fastest everywhere by the model, with devices as planned, the next best mode's TPOT 0 % to 35 % longer. Here "
+        "distributed with window 4 is fastest by the "
+        "model, with devices as planned: mean TPOT 10.0 ms, fused on the same devices 12.5 ms."
+    )
+    assert isinstance(numbers, Folded)
+    assert isinstance(numbers.body, Table)
+    assert len(numbers.body.rows) == 8
 
 
 def test_the_frame_is_on_the_nearest_cell() -> None:
@@ -72,13 +98,14 @@ def test_colours_are_flat() -> None:
 
 
 def test_the_answer_says_who_wins_here_and_where_that_changes() -> None:
-    text = map_answer(grid("ddff"))
-    assert "distributed with window 4 is fastest by the model, with devices as planned: 20.0" in text
+    text = plain(map_answer(grid("ddff")))
+    assert "distributed with window 4 is fastest by the model, with devices as planned: the next best mode's" in text
+    assert "TPOT is 20 % longer" in text
     assert "then fused from 40" in text
 
 
 def test_a_mode_without_a_rival_is_not_given_a_margin() -> None:
-    found = grid("dddd")
+    found = grid("dddd", "ddd.")
     alone = replace(found, cells=tuple(replace(c, margin=None) for c in found.cells))
     assert "the only one" in map_answer(alone)
     assert "alone" in chart(alone).data[0]["text"][0][0]
