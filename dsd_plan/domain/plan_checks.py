@@ -141,7 +141,11 @@ def _misfits(scenario: Scenario, plan: Plan) -> Iterator[Problem]:
     models = {model.name for model in scenario.models}
     workloads = {workload.name for workload in scenario.workloads}
     if plan.scenario != scenario.name:
-        yield Problem("scenario", f'the plan is for "{plan.scenario}", the scenario is "{scenario.name}"')
+        yield Problem(
+            "scenario",
+            f'the plan is for "{plan.scenario}", the scenario is "{scenario.name}"; where it is meant for this one, '
+            f'write "scenario": "{scenario.name}" in the plan',
+        )
     for index, assignment in enumerate(plan.assignments):
         place = f"assignments[{index}]"
         if assignment.workload not in workloads:

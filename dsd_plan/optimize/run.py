@@ -27,6 +27,8 @@ Agree = Callable[[Performance, Performance], Sequence[Agreement]]
 
 STAGES_AFTER_MODES = 4
 """Runners-up, verdict, what lies around the decision, and the end."""
+STEPS_AROUND = 10
+"""What lies around the decision takes as long as many modes: its parts move on by these steps."""
 
 
 def optimize(
@@ -95,11 +97,11 @@ def _size(space: AnySpace, scenario: Scenario) -> str:
 
 
 class _Progress:
-    """Steps are the stages of the search; what is found in between moves nothing."""
+    """Steps are the stages of the search, and parts of its last; what is found in between moves nothing."""
 
     def __init__(self, scenario: Scenario, on_progress: OnProgress | None, *, may_split: bool) -> None:
         modes = len(searched_modes(scenario)) + tried_ahead(scenario)
-        self._total = modes + may_split + (len(scenario.workloads) > 1) + STAGES_AFTER_MODES
+        self._total = modes + may_split + (len(scenario.workloads) > 1) + STAGES_AFTER_MODES + STEPS_AROUND
         self._done = 0
         self._on_progress = on_progress
 
@@ -111,12 +113,12 @@ class _Progress:
         self._say(text)
 
     def part(self, done: int, total: int) -> None:
-        self._say(f"{OUTLOOK}: {done} of {total}")
+        self._say(f"{OUTLOOK}: {done} of {total}", STEPS_AROUND * done // total)
 
     def end(self) -> None:
         self._done = self._total
         self._say("done")
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, more: int = 0) -> None:
         if self._on_progress is not None:
-            self._on_progress(self._done, self._total, text)
+            self._on_progress(self._done + more, self._total, text)

@@ -42,6 +42,7 @@ CONTRADICTIONS: list[tuple[str, Plan, str]] = [
 
 MISFITS: list[tuple[str, Plan, str]] = [
     ("scenario", replace(PLAN, scenario="other"), 'the plan is for "other", the scenario is "clinics"'),
+    ("scenario", replace(PLAN, scenario="other"), 'write "scenario": "clinics" in the plan'),
     ("assignments[0].workload", assigned(workload="chta"), 'did you mean "chat"?'),
     ("assignments", assigned(workload="chta"), 'nobody serves workload "chat"'),
     ("assignments[0].target_device", assigned(target_device="gpus"), 'did you mean "gpu"?'),
