@@ -320,7 +320,7 @@ def _why(outlook: Outlook, there: Standing) -> str:
             return f"no plan keeps every budget{whole}"
         return f"no plan keeps {judged.worst}: {number(judged.value)} for {number(judged.worst.limit)}{whole}"
     words = {
-        "budgets": "it keeps every budget, the chosen way breaks one",
+        "budgets": "it keeps every budget, the chosen way breaks one with all devices that there are",
         "objective": {
             "cost": "it becomes the cheaper one",
             "energy": "it becomes the one of less energy a token",

@@ -41,9 +41,10 @@ ANEW = "with windows and devices chosen anew"
 
 
 def tip_words(point: TippingPoint, now: str = "now") -> str:
-    """One tipping point in a line; `now`: what the input's own value is called."""
+    """One tipping point in a line, with its reason; `now`: what the input's own value is called."""
     mine, there = input_value(point.input, point.now), input_value(point.input, point.tips_at)
-    return f"{input_words(point)} {there} ({now} {mine}{_as_it_is(point)}): {outcome_words(point)}"
+    reason = f", for {point.why}" if point.why else ""
+    return f"{input_words(point)} {there} ({now} {mine}{_as_it_is(point)}): {outcome_words(point)}{reason}"
 
 
 def _as_it_is(point: TippingPoint) -> str:
