@@ -16,7 +16,7 @@ from dsd_plan import __version__
 from dsd_plan.crosscheck import Crosscheck, agreements
 from dsd_plan.domain.admission import check_predictable, check_scenario, deployed_in, lasting_in
 from dsd_plan.domain.deployed import Deployed, deploy
-from dsd_plan.domain.hours import peak_notes
+from dsd_plan.domain.hours import at_peak, peak_notes
 from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
@@ -232,7 +232,8 @@ def capacity(
     """The load at which each budget breaks by the model, why, and what one more or one less of each device changes.
 
     `growth` ("5%/month", from `start` until the ISO date `until`) adds dates; `confirm` replays the plan a tenth below
-    and a tenth above the first breaking load, without the scenario's faults. Raises ScenarioError, PlanError, and
+    and a tenth above the first breaking load, without the scenario's faults. Where loads follow the hours of the day
+    today's load is that of the busiest one. Raises ScenarioError, PlanError, and
     InputError for the growth.
     """
     from dsd_plan.capacity.confirm import confirmed
@@ -245,6 +246,7 @@ def capacity(
         if growth is None or until is None or start is None:
             raise InputError("--growth", "growth needs a rate, a first and a last day; give --growth and --until")
         asked = growing(growth, start, until)
+    scenario = at_peak(scenario)
     deployed = deployed_in(scenario, plan)
     check_predictable(scenario, plan)
     found = capacity_of(scenario, plan, predict_deployed, asked, on_progress)

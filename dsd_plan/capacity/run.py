@@ -22,6 +22,7 @@ from dsd_plan.capacity.growth import Growing, growth_of
 from dsd_plan.capacity.words import sentence_of
 from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Headroom, NextLimit, WorkloadGrowth
 from dsd_plan.domain.deployed import Deployed, deploy
+from dsd_plan.domain.hours import at_peak, varies
 from dsd_plan.domain.performance import Interval, Performance
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
@@ -47,7 +48,11 @@ def capacity_of(
     growing: Growing | None = None,
     on_progress: OnProgress | None = None,
 ) -> Capacity:
-    """All that `capacity` says but the replay. Raises PlanError where the plan cannot be deployed."""
+    """All that `capacity` says but the replay, of the peak where loads follow the hours of the day.
+
+    Raises PlanError where the plan cannot be deployed.
+    """
+    scenario = at_peak(scenario)
     deployed = deploy(scenario, plan)
     every = limits_of(scenario)
     limits = tuple(limit for limit in every if not limit.of_fleet)
@@ -105,6 +110,7 @@ def capacity_of(
         one_less=tuple(less),
         growth=None if growing is None else growth_of(growing, _edges(rows, saturated)),
         notes=_notes(loads, whole, predict),
+        of_busiest_hour=varies(scenario),
     )
     return replace(found, sentence=sentence_of(found))
 

@@ -30,9 +30,9 @@ def reason(found: Bottleneck) -> str:
     return texts[found.why]
 
 
-def times(load: float) -> str:
-    """A multiple of today's load."""
-    return f"{number(load)} × today's load"
+def todays_load(capacity: Capacity) -> str:
+    """What loads are multiples of."""
+    return "the load of today's busiest hour" if capacity.of_busiest_hour else "today's load"
 
 
 def capitalised(text: str) -> str:
@@ -42,16 +42,20 @@ def capitalised(text: str) -> str:
 
 def sentence_of(capacity: Capacity) -> str:
     """Up to which load the plan holds, what breaks then, and why."""
+
+    def times(load: float) -> str:
+        return f"{number(load)} × {todays_load(capacity)}"
+
     because = "" if capacity.bottleneck is None else f" because {reason(capacity.bottleneck)}"
     if capacity.load is None:
-        return f"Holds {number(MOST_LOAD)} × today's load, the most that was tried; nothing breaks."
+        return f"Holds {times(MOST_LOAD)}, the most that was tried; nothing breaks."
     first = _first(capacity)
     if not capacity.holds_now:
         now = _broken_now(capacity)
         if capacity.load == 0.0:
             return f"Does not hold at any load: {now}{because}."
         what = f" {capitalised(reason(capacity.bottleneck))}." if capacity.bottleneck is not None else ""
-        return f"Does not hold today's load: {now}. It holds up to {times(capacity.load)}.{what}"
+        return f"Does not hold {todays_load(capacity)}: {now}. It holds up to {times(capacity.load)}.{what}"
     if first is None:
         if capacity.budgets:
             return f"Holds up to {times(capacity.load)}; then no steady state is left{because}."

@@ -32,12 +32,13 @@ def show_capacity(found: Capacity) -> None:
     _show_next(found)
     _show_devices(found)
     if found.growth is not None:
-        _show_growth(found.growth)
+        _show_growth(found.growth, _todays(found))
     if found.replayed is not None:
         _show_replayed(found.replayed)
     say()
     say_wrapped(
-        f"Loads are multiples of today's, by the analytic model, found to {multiple(100 * found.resolution)} %. "
+        f"Loads are multiples of {_todays(found)}, by the analytic model, "
+        f"found to {multiple(100 * found.resolution)} %. "
         "Intervals are about 95 %: the model's known error, and the measured errors of the inputs."
     )
     for note in found.notes:
@@ -184,7 +185,12 @@ def _gain(added: OneMore) -> str:
     return "none" if abs(added.gain) < NO_GAIN * added.load else f"{added.gain_per_cost:+.3f}"
 
 
-def _show_growth(growth: Growth) -> None:
+def _todays(found: Capacity) -> str:
+    """Whose multiples loads are."""
+    return "the busiest hour's" if found.of_busiest_hour else "today's"
+
+
+def _show_growth(growth: Growth, todays: str) -> None:
     say()
     rows = []
     for row in growth.dates:
@@ -194,7 +200,7 @@ def _show_growth(growth: Growth) -> None:
         (f"growing {multiple(100 * growth.rate)} % a {growth.every} from {growth.start}", "holds until"),
         rows,
     )
-    say(f"load on {growth.until}: {growth.load_at_end:.2f} × today's")
+    say(f"load on {growth.until}: {growth.load_at_end:.2f} × {todays}")
 
 
 def _show_replayed(found: Confirmation) -> None:

@@ -201,6 +201,8 @@ class Capacity:
     growth: Growth | None = None
     replayed: Confirmation | None = None
     notes: tuple[str, ...] = ()
+    of_busiest_hour: bool = False
+    """Whether today's load is that of the day's busiest hour, each workload at its own: loads follow the hours."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of schema dsd-plan/capacity/1."""

@@ -235,7 +235,8 @@ def what_breaks_first(study: Study) -> str:
         used = share(device.saturation)
         first = f" {isolated(device.name)} has the fewest steps to spare: {used} are used {base_when(study)}."
     if study.capacity is not None:
-        return f"{breaks_first(study.capacity)}{first}"
+        hour = " Today's load is that of the day's busiest hour." if study.capacity.of_busiest_hour else ""
+        return f"{breaks_first(study.capacity)}{hour}{first}"
     found = first_broken(study)
     if found is not None:
         key, kept, broken = found

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dsd_plan import planning
 from dsd_plan.capacity.breaking import RESOLUTION, Loads, any_excess
 from dsd_plan.capacity.changes import with_devices
 from dsd_plan.capacity.confirm import MARGIN, confirmed
+from dsd_plan.capacity.growth import growing, growth_of
 from dsd_plan.capacity.run import capacity_of
 from dsd_plan.capacity.words import sentence_of
 from dsd_plan.domain.capacity import Capacity
@@ -323,3 +326,33 @@ def test_one_more_of_what_is_rarely_there_pays_for_several() -> None:
     box = next(row for row in found.one_more if row.device == "edge-box")
     assert (box.count, box.to_buy) == (2, True)
     assert box.cost_per_hour == pytest.approx(2 * 0.05)
+
+
+def test_where_loads_follow_the_hours_today_is_the_busiest_one() -> None:
+    deployed = system(Chat(mode="target_only", rate_per_s=0.5), batch_cap=8)
+    (workload,) = deployed.scenario.workloads
+    hours = (0.25,) * 12 + (2.0,) * 12
+    of_hours = replace(deployed.scenario, workloads=(replace(workload, hourly_load=hours),))
+    found = capacity_of(of_hours, deployed.plan, predict)
+    assert found.load == pytest.approx(MOST_PER_S / (2.0 * 0.5), **BOUND)
+    assert found.of_busiest_hour
+    assert "× the load of today's busiest hour" in found.sentence
+    plain = capacity_of(deployed.scenario, deployed.plan, predict)
+    assert not plain.of_busiest_hour
+    assert "× today's load" in plain.sentence
+
+
+def test_dates_of_growth_are_those_of_the_busiest_hour() -> None:
+    written = scenario(workloads=(chat(rate_per_s=1.0),), modes=("target_only",))
+    (workload,) = written.workloads
+    of_hours = replace(written, workloads=(replace(workload, hourly_load=(0.5,) * 12 + (2.0,) * 12),))
+    (plain, *_) = space_of(written).purely("target_only").by_workload[0]
+    plan = plan_of(written, Choice((plain,), (("gpu", 2),)))
+    start, until = date(2026, 1, 1), "2060-01-01"
+    found = planning.capacity(of_hours, plan, growth="5%/month", start=start, until=until)
+    as_written = planning.capacity(written, plan)
+    assert as_written.load is not None
+    assert found.load == pytest.approx(as_written.load / 2.0, **BOUND)
+    assert found.growth is not None
+    expected = growth_of(growing("5%/month", start, until), {"saturation": found.load})
+    assert found.growth.dates == expected.dates

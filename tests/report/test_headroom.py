@@ -109,3 +109,10 @@ def test_every_end_of_growth_has_its_words() -> None:
     assert said(holds_now=False, load=0.8, breaks="saturation").startswith("No steady state is left beyond 0.80 ×")
     nothing = replace(STEPS, name=None, why="nothing_shared")
     assert said(bottleneck=nothing).endswith("because steps and round trip alone take that long.")
+
+
+def test_the_busiest_hour_is_named_where_loads_follow_the_hours() -> None:
+    study = rich_study()
+    assert "busiest hour" not in plain(what_breaks_first(study))
+    of_hours = replace(study, capacity=replace(capacity(), of_busiest_hour=True))
+    assert "Today's load is that of the day's busiest hour." in plain(what_breaks_first(of_hours))
