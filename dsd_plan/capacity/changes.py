@@ -22,6 +22,14 @@ def device_types(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(deployment.device for deployment in plan.deployments))
 
 
+def not_used(scenario: Scenario, plan: Plan) -> tuple[str, ...]:
+    """Device types of the scenario that could run a model of the plan, and are not in it."""
+    models, types = {deployment.model for deployment in plan.deployments}, device_types(plan)
+    return tuple(
+        device.name for device in scenario.devices if device.name not in types and models & set(device.profiles)
+    )
+
+
 def deployed_count(plan: Plan, device: str) -> int:
     """Devices of a type that the plan uses, at each copy of their site; models share them from the first on."""
     return max(deployment.count for deployment in plan.deployments if deployment.device == device)

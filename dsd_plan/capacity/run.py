@@ -17,7 +17,7 @@ from dsd_plan.capacity.breaking import (
     unsteady,
     what_breaks,
 )
-from dsd_plan.capacity.changes import deployed_count, device_types, one_less, one_more
+from dsd_plan.capacity.changes import deployed_count, device_types, not_used, one_less, one_more
 from dsd_plan.capacity.growth import Growing, growth_of
 from dsd_plan.capacity.words import sentence_of
 from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity, Headroom, NextLimit, WorkloadGrowth
@@ -108,6 +108,7 @@ def capacity_of(
         headroom=_headroom(deployed, now),
         one_more=tuple(more),
         one_less=tuple(less),
+        not_used=not_used(scenario, plan),
         growth=None if growing is None else growth_of(growing, _edges(rows, saturated)),
         notes=_notes(loads, whole, predict),
         of_busiest_hour=varies(scenario),

@@ -77,12 +77,27 @@ def _show_budgets(found: Capacity) -> None:
         first = tuple(sorted(first, key=lambda row: (row.kept_now, inf if row.load is None else row.load)))[:MOST_ROWS]
     rows = [_budget_row(row, found.searched_to) for row in first]
     rows.append(("no steady state", "", times(found.saturation_load, found.searched_to), "", ""))
+    header: tuple[str, ...] = ("budget", "today of limit", "holds to", "95 %", "short then")
+    known = any(row.interval is not None for row in first)
+    if not known:
+        ends = header.index("95 %")
+        header, *rows = ((*row[:ends], *row[ends + 1 :]) for row in (header, *rows))
     say()
-    show_table(("budget", "today of limit", "holds to", "95 %", "short then"), rows)
+    show_table(header, rows)
+    if not known and first:
+        say_wrapped(f"95 % of these loads is not known{_why_no_ends(found)}.")
     if len(first) < len(found.budgets):
         say(f"and {len(found.budgets) - len(first):,} more budgets that break later; --json tells all")
     if any(row.saturates for row in first):
         say("* kept as long as there is a steady state")
+
+
+def _why_no_ends(found: Capacity) -> str:
+    """Why no load has an interval, as the notes have it."""
+    reasons = [note.replace("no intervals: ", "") for note in found.notes if "no intervals: " in note]
+    if not reasons and all(row.saturates or row.load is None for row in found.budgets):
+        return ": no budget breaks before the steady state ends"
+    return f": {reasons[-1]}" if reasons else ""
 
 
 def _budget_row(row: BudgetLimit, most: float) -> tuple[str, ...]:
@@ -161,6 +176,12 @@ def _show_devices(found: Capacity) -> None:
     say("gain/cost: load that one more adds, over what it costs an hour")
     if any(row.to_buy for row in found.one_more):
         say("† more than the scenario has: to buy")
+    if found.not_used:
+        one = "is" if len(found.not_used) == 1 else "are"
+        say_wrapped(
+            f"{', '.join(found.not_used)} {one} in the scenario and not in the plan, and what one of them would "
+            "carry is not tried here: `dsd-plan optimize` with the rates of a later day chooses among all devices."
+        )
     sites = {row.device: row.sites for row in found.headroom}
     for lost in found.one_less:
         whose = f"{lost.device} less" + (f" at each of {sites[lost.device]:,} sites" if sites[lost.device] > 1 else "")

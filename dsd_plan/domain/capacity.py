@@ -198,6 +198,8 @@ class Capacity:
     headroom: tuple[Headroom, ...]
     one_more: tuple[OneMore, ...]
     one_less: tuple[OneLess, ...]
+    not_used: tuple[str, ...] = ()
+    """Device types that are there and could run a model of the plan, which does not use them."""
     growth: Growth | None = None
     replayed: Confirmation | None = None
     notes: tuple[str, ...] = ()

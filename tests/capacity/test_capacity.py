@@ -65,6 +65,16 @@ def test_without_budgets_the_load_is_that_of_full_batches() -> None:
     assert found.headroom[0].spare == pytest.approx(1.0 - 0.5 / MOST_PER_S, rel=1e-6)
 
 
+def test_a_device_type_that_could_serve_and_is_not_in_the_plan_is_named() -> None:
+    """Not one without a profile of a model that the plan runs."""
+    given = scenario(devices=(gpu(count=2), edge_box(count=4)), modes=("target_only", "distributed"))
+    plain = plan_of(given, Choice(space_of(given).purely("target_only").by_workload[0][:1], (("gpu", 1),)))
+    rented = replace(given.device("gpu"), name="rented")
+    more = replace(given, devices=(*given.devices, rented))
+    assert capacity_of(given, plain, predict).not_used == ()
+    assert capacity_of(more, plain, predict).not_used == ("rented",)
+
+
 def test_a_second_replica_doubles_it_and_losing_the_only_one_ends_it() -> None:
     found = capacity(Chat(mode="target_only", rate_per_s=0.5), batch_cap=8)
     (more,), (less,) = found.one_more, found.one_less

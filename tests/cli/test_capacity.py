@@ -107,6 +107,31 @@ def test_the_answer_comes_first_and_its_numbers_after(
     assert max(map(len, said.out.splitlines())) <= 80
 
 
+def test_without_any_interval_the_column_is_gone_and_the_reason_is_told(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    why = "at 1.8 × today's load: no intervals: at one end of what was measured of step times, h200 is saturated"
+    stub(monkeypatch, replace(FOUND, budgets=(replace(TPOT, interval=None), TTFT), notes=(why,)))
+    assert main(["capacity", *files]) == 0
+    said = capsys.readouterr().out
+    table, after = (" ".join(part.split()) for part in said.split("\n\n")[1].split("95 % of these loads", 1))
+    assert table.startswith("budget today of limit holds to short then downtown-chat TPOT p95")
+    assert "–" not in table
+    assert after.startswith(
+        "is not known: at 1.8 × today's load: at one end of what was measured of step times, h200 is saturated."
+    )
+
+
+def test_devices_that_the_plan_does_not_use_are_named_with_what_would_try_them(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    stub(monkeypatch, replace(FOUND, not_used=("rent-h100",)))
+    assert main(["capacity", *files]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "rent-h100 is in the scenario and not in the plan" in said
+    assert "`dsd-plan optimize` with the rates of a later day chooses among all devices." in said
+
+
 def test_dates_and_the_replay_are_shown(files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     growth = Growth(
         rate=0.05,
