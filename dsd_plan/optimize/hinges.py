@@ -157,13 +157,14 @@ def acceptance_that_breaks(pair: Pair, tips: Tips) -> float | None:
 
 
 def against_words(case: Case) -> str:
-    """What moves against mean TPOT by more than both replays leave open.
+    """What moves against mean TPOT by more than both replays leave open; where that is hidden, either way.
 
     Workloads whose own mean does, where there are several; the worst of TPOT's quantiles; p95 TTFT.
     """
     if case.speculative is None or case.plain is None or case.tpot is None:
         return ""
     lower = case.tpot.point <= 1.0
+    hidden = not (case.tpot.surely_below or case.tpot.surely_above)
     found = []
     if len(case.scenario.workloads) > 1:
         means = [words for _, words in sorted(_moved(case.speculative, case.plain, "tpot", ("mean",), rises=lower))]
@@ -172,11 +173,14 @@ def against_words(case: Case) -> str:
             more = len(means) - MOST_WORSE
             found.append(f"that of {more:,} more workload{'' if more == 1 else 's'} too")
     for metric, statistics in SET_AGAINST:
-        moved = sorted(_moved(case.speculative, case.plain, metric, statistics, rises=lower))
-        if moved:
-            found.append(moved[-1][1])
+        for rises in (True, False) if hidden else (lower,):
+            moved = sorted(_moved(case.speculative, case.plain, metric, statistics, rises=rises))
+            if moved:
+                found.append(moved[-1][1])
     if not found:
         return ""
+    if hidden:
+        return f"; beside that, {listed(found)}"
     return f", but {listed(found)}" if lower else f"; against that, {listed(found)}"
 
 

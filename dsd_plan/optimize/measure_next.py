@@ -31,6 +31,10 @@ ALIKE = 0.05
 """Correlation of rounds of one request that a recording is planned with: what one says of the next."""
 FINEST, COARSEST = 0.002, 0.05
 """Half-widths between which an acceptance is recorded: the finest takes some ten thousand requests."""
+CLOSE = 0.03
+"""Difference in mean TPOT below which, at the same objective, either way may be taken."""
+FINEST_OF_CLOSE = 0.01
+"""Finer an acceptance is not recorded where little hangs on it."""
 FEWEST_REQUESTS = 30
 """With fewer a recording tells more of its requests than of the traffic."""
 PROFILE_MINUTES = 4.5
@@ -149,7 +153,9 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
     tip = acceptance_tip(pair, tips)
     at, what = (None, "") if tip is None else _turning(case, pair, tip, tips)
     distance = None if tip is None or at is None else abs(at - tip.now)
-    wanted = COARSEST if distance is None else min(max(distance / 2.0, FINEST), COARSEST)
+    either = _either(case)
+    finest = FINEST_OF_CLOSE if either else FINEST
+    wanted = COARSEST if distance is None else min(max(distance / 2.0, finest), COARSEST)
     output, rounds = _lengths(case, pair)
     known = min(max(share, 0.05), 0.95)
     requests, tokens = recording(known, wanted, rounds, output)
@@ -162,11 +168,11 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
         turns = number(at)
         if distance / 2.0 > COARSEST:
             why = f"; {what} at {turns}"
-        elif distance / 2.0 >= FINEST:
+        elif distance / 2.0 >= finest:
             why = f", half of the way to {turns}, where {what}"
         else:
             enough = "" if distance <= 0.0 else f", about {recording(known, distance / 2.0, rounds, output)[0]:,} would"
-            why = f"; that does not decide, for {what} at {turns} already{enough}"
+            why = f"; that does not decide, for {what} at {turns} already{enough}{either}"
     words = (
         f"Acceptance of {pair.draft} by {pair.target} is declared ({number(share)}), not recorded: "
         f"`{command}`, or `dsd-plan trace score` on as many logged completions; {requests:,} requests "
@@ -176,6 +182,15 @@ def _record(case: Case, pair: Pair, tips: Sequence[TippingPoint]) -> Next:
         words,
         Measurement(of="acceptance", command=command, requests=requests, tokens=tokens, error_wanted=wanted),
     )
+
+
+def _either(case: Case) -> str:
+    """That little is lost whichever way is taken, where it is."""
+    objective = case.objective
+    level = case.scenario.search.minimize == "tpot" or (objective is not None and objective.point == 1.0)
+    if not level or case.tpot is None or abs(case.tpot.point - 1.0) > CLOSE:
+        return ""
+    return f"; either way may be taken, {percent(abs(case.tpot.point - 1.0))} of mean TPOT lies between them"
 
 
 def _turning(case: Case, pair: Pair, tip: TippingPoint, tips: Sequence[TippingPoint]) -> tuple[float | None, str]:

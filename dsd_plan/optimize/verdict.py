@@ -318,8 +318,8 @@ def _undecided(case: Case) -> str:
         parts.append(_between(case.tpot, mean_tpot_words(len(case.scenario.workloads))))
     found = " and ".join(parts) or "its gain could not be worked out"
     return (
-        f"Undecided: {_drafting(case, case.speculative)} may or may not pay: {found}{against_words(case)}, and the "
-        f"error hides the difference; {_numbers(case, case.speculative)}."
+        f"Undecided: {_drafting(case, case.speculative)} may or may not pay: {found}, and the error hides the "
+        f"difference{against_words(case)}; {_numbers(case, case.speculative)}."
     )
 
 

@@ -62,6 +62,19 @@ def test_declared_acceptance_first_then_declared_steps_that_may_change_the_decis
     assert "(from 0.2 to 0.96 the decision stays; the plan as it is breaks a budget at 0.71)" in words
 
 
+def test_what_cannot_be_told_apart_is_not_recorded_for_ever() -> None:
+    """.006 away: ± .003 would take thousands of requests for two per cent of mean TPOT."""
+    even = case()
+    even = replace(even, objective=Ratio(1.0, 1.0, 1.0, {}))
+    turns = replace(tip("acceptance", "small", 0.756), becomes="distributed", target="large")
+    found = declared_next(even, [turns])
+    assert found is not None
+    assert found.measurement is not None
+    assert found.measurement.error_wanted == 0.01
+    assert "that does not decide, for the decision changes at 0.756 already" in found.words
+    assert found.words.endswith("; either way may be taken, 2.0 % of mean TPOT lies between them.")
+
+
 def test_a_saving_that_goes_before_the_decision_turns_is_said_and_what_is_recorded_for() -> None:
     turns = replace(tip("acceptance", "small", 0.53), becomes="target_only", target="large", saves_nothing_at=0.67)
     words = condition_words(case(), [turns], decided=True)

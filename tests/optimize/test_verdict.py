@@ -155,6 +155,32 @@ def test_a_quantile_that_moves_against_the_mean_is_said() -> None:
     assert re.search(r", but p9\d TPOT rises from [\d.]+ to [\d.]+ ms", loud.sentence)
 
 
+def test_where_the_error_hides_the_mean_quantiles_are_said_that_move_either_way() -> None:
+    """Means within a per cent; drafting's p95 TPOT is made twice as long, its p95 TTFT half."""
+    given = recorded(level_scenario(), 400)
+    inside = observer(given, noise=0.02, alone=0.05)
+
+    def observe(plan: Plan) -> Observation:
+        seen = inside(plan)
+        if plan.assignments[0].mode != "distributed":
+            return seen
+        (workload,) = seen.pooled.workloads
+        high, low = 2.0 * (workload.tpot_ms.p95 or 0.0), 0.5 * (workload.ttft_ms.p95 or 0.0)
+        ci = {**(workload.ci or {}), "tpot_ms.p95": (high, high), "ttft_ms.p95": (low, low)}
+        moved = replace(
+            workload, tpot_ms=replace(workload.tpot_ms, p95=high), ttft_ms=replace(workload.ttft_ms, p95=low), ci=ci
+        )
+        return replace(seen, pooled=replace(seen.pooled, workloads=(moved,)))
+
+    found = study(given, observe).verdict
+    assert found.answer == "undecided"
+    assert re.search(
+        r"the error hides the difference; beside that, p95 TPOT rises from [\d.]+ to [\d.]+ ms and "
+        r"p95 TTFT falls from [\d.]+ to [\d.]+ ms",
+        found.sentence,
+    )
+
+
 def recorded(given: Scenario, requests: int, tokens: int = 200) -> Scenario:
     """The same with an acceptance that was recorded, and is known well."""
     match = (np.random.default_rng(5).random(requests * tokens) < 0.75).astype(np.uint8)
