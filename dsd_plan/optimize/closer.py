@@ -13,6 +13,7 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.optimize.observation import Observation
+from dsd_plan.optimize.variation import with_load
 
 EXTRA = 1.0
 """Requests that a closer look may take, over those of the replay that it follows."""
@@ -37,6 +38,17 @@ class LooksCloser(Protocol):
         """
 
 
+@runtime_checkable
+class ReplaysAtLoad(Protocol):
+    """What replays plans, also under another load than the scenario's."""
+
+    def __call__(self, plan: Plan, /) -> Observation:
+        """The plan's replay."""
+
+    def at_load(self, plan: Plan, load: float) -> Observation:
+        """The plan's replay where every workload asks `load` times as much."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
     """Parts of a plan, replayed for longer than the plan."""
@@ -59,6 +71,10 @@ class Replays:
     def __call__(self, plan: Plan, /) -> Observation:
         """The plan's replay."""
         return self.replay(deploy(self.scenario, plan), self.requests)
+
+    def at_load(self, plan: Plan, load: float) -> Observation:
+        """As `ReplaysAtLoad.at_load`."""
+        return self.replay(with_load(deploy(self.scenario, plan), load), self.requests)
 
     def closer(self, plan: Plan, workloads: frozenset[str], seen: Performance) -> Look | None:
         """As `LooksCloser.closer`; None where requests are recorded, which end, or the parts are most of the plan."""

@@ -10,7 +10,7 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.budgets import MANY_WORKLOADS, Reading, Together
 from dsd_plan.optimize.candidates import AnySpace, Choice, Space, WideSpace
-from dsd_plan.optimize.closer import Look, LooksCloser
+from dsd_plan.optimize.closer import Look, LooksCloser, ReplaysAtLoad
 from dsd_plan.optimize.evaluate import Evaluator, Lens, reading_of
 from dsd_plan.optimize.many import given_the_doubt, lesson_of
 from dsd_plan.optimize.objective import Judge, Judged, spelling
@@ -135,7 +135,8 @@ class Confirmation:
                 if near is None:
                     return hidden
                 plan = spelling(near.choice, self.evaluator.scenario)
-                self.tell(f"{name}: no plan keeps every budget under the model; {plan} misses one narrowly")
+                miss = f"{plan} misses one narrowly there: replaying it"
+                self.tell(f"{name}: no plan keeps every budget under the model; {miss}")
                 self._accepts(name, near.choice)
                 if self.judge(near.choice).kept:
                     hidden = self._confirmed(replace(found, best=self.judge(near.choice)))
@@ -185,6 +186,21 @@ class Confirmation:
         self.observe(choice)
         self._correct(choice)
         return self.lens
+
+    @property
+    def bears(self) -> Callable[[Choice, float], bool] | None:
+        """Whether the replay of a choice keeps every budget at a multiple of the load; None: that is not replayed."""
+        observe, evaluator = self._observe, self.evaluator
+        if not isinstance(observe, ReplaysAtLoad):
+            return None
+
+        def kept(choice: Choice, load: float) -> bool:
+            trial = evaluator.trial(choice)
+            seen = reading_of(observe.at_load(trial.plan, load).pooled, evaluator.limits)
+            asked = ((limit, (limit.scope, limit.quantity)) for limit in evaluator.limits)
+            return all(limit.excess(seen[key]) <= 0.0 for limit, key in asked if key in seen)
+
+        return kept
 
     def _known_broken(self, choice: Choice) -> bool:
         """Whether this choice, or the same with more replicas, was replayed and broke a latency budget."""

@@ -108,7 +108,9 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
     if not kept:
         refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
-        error = refused or why_infeasible(evaluator, space, confirmation.lens, confirmation.corrected_by)
+        error = refused or why_infeasible(
+            evaluator, space, confirmation.lens, confirmation.corrected_by, confirmation.bears
+        )
         # A way out is replayed before it is told; a plan that breaks a budget under the model only is none.
         revived = rescued(confirmation, outcomes) if refused is None else []
         outcomes = [_surviving(confirmation, survival, outcome) for outcome in revived]

@@ -13,7 +13,7 @@ from dsd_plan.optimize.budgets import FLEET, Limit
 from dsd_plan.optimize.candidates import AnySpace, Choice, WideSpace, site_copies, space_of
 from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
 from dsd_plan.optimize.objective import Judge, Judged, spelling
-from dsd_plan.optimize.physical import bearable_load, floor_of
+from dsd_plan.optimize.physical import BearableLoad, bearable_load, floor_of, rounded_down
 from dsd_plan.optimize.search import search
 from dsd_plan.optimize.words import count_words, number
 
@@ -70,11 +70,16 @@ def enough(value: float, at_least: bool) -> str:
 
 
 def why_infeasible(
-    evaluator: Evaluator, space: AnySpace, lens: Lens, replay: Callable[[Choice], Lens] | None = None
+    evaluator: Evaluator,
+    space: AnySpace,
+    lens: Lens,
+    replay: Callable[[Choice], Lens] | None = None,
+    bears: Callable[[Choice, float], bool] | None = None,
 ) -> InfeasibleError | ScenarioError:
     """The error that says so. To be asked after a search with this lens has found nothing.
 
     `replay`: replays a plan and gives the lens that knows it; what budgets would have to be is then told as replayed.
+    `bears`: whether a plan's replay under a share of the load keeps every budget; a load that is told is then replayed.
     ScenarioError where energy decides and no device's power is known: that is no verdict on any plan.
     """
     unknown = _unknown_energy(evaluator)
@@ -98,8 +103,9 @@ def why_infeasible(
         # A floor is the model's: one that the replay went below is none.
         forced = "" if floor is None or not least.limit.limit < floor.value <= least.value else f"{floor.words}; "
         if not forced and least.limit.of_workload:
-            load = bearable_load(evaluator, space, lens)
-            more += [] if load is None else [load_words(load)]
+            load = bearable_load(evaluator, space, lens, bears=bears)
+            more += [] if load is None or load.replayed else [load_words(load)]
+            advice += [] if load is None or not load.replayed else [load_words(load)]
         # Only budgets that would have to give way are told as replayed.
         text = f"{forced}{'; or '.join([*advice, *(f'by the model, {one}' for one in more)])}"
         return InfeasibleError(str(least.limit), least.limit.limit, least.value, text)
@@ -107,13 +113,14 @@ def why_infeasible(
         assert nearest.saturated is not None
         device, saturation = nearest.saturated
         found = f"{device} is offered {saturation:.4g} times what it can do, with all that there are"
-        load = bearable_load(evaluator, space, lens, 1.0 / saturation)
-        words = f"lower the load below {1.0 / saturation:.2g} of today's" if load is None else load_words(load)
+        load = bearable_load(evaluator, space, lens, 1.0 / saturation, bears)
+        below = rounded_down(1.0 / saturation)
+        words = f"lower the load below {below:.2g} of today's" if load is None else load_words(load)
         advice = [*more, words, *_floors(evaluator, space)]
         if WAITS_FOR_EVER in nearest.unstable:
             found = nearest.unstable.partition("; ")[2]
             needed = _memory_needed(evaluator.scenario, device, saturation)
-            advice = [*more, f"{device} needs memory_gib of {needed:.4g} or more"]
+            advice = [*more, f"{device} needs memory_gib of {enough(needed, at_least=False)} or more"]
             return InfeasibleError(f"{device}: memory", 1.0, saturation, "; or ".join(advice), f"{device}: {found}")
         return InfeasibleError(f"{device}: saturation", 1.0, saturation, "; or ".join(advice), found)
     misfits = dict.fromkeys(trial.misfit for trial in evaluator.trials() if trial.misfit is not None)
@@ -125,6 +132,7 @@ def _reliefs(
     evaluator: Evaluator, space: AnySpace, lens: Lens, replay: Callable[[Choice], Lens] | None
 ) -> tuple[list[_Relief], Lens]:
     """What could give way, the least first; replayed, as few as are told. What has no steady state there is none."""
+    told: dict[frozenset[Limit], _Relief] = {}
     for _ in range(MOST_TRIES):
         found = [*_without_fleet_budgets(evaluator, space, lens), *_nearest_miss(evaluator, space, lens)]
         if not found and any(limit.of_fleet for limit in evaluator.limits):
@@ -133,13 +141,16 @@ def _reliefs(
         found.sort(key=lambda relief: relief.share)
         if replay is None or not found:
             break
-        told = []
+        known = all(relief.judged.choice in lens.observed for relief in found[:MOST_TOLD])
         for relief in found[:MOST_TOLD]:
             lens = replay(relief.judged.choice)
-            told += _as_replayed(evaluator, relief, lens)
-        if told:
-            return sorted(told, key=lambda relief: relief.share), lens
-    return found, lens
+            for seen in _as_replayed(evaluator, relief, lens):
+                least = told.get(frozenset(seen.limits), seen)
+                told[frozenset(seen.limits)] = min(seen, least, key=lambda relief: relief.share)
+        # A replay may have made more of a miss than the model did: another plan is then the nearest.
+        if told and known:
+            break
+    return (sorted(told.values(), key=lambda relief: relief.share), lens) if told else (found, lens)
 
 
 def _as_replayed(evaluator: Evaluator, relief: _Relief, lens: Lens) -> list[_Relief]:
@@ -184,9 +195,9 @@ def _why_wide(evaluator: Evaluator, space: WideSpace, lens: Lens) -> InfeasibleE
     return InfeasibleError("room for every workload", 1.0, 0.0, "have more of them", what)
 
 
-def load_words(load: float) -> str:
+def load_words(load: BearableLoad) -> str:
     """Advice with a load that some plan bears."""
-    return f"lower the load to {load:.2g} of today's"
+    return f"lower the load to {load.share:.2g} of today's{' (replayed)' if load.replayed else ''}"
 
 
 def _floors(evaluator: Evaluator, space: AnySpace) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Decimal
 
 from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.network import mean_delay_ms
 from dsd_plan.domain.performance import WorkloadPerformance
 from dsd_plan.optimize.budgets import Limit
 from dsd_plan.optimize.candidates import AnySpace, Choice, Space, full_counts
-from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial
+from dsd_plan.optimize.evaluate import PLAIN, Evaluator, Lens, Trial
 from dsd_plan.optimize.objective import Judge, spelling
 from dsd_plan.optimize.search import search
 from dsd_plan.optimize.variation import stream_of, with_load
@@ -22,6 +24,8 @@ MOST_TRIED = 80
 LOADS = (0.8, 0.6, 0.4, 0.2, 0.1)
 """Shares that are tried in turn."""
 REFINEMENTS = 3
+STEPS_DOWN = (1.0, 0.95, 0.9, 0.8, 0.65, 0.5)
+"""Shares of the load that the model bears, at which its plan is replayed in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,57 @@ def _round(seen: WorkloadPerformance) -> str:
     )
 
 
-def bearable_load(evaluator: Evaluator, space: AnySpace, lens: Lens, most: float = 1.0) -> float | None:
-    """The largest share of today's load tried, below `most`, at which a plan keeps every budget; None: at none."""
+@dataclass(frozen=True, slots=True)
+class BearableLoad:
+    """A share of today's load at which some plan keeps every budget, in as many digits as are told."""
+
+    share: float
+    replayed: bool
+    """Whether that plan was replayed there; the model's word alone otherwise."""
+
+
+def bearable_load(
+    evaluator: Evaluator,
+    space: AnySpace,
+    lens: Lens,
+    most: float = 1.0,
+    bears: Callable[[Choice, float], bool] | None = None,
+) -> BearableLoad | None:
+    """The largest share of today's load tried, below `most`, at which a plan keeps every budget; None: at none.
+
+    `bears`: whether the replay of a plan under a share of the load keeps every budget. The model is then asked as it
+    is, for what replays of too much load taught does not hold for less, and less is tried until a replay agrees.
+    """
     if not isinstance(space, Space):
         return None
 
-    def bears(load: float) -> bool:
+    def best(load: float, seen: Lens) -> Choice | None:
         at = Evaluator(evaluator.scenario, lambda deployed: evaluator.predict(with_load(deployed, load)))
-        return search(Judge(at, replace(lens, observed={})), space).best is not None
+        found = search(Judge(at, seen), space).best
+        return None if found is None else found.choice
 
+    if bears is not None:
+        load = _most_borne(lambda load: best(load, PLAIN) is not None, most)
+        for share in STEPS_DOWN if load is not None else ():
+            assert load is not None
+            told = rounded_down(load * share)
+            choice = best(told, PLAIN) if told > 0.0 else None
+            if choice is not None and bears(choice, told):
+                return BearableLoad(told, True)
+    corrected = replace(lens, observed={})
+    load = _most_borne(lambda load: best(load, corrected) is not None, most)
+    if load is None or best(told := rounded_down(load), corrected) is None:
+        return None
+    return BearableLoad(told, False)
+
+
+def rounded_down(load: float) -> float:
+    """A load to two digits that are no more than it."""
+    written = Decimal(repr(float(load)))
+    return float(written.quantize(Decimal(1).scaleb(written.adjusted() - 1), rounding=ROUND_FLOOR))
+
+
+def _most_borne(bears: Callable[[float], bool], most: float) -> float | None:
     above = most
     for load in (most * share for share in LOADS):
         if bears(load):

@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from dsd_plan.crosscheck import agreements
+from dsd_plan.domain.deployed import Deployed
+from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.domain.study import Provenance
@@ -15,16 +17,18 @@ from dsd_plan.errors import InfeasibleError, ScenarioError
 from dsd_plan.model import predict
 from dsd_plan.optimize.budgets import Limit
 from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.confirm import Confirmation
+from dsd_plan.optimize.closer import Replays
+from dsd_plan.optimize.confirm import Confirmation, Observation
 from dsd_plan.optimize.evaluate import PLAIN, Evaluator
 from dsd_plan.optimize.infeasible import _Relief, enough, why_infeasible
 from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.physical import rounded_down
 from dsd_plan.optimize.run import optimize
 from dsd_plan.optimize.search import search
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan
 from tests.optimize.small_scenarios import chat, gpu, scenario
-from tests.optimize.stub_replay import observer
+from tests.optimize.stub_replay import observer, scaled
 
 PROVENANCE = Provenance(version="0", command="", seed=0, inputs=(), machine={})
 
@@ -69,6 +73,28 @@ def test_what_would_do_is_what_the_replay_says() -> None:
     error = why_infeasible(evaluator, space_of(given), PLAIN, confirmation.corrected_by)
     assert isinstance(error, InfeasibleError)
     assert error.nearest == pytest.approx(1.1 * why(given).nearest)
+
+
+def test_the_nearest_plan_is_told_as_replayed_not_as_the_model_hoped() -> None:
+    """Drafting beside the target is the nearest under the model, and three times as slow in the replay."""
+    given = scenario(
+        devices=(gpu(count=3, step_ms=20.0),),
+        workloads=(chat(rate_per_s=8.0, tpot_p95_ms=5.0),),
+        modes=("target_only", "fused"),
+    )
+
+    def factor(plan: Plan) -> float:
+        return 3.0 if plan.assignments[0].mode == "fused" else 1.0
+
+    nearest = {
+        mode: why(replace(given, search=replace(given.search, modes=(mode,)))).nearest
+        for mode in ("target_only", "fused")
+    }
+    assert nearest["fused"] < nearest["target_only"] < 3.0 * nearest["fused"]
+    confirmation = Confirmation(Evaluator(given, stub_model.predict), observer(given, factor), lambda line: None)
+    error = why_infeasible(confirmation.evaluator, space_of(given), PLAIN, confirmation.corrected_by)
+    assert isinstance(error, InfeasibleError)
+    assert error.nearest == pytest.approx(nearest["target_only"], rel=0.02)
 
 
 def test_a_price_that_is_too_low_is_named_with_the_price_that_would_do() -> None:
@@ -173,7 +199,32 @@ def test_a_load_that_could_be_borne_is_named_where_the_devices_could_do_it_alone
     assert "no device there is" not in text
     share = re.search(r"lower the load to ([\d.]+) of today's", text)
     assert share is not None
-    lighter = replace(given, workloads=(chat(rate_per_s=15.0 * (float(share[1]) - 0.01), tpot_p95_ms=30.0),))
+    lighter = replace(given, workloads=(chat(rate_per_s=15.0 * float(share[1]), tpot_p95_ms=30.0),))
+    assert best_plan(lighter, stub_model.predict) is not None
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.5769, 0.57), (0.0999, 0.099), (1.0, 1.0), (0.3, 0.3)])
+def test_a_load_is_told_in_digits_that_are_no_more_than_it(load: float, told: float) -> None:
+    assert rounded_down(load) == told
+
+
+@pytest.mark.parametrize("rate_per_s", [20.0, 300.0])
+def test_a_load_that_is_told_is_one_whose_replay_keeps_the_budget(rate_per_s: float) -> None:
+    """Replays at any load are 20 % slower than the model, also where devices saturate today."""
+    given = scenario(
+        devices=(gpu(count=1),), workloads=(chat(rate_per_s=rate_per_s, tpot_p95_ms=36.0),), modes=("target_only",)
+    )
+
+    def replayed(deployed: Deployed, requests: int | None) -> Observation:
+        return Observation(scaled(stub_model.predict(deployed), 1.2))
+
+    evaluator = Evaluator(given, stub_model.predict)
+    confirmation = Confirmation(evaluator, Replays(given, replayed, None, 1), lambda line: None)
+    assert search(Judge(evaluator), space_of(given)).best is None
+    text = str(why_infeasible(evaluator, space_of(given), PLAIN, confirmation.corrected_by, confirmation.bears))
+    share = re.search(r"lower the load to ([\d.]+) of today's \(replayed\)", text)
+    assert share is not None
+    lighter = replace(given, workloads=(chat(rate_per_s=rate_per_s * float(share[1]), tpot_p95_ms=36.0 / 1.2),))
     assert best_plan(lighter, stub_model.predict) is not None
 
 
@@ -184,7 +235,7 @@ def test_where_no_load_would_do_the_budget_is_named_too() -> None:
         devices=(gpu(count=1),), workloads=(chat(rate_per_s=30.0, tpot_p95_ms=23.0),), modes=("target_only",)
     )
     text = str(why(given))
-    assert "lower the load below 0.64 of today's; or raise chat: tpot_p95_ms from 23 in any case: no device" in text
+    assert "lower the load below 0.63 of today's; or raise chat: tpot_p95_ms from 23 in any case: no device" in text
 
 
 def test_many_times_too_much_says_how_many_devices_would_do_and_what_they_cost() -> None:
