@@ -14,6 +14,9 @@ FLEET = "fleet"
 POWER = "power_w"
 MANY_WORKLOADS = 12
 """From which on candidates are no longer listed and tried one by one, and a replay judges budgets by intervals."""
+LATENCIES = ("ttft", "tpot", "itl", "e2e")
+SAID = {"cost_per_hour": "cost an hour", "energy_j_per_token": "energy a token", POWER: "power"}
+"""Quantities in a sentence that are no latency."""
 BETWEEN_TOKENS = ("tpot", "itl")
 """Metrics of the time between tokens, which requests of a single token do not have."""
 
@@ -66,6 +69,13 @@ class Limit:
 
     def __str__(self) -> str:
         return f"{self.scope}: {self.quantity}"
+
+    @property
+    def words(self) -> str:
+        """Inside a sentence: "TPOT p95 of chat", "cost an hour of the fleet"."""
+        metric, _, statistic = self.quantity.removesuffix("_ms").partition("_")
+        what = f"{metric.upper()} {statistic}" if metric in LATENCIES else self.quantity.replace("_", " ")
+        return f"{SAID.get(self.quantity, what)} of {'the fleet' if self.scope == FLEET else self.scope}"
 
 
 @dataclass(frozen=True, slots=True)

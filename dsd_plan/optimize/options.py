@@ -93,7 +93,7 @@ def nearest_miss(confirmation: Confirmation, space: AnySpace) -> Trial | None:
 
 
 def trouble(confirmation: Confirmation, trial: Trial | None) -> str:
-    """What is wrong with a plan, as the end of a sentence: "breaks chat: tpot_p95_ms, 52.3 for 45"."""
+    """What is wrong with a plan, as the end of a sentence: "breaks TPOT p95 of chat, 52.3 for 45"."""
     if trial is None:
         return "cannot be deployed"
     judged = confirmation.judge(trial.choice)
@@ -105,7 +105,7 @@ def trouble(confirmation: Confirmation, trial: Trial | None) -> str:
     how = "in the replay"
     if trial.choice not in confirmation.observed:
         how = "under the model as the replays corrected it" if confirmation.lens.factors else "under the model"
-    return f"breaks {judged.worst}, {number(judged.value)} for {number(judged.worst.limit)} {how}"
+    return f"breaks {judged.worst.words}, {number(judged.value)} for {number(judged.worst.limit)} {how}"
 
 
 def option_rows(

@@ -318,7 +318,7 @@ def _why(outlook: Outlook, there: Standing) -> str:
             return f"no plan carries it: {judged.trial.saturated[0]} is saturated with all that there are{whole}"
         if judged.worst is None or judged.value is None:
             return f"no plan keeps every budget{whole}"
-        return f"no plan keeps {judged.worst}: {number(judged.value)} for {number(judged.worst.limit)}{whole}"
+        return f"no plan keeps {judged.worst.words}: {number(judged.value)} for {number(judged.worst.limit)}{whole}"
     words = {
         "budgets": "it keeps every budget, the chosen way breaks one with all devices that there are",
         "objective": {

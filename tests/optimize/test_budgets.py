@@ -133,3 +133,17 @@ def test_a_power_limit_without_a_known_power_is_refused() -> None:
     (problem,) = scenario_problems(given)
     assert problem.place == 'budgets.power_w["edge-box"]'
     assert "give its idle_w and active_w in its profile of small" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("scope", "quantity", "words"),
+    [
+        ("chat", "tpot_p95_ms", "TPOT p95 of chat"),
+        ("chat", "ttft_p99_ms", "TTFT p99 of chat"),
+        ("chat", "goodput_share", "goodput share of chat"),
+        ("fleet", "cost_per_hour", "cost an hour of the fleet"),
+        ("gpu", "power_w", "power of gpu"),
+    ],
+)
+def test_a_budget_in_a_sentence_is_no_key(scope: str, quantity: str, words: str) -> None:
+    assert Limit(scope, quantity, 1.0).words == words

@@ -105,7 +105,7 @@ def test_a_budget_that_plain_decoding_misses_by_less_than_the_error_decides_noth
     dear = {"box_cost_per_hour": 9.0}
     doubtful = study(near_miss(0.10, 0.05, **dear)).verdict
     assert doubtful.answer == "undecided"
-    assert "plain decoding breaks chat: tpot_p95_ms" in doubtful.sentence
+    assert "plain decoding breaks TPOT p95 of chat" in doubtful.sentence
     error = re.search(
         r"within the error of ([\d.]+) %, and if it kept its budgets speculation's cost is", doubtful.sentence
     )

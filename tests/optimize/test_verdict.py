@@ -259,7 +259,7 @@ def test_speculation_that_alone_keeps_the_budgets_is_a_yes() -> None:
     )
     found = study(given)
     assert found.verdict.answer == "yes"
-    assert "plain decoding breaks chat: tpot_p95_ms" in found.verdict.sentence
+    assert "plain decoding breaks TPOT p95 of chat" in found.verdict.sentence
 
 
 def test_answers_of_one_token_leave_nothing_to_draft() -> None:
