@@ -236,7 +236,9 @@ def today_words(found: Backcast | None) -> str:
             parts.append(f"{number(abs(saved))} {what} {'less' if saved > 0 else 'more'}")
     share = found.saves.get("tpot_share", 0.0)
     if abs(share) > SAME:
-        parts.append(f"mean TPOT {percent(abs(share))} {'lower' if share > 0 else 'higher'}")
+        error = error_of(found, "tpot_ms.mean")
+        give = f" ± {percent(error)}" if error > 0.0 else ""
+        parts.append(f"mean TPOT {percent(abs(share))}{give} {'lower' if share > 0 else 'higher'}")
     return f" Against the system as it is today: {', '.join(parts) or 'nothing changes'}."
 
 

@@ -9,7 +9,7 @@ from math import inf
 from dsd_plan.domain.hours import HOURS_A_MONTH
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import BudgetCheck, Option
-from dsd_plan.domain.study_decision import Backcast
+from dsd_plan.domain.study_decision import Backcast, BackcastRow
 from dsd_plan.optimize.budgets import MANY_WORKLOADS, budget_checks
 from dsd_plan.optimize.candidates import (
     AnySpace,
@@ -152,14 +152,16 @@ def _over_the_day(row: Option, choice: Choice | None, survival: Survival, days: 
 def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) -> tuple[Option, ...]:
     """Where today's plan is given, doing nothing is that plan, and plain decoding is an option like others."""
     checks = budget_checks(scenario, present.predicted, present.replayed)
-    broken = [check for check in checks if not check.kept]
+    measured = {(row.workload, row.metric.replace("_ms.", "_") + "_ms"): row for row in present.rows}
     reason = "what is there today; keeps every budget"
     if present.saturates is not None:
         reason = f"what is there today; {present.saturates} saturates under the model, so that it has no numbers"
-    elif broken:
-        first = max(broken, key=lambda check: (check.predicted or inf) / check.limit)
-        value = first.predicted if first.replayed is None else first.replayed.point
-        reason = f"what is there today; breaks {first.scope}: {first.budget}, {number(value)} for {number(first.limit)}"
+    else:
+        # What was measured is how it is; model and replay tell of the rest.
+        standing = [_standing(check, measured.get((check.scope, check.budget))) for check in checks]
+        share, words = max(standing, key=lambda one: one[0], default=(1.0, ""))
+        if share > 1.0:
+            reason = f"what is there today; breaks {words}"
     reason += _as_measured(present, checks)
     today = Option(
         name=TODAY,
@@ -176,17 +178,35 @@ def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) 
     return (today, *(replace(row, chosen=row.chosen and not today.chosen) for row in named))
 
 
+def _standing(check: BudgetCheck, row: BackcastRow | None) -> tuple[float, str]:
+    """How many times its limit a budget is today, 1 where it is kept, and the words for it."""
+    limit = check.limit
+    if row is not None and row.measured is not None:
+        # What was measured at the servers is without the way to them, which the budget has.
+        way = 0.0 if None in (check.predicted, row.predicted) else (check.predicted or 0.0) - (row.predicted or 0.0)
+        seen = row.measured + max(way, 0.0)
+        words = f"{check.scope}: {check.budget}, {number(seen)} for {number(limit)} as measured"
+        return max(seen / limit, 1.0), words
+    value = check.predicted if check.replayed is None else check.replayed.point
+    words = f"{check.scope}: {check.budget}, {number(value)} for {number(limit)} by the model"
+    if check.kept:
+        return 1.0, words
+    return inf if value is None else max(value / limit, limit / value if value > 0.0 else inf), words
+
+
 def _as_measured(present: Backcast, checks: Sequence[BudgetCheck]) -> str:
     """What was measured of today's system beside the model's word, and which budget that breaks."""
     limits = {(check.scope, check.budget): check.limit for check in checks}
-    words = []
+    words: list[str] = []
     for row in present.rows:
         if row.measured is None:
             continue
         limit = limits.get((row.workload, row.metric.replace("_ms.", "_") + "_ms"))
         over = "" if limit is None or row.measured <= limit else f", which breaks its budget of {number(limit)}"
         model = "" if row.predicted is None else f" (model {number(row.predicted)})"
-        words.append(f"{row.metric} of {row.workload} {number(row.measured)}{model}{over}")
+        said = f"{row.metric} of {row.workload} {number(row.measured)}{model}{over}"
+        # What breaks a budget comes first: tables show the beginning.
+        words.insert(0 if over else len(words), said)
     more = f", and {len(words) - MOST_MEASURED} more" if len(words) > MOST_MEASURED else ""
     return f"; measured {', '.join(words[:MOST_MEASURED])}{more}" if words else ""
 

@@ -113,11 +113,20 @@ def option_values(study: Study, option: Option) -> list[str]:
     seen = workload_of(option_numbers(option), key.workload) if key else None
     shown = []
     for metric in option_metrics(key):
-        value = latency(seen, metric)
+        value = _measured(study, option, key, metric) or latency(seen, metric)
         limit = option_limit(study, option, key.workload, metric) if key else None
         sign = "" if limit is None or value is None else (" ✓" if value <= limit else " ✗")
         shown.append(milliseconds(value) + sign)
     return [*shown, number(option.cost_per_hour)]
+
+
+def _measured(study: Study, option: Option, key: KeyMetric | None, metric: str) -> float | None:
+    """What was measured of today's system, where the option is that system."""
+    if study.backcast is None or key is None or option.plan != study.backcast.plan:
+        return None
+    kind, statistic = metric.removesuffix("_ms").split("_")
+    asked = (key.workload, f"{kind}_ms.{statistic}")
+    return next((row.measured for row in study.backcast.rows if (row.workload, row.metric) == asked), None)
 
 
 def option_metrics(key: KeyMetric | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from math import exp, log, sqrt
 
@@ -147,6 +148,26 @@ def test_a_budget_that_today_breaks_as_measured_is_named() -> None:
     assert found.reason.endswith(
         f"measured tpot_ms.p95 of chat {3 * seen:.3g} (model {seen:.3g}), which breaks its budget of 60"
     )
+
+
+def test_today_breaks_no_budget_that_it_was_measured_to_keep() -> None:
+    """The model says more than the budget, the measurement less: the measurement is how it is."""
+    seen = predicted().workload("chat").tpot_ms.p95
+    assert seen is not None
+    tight = replace(SCENE, workloads=(chat(rate_per_s=6.0, tpot_p95_ms=0.9 * seen),))
+    kept, broken = (study(today(tight, tpot_p95_ms=factor)) for factor in (0.8, 0.95))
+    (check,) = [c for c in (kept.options[0],) if c.predicted is not None]
+    assert check.predicted is not None
+    assert (check.predicted.workload("chat").tpot_ms.p95 or 0.0) > 0.9 * seen
+    assert kept.options[0].reason.startswith("what is there today; keeps every budget; measured tpot_ms.p95 of chat ")
+    start = f"what is there today; breaks chat: tpot_p95_ms, {0.95 * seen:.3g} for {0.9 * seen:.3g} as measured; "
+    assert broken.options[0].reason.startswith(start)
+    assert " by the model" not in broken.options[0].reason
+
+
+def test_what_is_saved_against_today_has_the_error_of_today() -> None:
+    found = study(today(tpot_mean_ms=1.1))
+    assert re.search(r"mean TPOT [\d.]+ % ± 9\.5 % (lower|higher)", found.verdict.sentence)
 
 
 def test_its_error_joins_the_ratios() -> None:
