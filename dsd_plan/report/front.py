@@ -17,6 +17,7 @@ FRONT_HELP = (
     "A dot is a plan that keeps every budget under the model; further left is cheaper, lower is faster, and no plan "
     "known is both. The ringed one is the plan. Its colour is the mode, the simplest where workloads differ."
 )
+NOT_SEARCHED = " Faster ones for less were not searched for: `optimize --pareto cost,tpot` does that."
 AXES = (
     ("cost_per_hour", "cost an hour", "What does a lower latency cost?", "cheapest", "an hour"),
     ("energy_j_per_token", "energy, J a token", "What does a lower latency take in energy?", "most frugal", "a token"),
@@ -33,6 +34,7 @@ def front_table(study: Study) -> Table:
 
 def front_chart(study: Study) -> Chart | None:
     """Mean TPOT against cost, energy or devices; None where there are not three plans that differ in one of them."""
+    searched = bool(study.pareto_axes)
     found = next((each for each in AXES if len({getattr(p, each[0]) for p in study.pareto} - {None}) > 1), None)
     if found is None or len(study.pareto) < 3:
         return None
@@ -50,8 +52,9 @@ def front_chart(study: Study) -> Chart | None:
     return Chart(
         slug="front",
         question=question,
-        answer=f"The {least} plan takes {_amount(field, min(xs))} {unit} at a mean TPOT of "
-        f"{number(cheapest.tpot_ms)} ms; the fastest {most} {unit} at {number(min(ys))} ms.",
+        answer=f"{f'The {least} plan' if searched else f'Of the plans met on the way, the {least}'} takes "
+        f"{_amount(field, min(xs))} {unit} at a mean TPOT of {number(cheapest.tpot_ms)} ms; the fastest "
+        f"{most} {unit} at {number(min(ys))} ms.{'' if searched else NOT_SEARCHED}",
         how_to_read=FRONT_HELP,
         data=data,
         layout=layout(

@@ -137,7 +137,7 @@ AXIS_NAMES = {"cost": "cost", "energy": "energy", "tpot": "TPOT", "devices": "de
 def front_title(study: Study) -> str:
     """What the front is of."""
     if not study.pareto_axes:
-        return "Plans that no other beats in everything"
+        return "Of the plans met on the way, those that none of the others beats in everything"
     return f"Plans that no other beats in all of {', '.join(AXIS_NAMES.get(a, a) for a in study.pareto_axes)}"
 
 
