@@ -33,6 +33,19 @@ def counted_counts(scenario: Scenario, choice: Choice, lost: DraftsLost | None) 
     return counts
 
 
+def set_free(scenario: Scenario, mine: Mapping[str, int], plain: Mapping[str, int]) -> float:
+    """Price an hour of the owned and reserved devices that `plain` runs beyond `mine`: they are paid for all the same.
+
+    What a plan costs is the price of what it runs, so that this counts as saved; it is where they have other work.
+    """
+    return sum(
+        device.cost_per_hour * site_copies(scenario, device) * (device.paid_for(more) - device.paid_for(fewer))
+        for device in scenario.devices
+        if device.commitment in ("owned", "reserved")
+        and (more := plain.get(device.name, 0)) > (fewer := mine.get(device.name, 0))
+    )
+
+
 def counted_ratio(scenario: Scenario, choice: Choice, lost: DraftsLost | None, objective: Ratio | None) -> Ratio | None:
     """The ratio of the objective with the targets that survive; infinite where none do."""
     if objective is None or lost is None or lost.survives or scenario.search.minimize not in CAPACITY:

@@ -19,7 +19,7 @@ from dsd_plan.optimize.candidates import EDGE_MODES, cost_per_hour, device_total
 from dsd_plan.optimize.case import METRIC_WORDS, NOT_SEARCHED, Case, mean_tpot_words
 from dsd_plan.optimize.compare import Ratio
 from dsd_plan.optimize.confirm import Confirmed
-from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio
+from dsd_plan.optimize.counted import ACCEPT, counted_counts, counted_ratio, set_free
 from dsd_plan.optimize.hinges import against_words, condition_words, edge_words, nothing_to_draft
 from dsd_plan.optimize.measure_next import Next, deciding_next, declared_next
 from dsd_plan.optimize.where_words import plainly_words, where_words
@@ -161,7 +161,7 @@ def _gain(case: Case) -> str:
     cost = _saved_cost(case, case.plain, case.speculative)
     if abs(cost) > 1e-9:
         when = " at the peak" if varies(case.scenario) else ""
-        parts.append(f"{number(abs(cost))} an hour {'less' if cost > 0 else 'more'}{when}")
+        parts.append(f"{number(abs(cost))} an hour {'less' if cost > 0 else 'more'}{when}{_set_free(case)}")
     if case.scenario.search.minimize == "energy" and case.objective is not None:
         parts.append(f"{percent(1.0 - case.objective.point)} less energy a token")
     if case.tpot is not None:
@@ -170,6 +170,16 @@ def _gain(case: Case) -> str:
         what = mean_tpot_words(len(case.scenario.workloads))
         parts.append(f"{what} {percent(abs(change))} ± {percent(case.tpot.error)} {direction} than plain decoding's")
     return ", ".join(parts)
+
+
+def _set_free(case: Case) -> str:
+    """How much of what is saved is the price of devices that are paid for all the same."""
+    assert case.speculative is not None
+    assert case.plain is not None
+    freed = set_free(case.scenario, _counted(case, case.speculative), dict(case.plain.choice.counts))
+    if freed <= 0.0:
+        return ""
+    return f" (counting {number(freed)} for owned or reserved devices set free, saved only where these have other work)"
 
 
 def _device_changes(case: Case) -> list[str]:

@@ -14,6 +14,7 @@ from dsd_plan.optimize import compare
 from dsd_plan.optimize.candidates import AnySpace, Candidate, Choice, space_of
 from dsd_plan.optimize.compare import best_known
 from dsd_plan.optimize.confirm import Confirmation
+from dsd_plan.optimize.counted import set_free
 from dsd_plan.optimize.evaluate import Evaluator
 from dsd_plan.optimize.objective import Judge
 from dsd_plan.optimize.run import optimize
@@ -81,3 +82,24 @@ def test_a_replayed_plan_is_known_whatever_the_search_finds(monkeypatch: pytest.
     assert known is not None
     assert known.choice == plain
     assert best_known(confirmation, space_of(given).purely("fused"), 0.0) is None
+
+
+def test_what_is_saved_on_devices_that_are_paid_anyway_is_said() -> None:
+    """Owned GPUs at 4 an hour each: all that drafting saves is theirs. Of those on demand nothing is."""
+    on_demand = study(busy())
+    (device,) = busy().devices
+    owned = study(replace(busy(), devices=(replace(device, commitment="owned"),)))
+    saved = owned.verdict.saves["cost_per_hour"]
+    assert saved == on_demand.verdict.saves["cost_per_hour"] > 0.0
+    words = f"{saved:.3g} an hour less (counting {saved:.3g} for owned or reserved devices set free, "
+    assert words in owned.verdict.sentence
+    assert "set free" not in on_demand.verdict.sentence
+
+
+def test_devices_set_free_are_counted_at_what_is_paid_for_them() -> None:
+    """Of devices a fifth of which is away five are paid for four that run, and two (1 / .8 rounded up) for one."""
+    (device,) = busy().devices
+    given = replace(busy(), devices=(replace(device, commitment="reserved", available=0.8, cost_per_hour=3.0),))
+    assert set_free(given, {"gpu": 1}, {"gpu": 4}) == pytest.approx(3.0 * (5 - 2))
+    assert set_free(given, {}, {"gpu": 4}) == pytest.approx(3.0 * 5)
+    assert set_free(given, {"gpu": 4}, {"gpu": 1}) == 0.0
