@@ -10,7 +10,7 @@ from dsd_plan.domain.hours import HOURS_A_MONTH
 from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import BudgetCheck, Option
 from dsd_plan.domain.study_decision import Backcast, BackcastRow
-from dsd_plan.optimize.budgets import MANY_WORKLOADS, budget_checks
+from dsd_plan.optimize.budgets import MANY_WORKLOADS, Limit, budget_checks
 from dsd_plan.optimize.candidates import (
     AnySpace,
     Choice,
@@ -180,15 +180,15 @@ def with_present(rows: Sequence[Option], scenario: Scenario, present: Backcast) 
 
 def _standing(check: BudgetCheck, row: BackcastRow | None) -> tuple[float, str]:
     """How many times its limit a budget is today, 1 where it is kept, and the words for it."""
-    limit = check.limit
+    limit, what = check.limit, Limit(check.scope, check.budget, check.limit).words
     if row is not None and row.measured is not None:
         # What was measured at the servers is without the way to them, which the budget has.
         way = 0.0 if None in (check.predicted, row.predicted) else (check.predicted or 0.0) - (row.predicted or 0.0)
         seen = row.measured + max(way, 0.0)
-        words = f"{check.scope}: {check.budget}, {number(seen)} for {number(limit)} as measured"
+        words = f"{what}, {number(seen)} for {number(limit)} as measured"
         return max(seen / limit, 1.0), words
     value = check.predicted if check.replayed is None else check.replayed.point
-    words = f"{check.scope}: {check.budget}, {number(value)} for {number(limit)} by the model"
+    words = f"{what}, {number(value)} for {number(limit)} by the model"
     if check.kept:
         return 1.0, words
     return inf if value is None else max(value / limit, limit / value if value > 0.0 else inf), words

@@ -160,7 +160,7 @@ def test_today_breaks_no_budget_that_it_was_measured_to_keep() -> None:
     assert check.predicted is not None
     assert (check.predicted.workload("chat").tpot_ms.p95 or 0.0) > 0.9 * seen
     assert kept.options[0].reason.startswith("what is there today; keeps every budget; measured tpot_ms.p95 of chat ")
-    start = f"what is there today; breaks chat: tpot_p95_ms, {0.95 * seen:.3g} for {0.9 * seen:.3g} as measured; "
+    start = f"what is there today; breaks TPOT p95 of chat, {0.95 * seen:.3g} for {0.9 * seen:.3g} as measured; "
     assert broken.options[0].reason.startswith(start)
     assert " by the model" not in broken.options[0].reason
 

@@ -120,7 +120,7 @@ def test_it_does_not_stand_for_speculation() -> None:
     found = study(given)
     row = next(option for option in found.options if option.name == "edge alone")
     assert not row.chosen
-    assert "tpot_p95_ms" in row.reason or "saturates" in row.reason
+    assert "TPOT p95" in row.reason or "saturates" in row.reason
     assert found.verdict.answer == "yes"
     assert found.plan.assignments[0].mode == "fused"
 
