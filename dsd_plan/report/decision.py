@@ -249,10 +249,24 @@ def load_answer(study: Study, key: KeyMetric) -> str:
         )
     if kept < study.planned_load:
         return f"{metric} is within {limit} only up to {multiple(kept)} × today's load{ends}."
+    found = _limit_found(study, key)
+    if found is not None:
+        return (
+            f"With the plan as it is, {metric} stays within {limit} up to {multiple(found)} × today's load, by the "
+            f"model as the replay corrects it; the curve is the model's own{ends}."
+        )
     return (
         f"With the plan as it is, {metric} stays within {limit} up to {multiple(kept)} × today's load, and not at "
         f"{multiple(broken)} ×{ends}."
     )
+
+
+def _limit_found(study: Study, key: KeyMetric) -> float | None:
+    """The load that the study's capacity names for this budget, which is looked for closer than points are drawn."""
+    if study.capacity is None or study.planned_load != 1.0:
+        return None
+    rows = (row for row in study.capacity.budgets if (row.scope, row.budget) == (key.workload, key.metric))
+    return next((row.load for row in rows if row.load), None)
 
 
 def trust_strip(study: Study) -> Html:

@@ -7,7 +7,10 @@ from dataclasses import replace
 from dsd_plan.domain.capacity import Capacity
 from dsd_plan.report.blocks import Chart, Folded, Prose
 from dsd_plan.report.capacity import capacity_section, what_breaks_first
+from dsd_plan.report.decision import load_answer
 from dsd_plan.report.headroom import breaks_first, buy_next, headroom_blocks, may_be_lost
+from dsd_plan.report.numbers import multiple
+from dsd_plan.report.reading import key_metric
 from dsd_plan.report.tables import Table, table_texts
 from dsd_plan.report.terminal import render_text
 from tests.report.rich import STEPS, capacity, rich_study
@@ -27,6 +30,18 @@ def test_what_breaks_first_is_told_with_its_load_and_reason_on_page_and_terminal
     assert plain(what_breaks_first(rich_study())).startswith(said)
     assert plain(str(capacity_section(rich_study()).so_what)).startswith(said)
     assert said in " ".join(plain(render_text(rich_study())).split())
+
+
+def test_the_words_under_the_curve_name_the_load_that_capacity_names() -> None:
+    study = rich_study()
+    key = key_metric(study)
+    assert key is not None
+    assert study.capacity is not None
+    (row,) = (row for row in study.capacity.budgets if (row.scope, row.budget) == (key.workload, key.metric))
+    assert row.load is not None
+    named = f"up to {multiple(row.load)} × today's load, by the model as the replay corrects it"
+    assert named in load_answer(study, key)
+    assert "as the replay corrects it" not in load_answer(replace(study, capacity=None), key)
 
 
 def test_a_study_without_capacity_says_what_its_curves_say() -> None:
