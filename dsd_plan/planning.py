@@ -23,9 +23,9 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import InputHash, Provenance, Study
 from dsd_plan.errors import InputError
 from dsd_plan.files import check_table_path, load_plan, load_scenario, table_parts, write_table
-from dsd_plan.optimize.confirm import Observation, Observe
+from dsd_plan.optimize.choices.side_by_side import Beside, RunAll, one_by_one
+from dsd_plan.optimize.confirmation.observation import Observation, Observe
 from dsd_plan.optimize.run import OnProgress
-from dsd_plan.optimize.side_by_side import Beside, RunAll, one_by_one
 
 if TYPE_CHECKING:
     from datetime import date
@@ -52,7 +52,7 @@ def predict(scenario: Scenario, plan: Plan) -> Performance:
     """
     from dsd_plan.model import predict as predicted
     from dsd_plan.model import with_intervals
-    from dsd_plan.optimize.backcast import widened
+    from dsd_plan.optimize.confirmation.backcast import widened
 
     deployed = deployed_in(scenario, plan)
     check_predictable(scenario, plan)
@@ -66,7 +66,7 @@ def backcast(scenario: Scenario) -> Backcast | None:
     Raises ScenarioError, and PlanError where the model cannot predict that plan.
     """
     from dsd_plan.model import predict as predicted
-    from dsd_plan.optimize.backcast import backcast as laid_beside
+    from dsd_plan.optimize.confirmation.backcast import backcast as laid_beside
 
     if scenario.present is None:
         return None
@@ -292,8 +292,8 @@ def optimize(
     from dsd_plan.capacity.of_study import capacity_or_why, todays, with_found
     from dsd_plan.model import predict as predict_deployed
     from dsd_plan.model import with_intervals
-    from dsd_plan.optimize.backcast import widened
-    from dsd_plan.optimize.closer import Replays
+    from dsd_plan.optimize.confirmation.backcast import widened
+    from dsd_plan.optimize.confirmation.closer import Replays
     from dsd_plan.optimize.pareto import front_axes
     from dsd_plan.optimize.robust import plain_study, robust_study
 

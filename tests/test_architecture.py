@@ -54,6 +54,12 @@ FLOORS: Mapping[str, frozenset[str]] = {
 """What each room may import. The package's own `__init__` is the facade: it may import any room, and lends
 the rooms nothing but `__version__`. A type may be imported from `domain` for checking alone anywhere."""
 
+INNER_FLOORS: Mapping[str, tuple[str, ...]] = {
+    "optimize": ("choices", "wide", "search", "confirmation", "alternatives", "outlook", "verdict"),
+}
+"""Folders of a room, the lowest first: each imports from itself and from those below; what lies in the room itself
+is above them all."""
+
 MATHEMATICS = {"numpy", "scipy", "numba", "networkx", "polars", "statistics", "random"}
 FILE_FORMATS = {"json", "tomllib", "csv", "polars", "pyarrow", "pandas", "yaml", "safetensors", "sqlite3"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -158,6 +164,24 @@ def rooms_import_only_what_their_floor_allows(sources: Sources) -> list[str]:
     return found
 
 
+def folders_of_a_room_import_only_from_below(sources: Sources) -> list[str]:
+    found = []
+    for module, text in sources.items():
+        floors = INNER_FLOORS.get(room(module), ())
+        found += [
+            f"{module} imports {name} from above"
+            for name in imports(text, types_too=False)
+            if is_from(name, {f"{PACKAGE}.{room(module)}"}) and height(name, floors) > height(module, floors)
+        ]
+    return found
+
+
+def height(module: str, floors: tuple[str, ...]) -> int:
+    """Of a module among the folders of its room."""
+    folder = ".".join(module.split(".")[2:3])
+    return floors.index(folder) if folder in floors else len(floors)
+
+
 def report_computes_nothing(sources: Sources) -> list[str]:
     return outside_imports(sources, {"report"}, MATHEMATICS)
 
@@ -230,6 +254,11 @@ PLANTED: Mapping[Rule, tuple[Sources, ...]] = {
         {"dsd_plan.cli.predict": "from dsd_plan.model import predict"},
         {"dsd_plan.attic": ""},
     ),
+    folders_of_a_room_import_only_from_below: (
+        {"dsd_plan.optimize.choices.words": "from dsd_plan.optimize.search.search import search"},
+        {"dsd_plan.optimize.verdict.verdict": "from dsd_plan.optimize import run"},
+        {"dsd_plan.optimize.wide.kernel": "def f():\n    import dsd_plan.optimize.outlook.maps"},
+    ),
     report_computes_nothing: (
         {"dsd_plan.report.page": "import numpy as np"},
         {"dsd_plan.report": "def f():\n    from scipy.stats import norm"},
@@ -272,6 +301,11 @@ ALLOWED: Mapping[Rule, tuple[Sources, ...]] = {
         {"dsd_plan.model.rounds": "from dsd_plan.model.law import f\nfrom dsd_plan.queueing import erlang_b"},
         {"dsd_plan.planning": "from dsd_plan import __version__\nfrom dsd_plan.optimize import search"},
         {"dsd_plan.queueing": "if TYPE_CHECKING:\n    from dsd_plan.domain import Plan"},
+    ),
+    folders_of_a_room_import_only_from_below: (
+        {"dsd_plan.optimize.run": "from dsd_plan.optimize.verdict.verdict import verdict"},
+        {"dsd_plan.optimize.search.around": "from dsd_plan.optimize.search.rivals import best_near"},
+        {"dsd_plan.optimize.outlook.maps": "from dsd_plan.optimize.choices.choice import Choice"},
     ),
     only_worldly_rooms_touch_the_world: (
         {"dsd_plan.files.scenario": "import os\nopen('x')"},

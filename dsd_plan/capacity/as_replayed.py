@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import DevicePerformance, Performance, Quantiles, WorkloadPerformance
-from dsd_plan.optimize.evaluate import Predict
+from dsd_plan.optimize.choices.evaluate import Predict
 
 
 def as_replayed(predict: Predict, predicted: Performance, replayed: Performance) -> Predict:

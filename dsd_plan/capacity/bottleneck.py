@@ -16,8 +16,8 @@ from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.network import Hop
 from dsd_plan.domain.plan import Plan
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.budgets import Limit, quantity_of
-from dsd_plan.optimize.evaluate import Predict
+from dsd_plan.optimize.choices.budgets import Limit, quantity_of
+from dsd_plan.optimize.choices.evaluate import Predict
 
 HELPS = 0.02
 """Share of the distance to its limit, or of its value, by which doubling must better a quantity to count as help."""

@@ -9,9 +9,9 @@ from math import exp, inf, isfinite, log
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.budgets import Limit, quantity_of
-from dsd_plan.optimize.evaluate import Predict
-from dsd_plan.optimize.variation import with_load, with_load_of
+from dsd_plan.optimize.choices.budgets import Limit, quantity_of
+from dsd_plan.optimize.choices.evaluate import Predict
+from dsd_plan.optimize.choices.variation import with_load, with_load_of
 
 RESOLUTION = 0.001
 """Relative distance of the two loads that a breaking load lies between."""

@@ -10,8 +10,8 @@ from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import PlanError, UnstableError
-from dsd_plan.optimize.budgets import Limit
-from dsd_plan.optimize.evaluate import Predict
+from dsd_plan.optimize.choices.budgets import Limit
+from dsd_plan.optimize.choices.evaluate import Predict
 
 WHOLE = 1.0 - 1e-9
 """Share from which on a workload is taken to run there wholly."""

@@ -8,8 +8,8 @@ from dsd_plan.capacity.breaking import SATURATION
 from dsd_plan.domain.capacity import Capacity, Confirmation, ReplayedSide
 from dsd_plan.domain.deployed import Deployed
 from dsd_plan.domain.performance import Performance
-from dsd_plan.optimize.budgets import Limit, limits_of, observed_interval
-from dsd_plan.optimize.variation import with_load
+from dsd_plan.optimize.choices.budgets import Limit, limits_of, observed_interval
+from dsd_plan.optimize.choices.variation import with_load
 
 MARGIN = 0.1
 """Share below and above the breaking load at which the plan is replayed: about the model's error of a p95."""

@@ -11,8 +11,8 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Study
 from dsd_plan.errors import PlanError, UnstableError
-from dsd_plan.optimize.bad_end import bad_end
-from dsd_plan.optimize.evaluate import Predict
+from dsd_plan.optimize.choices.evaluate import Predict
+from dsd_plan.optimize.confirmation.bad_end import bad_end
 
 FEWEST_LEFT_OUT = 12
 """Workloads from which on a study is left without: every one is grown alone."""

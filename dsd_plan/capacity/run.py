@@ -29,9 +29,9 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.errors import UnstableError
 from dsd_plan.model import with_intervals
-from dsd_plan.optimize.budgets import FLEET, Limit, limits_of, quantity_of, value_seen
-from dsd_plan.optimize.evaluate import Predict
-from dsd_plan.optimize.words import number
+from dsd_plan.optimize.choices.budgets import FLEET, Limit, limits_of, quantity_of, value_seen
+from dsd_plan.optimize.choices.evaluate import Predict
+from dsd_plan.optimize.choices.words import number
 
 MOST_NEXT = 16.0
 """Multiple of the first breaking load beyond which nobody asks what breaks next."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsd_plan.capacity.breaking import MOST_LOAD, SATURATION
 from dsd_plan.domain.capacity import Bottleneck, BudgetLimit, Capacity
-from dsd_plan.optimize.words import number
+from dsd_plan.optimize.choices.words import number
 
 METRICS = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2e": "E2E"}
 

@@ -6,37 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.ahead import CLOSE, ahead, bound_of_others
-from dsd_plan.optimize.around import Around
-from dsd_plan.optimize.by_day import SCOPE as OF_THE_PEAK
-from dsd_plan.optimize.by_day import by_day
-from dsd_plan.optimize.candidates import (
-    SIMPLEST_FIRST,
-    SPECULATIVE,
-    AnySpace,
-    Choice,
-    Space,
-    WideSpace,
-    cost_per_hour,
-    searched_modes,
-    tried_ahead,
-)
-from dsd_plan.optimize.case import NOT_SEARCHED, Case
-from dsd_plan.optimize.compare import Ratio, fleet_energy, mean_tpot, ratio_of
-from dsd_plan.optimize.confirm import Confirmation, Confirmed
-from dsd_plan.optimize.doubt import Doubt, doubt_of
-from dsd_plan.optimize.drafts_lost import Survival
-from dsd_plan.optimize.evaluate import Trial
-from dsd_plan.optimize.gain import daily, objective_ratio
-from dsd_plan.optimize.hours import Days
-from dsd_plan.optimize.infeasible import why_infeasible
-from dsd_plan.optimize.objective import Judge, Key, rounded, spelling
-from dsd_plan.optimize.options import EDGE_ALONE, HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
-from dsd_plan.optimize.routed import with_routing
-from dsd_plan.optimize.search import Found, search
-from dsd_plan.optimize.split import splittable
-from dsd_plan.optimize.splitting import SPLIT, bound_with_splits, with_splits
-from dsd_plan.optimize.standing import joined, rescued, standing_for
+from dsd_plan.optimize.alternatives.ahead import CLOSE, ahead, bound_of_others
+from dsd_plan.optimize.alternatives.by_day import SCOPE as OF_THE_PEAK
+from dsd_plan.optimize.alternatives.by_day import by_day
+from dsd_plan.optimize.alternatives.case import NOT_SEARCHED, Case
+from dsd_plan.optimize.alternatives.gain import daily, objective_ratio
+from dsd_plan.optimize.alternatives.options import EDGE_ALONE, HEAD, MIXED, NAMES, Outcome, nearest_miss, trouble
+from dsd_plan.optimize.alternatives.routed import with_routing
+from dsd_plan.optimize.alternatives.splitting import SPLIT, bound_with_splits, with_splits
+from dsd_plan.optimize.alternatives.standing import joined, rescued, standing_for
+from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, cost_per_hour, searched_modes, tried_ahead
+from dsd_plan.optimize.choices.choice import SIMPLEST_FIRST, SPECULATIVE, Choice
+from dsd_plan.optimize.choices.evaluate import Trial
+from dsd_plan.optimize.choices.objective import Judge, Key, rounded, spelling
+from dsd_plan.optimize.confirmation.compare import Ratio, fleet_energy, mean_tpot, ratio_of
+from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.confirmation.doubt import Doubt, doubt_of
+from dsd_plan.optimize.confirmation.drafts_lost import Survival
+from dsd_plan.optimize.confirmation.hours import Days
+from dsd_plan.optimize.search.around import Around
+from dsd_plan.optimize.search.search import Found, search
+from dsd_plan.optimize.search.split import splittable
+from dsd_plan.optimize.verdict.infeasible import why_infeasible
 
 RUNNERS_UP = 2
 """Plans beside each mode's best that are replayed, because they might be its equals."""

@@ -13,13 +13,14 @@ from itertools import combinations
 from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.study_outlook import ParetoPoint
 from dsd_plan.errors import InputError
-from dsd_plan.optimize.budgets import FLEET
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, AnySpace, Choice, Space, cost_per_hour
-from dsd_plan.optimize.confirm import Confirmation
-from dsd_plan.optimize.evaluate import Evaluator, Lens, Trial, reading_of
-from dsd_plan.optimize.objective import Judge, Judged, rounded
-from dsd_plan.optimize.search import search
-from dsd_plan.optimize.words import counts_words, plan_words
+from dsd_plan.optimize.choices.budgets import FLEET
+from dsd_plan.optimize.choices.candidates import AnySpace, Space, cost_per_hour
+from dsd_plan.optimize.choices.choice import SIMPLEST_FIRST, Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator, Lens, Trial, reading_of
+from dsd_plan.optimize.choices.objective import Judge, Judged, rounded
+from dsd_plan.optimize.choices.words import counts_words, plan_words
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.search.search import search
 
 AXES: tuple[Objective, ...] = ("cost", "energy", "tpot", "devices")
 USUAL: tuple[Objective, ...] = ("cost", "energy", "tpot")

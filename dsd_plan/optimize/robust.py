@@ -14,18 +14,19 @@ from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.domain.study_outlook import BadEnd, Robustness
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.backcast import backcast
-from dsd_plan.optimize.bad_end import bad_end
-from dsd_plan.optimize.budgets import budget_checks
-from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.confirm import Confirmation, Observe
+from dsd_plan.optimize.choices.budgets import budget_checks
+from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.evaluate import Evaluator, Predict
+from dsd_plan.optimize.choices.objective import tpot_weights
+from dsd_plan.optimize.choices.side_by_side import Beside, RunAll, one_by_one
+from dsd_plan.optimize.choices.words import number
+from dsd_plan.optimize.confirmation.backcast import backcast
+from dsd_plan.optimize.confirmation.bad_end import bad_end
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.observation import Observe
+from dsd_plan.optimize.confirmation.todays_load import in_todays_load
 from dsd_plan.optimize.decision import decide
-from dsd_plan.optimize.evaluate import Evaluator, Predict
-from dsd_plan.optimize.objective import tpot_weights
 from dsd_plan.optimize.run import Agree, OnProgress, optimize
-from dsd_plan.optimize.side_by_side import Beside, RunAll, one_by_one
-from dsd_plan.optimize.todays_load import in_todays_load
-from dsd_plan.optimize.words import number
 
 ObserveIn = Callable[[Scenario], Observe]
 """How plans of a scenario are replayed."""

@@ -11,13 +11,14 @@ from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.domain.study import Agreement, Provenance, Study
 from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.optimize.abridged import abridged
-from dsd_plan.optimize.backcast import backcast
-from dsd_plan.optimize.candidates import AnySpace, Space, WideSpace, searched_modes, space_of, tried_ahead
-from dsd_plan.optimize.confirm import Confirmation, Observe
+from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, searched_modes, space_of, tried_ahead
+from dsd_plan.optimize.choices.evaluate import Evaluator, Predict
+from dsd_plan.optimize.choices.side_by_side import Beside, RunAll, one_by_one
+from dsd_plan.optimize.confirmation.backcast import backcast
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.observation import Observe
 from dsd_plan.optimize.decision import decide
-from dsd_plan.optimize.evaluate import Evaluator, Predict
-from dsd_plan.optimize.side_by_side import Beside, RunAll, one_by_one
-from dsd_plan.optimize.split import splittable
+from dsd_plan.optimize.search.split import splittable
 from dsd_plan.optimize.study import OUTLOOK, study_of
 
 OnProgress = Callable[[int, int, str], None]

@@ -14,35 +14,28 @@ from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.backcast import against, today_words, widened, widened_checks
-from dsd_plan.optimize.budgets import budget_checks
-from dsd_plan.optimize.candidates import (
-    SPECULATIVE,
-    AnySpace,
-    Choice,
-    Space,
-    WideSpace,
-    device_total,
-    with_ahead,
-)
-from dsd_plan.optimize.compare import Ratio
-from dsd_plan.optimize.confirm import Confirmation, Confirmed
-from dsd_plan.optimize.contenders import Explorer, contenders
-from dsd_plan.optimize.curves import load_curves
+from dsd_plan.optimize.alternatives.options import option_of, option_rows, whole_devices, with_present
+from dsd_plan.optimize.alternatives.routed import not_varied
+from dsd_plan.optimize.choices.budgets import budget_checks
+from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, device_total, with_ahead
+from dsd_plan.optimize.choices.choice import SPECULATIVE, Choice
+from dsd_plan.optimize.choices.side_by_side import Beside, Parts, RunAll, one_by_one
+from dsd_plan.optimize.choices.words import number, percent, plan_words
+from dsd_plan.optimize.confirmation.backcast import against, today_words, widened, widened_checks
+from dsd_plan.optimize.confirmation.compare import Ratio
+from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.confirmation.evidence import acceptance_evidence, profile_evidence
+from dsd_plan.optimize.confirmation.hours import day_words
 from dsd_plan.optimize.decision import Decision
-from dsd_plan.optimize.draft_worth import draft_worth
-from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence
-from dsd_plan.optimize.ground import Ground
-from dsd_plan.optimize.hours import day_words
-from dsd_plan.optimize.maps import maps_to_draw
-from dsd_plan.optimize.measure_next import alone_next
-from dsd_plan.optimize.options import option_of, option_rows, whole_devices, with_present
+from dsd_plan.optimize.outlook.contenders import Explorer, contenders
+from dsd_plan.optimize.outlook.curves import load_curves
+from dsd_plan.optimize.outlook.draft_worth import draft_worth
+from dsd_plan.optimize.outlook.ground import Ground
+from dsd_plan.optimize.outlook.maps import maps_to_draw
+from dsd_plan.optimize.outlook.tipping import outlook_of, tips_to_look_for
 from dsd_plan.optimize.pareto import pareto_front
-from dsd_plan.optimize.routed import not_varied
-from dsd_plan.optimize.side_by_side import Beside, Parts, RunAll, one_by_one
-from dsd_plan.optimize.tipping import outlook_of, tips_to_look_for
-from dsd_plan.optimize.verdict import verdict
-from dsd_plan.optimize.words import number, percent, plan_words
+from dsd_plan.optimize.verdict.measure_next import alone_next
+from dsd_plan.optimize.verdict.verdict import verdict
 
 OUTLOOK = "drawing load curves and maps, looking for tipping points"
 MOST_DRAWN = 8

@@ -15,8 +15,8 @@ from dsd_plan.domain.workload import METRICS, ClosedRequests, PoissonRequests, R
 from dsd_plan.errors import InputError, UnstableError
 from dsd_plan.files.scenario_keys import LOAD, Key
 from dsd_plan.files.variations import Variations
-from dsd_plan.optimize.budgets import limits_of, quantity_of
-from dsd_plan.optimize.variation import matched_law
+from dsd_plan.optimize.choices.budgets import limits_of, quantity_of
+from dsd_plan.optimize.choices.variation import matched_law
 
 Row = dict[str, Any]
 Ask = Callable[[Scenario, Plan], Performance]

@@ -11,10 +11,10 @@ from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.files import load_scenario
 from dsd_plan.model import predict
-from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.search import Found, search
+from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.search.search import Found, search
 from tests.benchmarks.row import Row
 from tests.optimize.brute_force import best_plan
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

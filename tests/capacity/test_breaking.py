@@ -15,7 +15,7 @@ from dsd_plan.domain.performance import Performance, Quantiles
 from dsd_plan.domain.workload import PoissonRequests
 from dsd_plan.errors import UnstableError
 from dsd_plan.model import predict as model_predict
-from dsd_plan.optimize.budgets import Limit
+from dsd_plan.optimize.choices.budgets import Limit
 from tests.model.systems import Chat, system
 
 SYSTEM = system(Chat(mode="target_only", rate_per_s=1.0))

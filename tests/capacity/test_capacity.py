@@ -26,9 +26,10 @@ from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.domain.workload import Budgets, ClosedRequests, RequestTrace
 from dsd_plan.errors import UnstableError
 from dsd_plan.model import predict, with_intervals
-from dsd_plan.optimize.budgets import limits_of
-from dsd_plan.optimize.candidates import Choice, plan_of, space_of
-from dsd_plan.optimize.variation import with_load
+from dsd_plan.optimize.choices.budgets import limits_of
+from dsd_plan.optimize.choices.candidates import plan_of, space_of
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.variation import with_load
 from tests.model.systems import TARGET_LAW, Chat, system
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 

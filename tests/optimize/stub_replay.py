@@ -10,7 +10,7 @@ from dsd_plan.domain.performance import Performance, Quantiles, WorkloadPerforma
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.confirm import Observation
+from dsd_plan.optimize.confirmation.observation import Observation
 from tests.optimize import stub_model
 
 LUCK = (-1.0, 0.3, 0.9, -0.6, 1.1, -0.7)

@@ -14,23 +14,15 @@ from dsd_plan.domain.fleet import Link, Site
 from dsd_plan.domain.scenario import Scenario, Search
 from dsd_plan.domain.study import Option, Study
 from dsd_plan.model import predict as predicted
-from dsd_plan.optimize.around import MOST_PREDICTIONS, around, search_around
-from dsd_plan.optimize.candidates import (
-    Candidate,
-    Choice,
-    Space,
-    WideSpace,
-    full_counts,
-    searched_modes,
-    space_of,
-    tried_ahead,
-)
-from dsd_plan.optimize.compare import mean_tpot, ratio_of
-from dsd_plan.optimize.confirm import Confirmation
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.choices.candidates import Space, WideSpace, full_counts, searched_modes, space_of, tried_ahead
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.confirmation.compare import mean_tpot, ratio_of
+from dsd_plan.optimize.confirmation.confirm import Confirmation
 from dsd_plan.optimize.run import optimize
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.search.around import MOST_PREDICTIONS, around, search_around
+from dsd_plan.optimize.search.search import search
 from dsd_plan.optimize.study import NOT_AHEAD, OUTLOOK
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan, keeps_budgets

@@ -6,7 +6,7 @@ from math import inf, sin
 
 import pytest
 
-from dsd_plan.optimize.axis import RESOLUTION, Bracket, crossing
+from dsd_plan.optimize.outlook.axis import RESOLUTION, Bracket, crossing
 
 WHOLE = Bracket(0.0, 1.0)
 

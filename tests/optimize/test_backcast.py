@@ -16,9 +16,10 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.present import Measured, Present
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Provenance, Study
-from dsd_plan.optimize.backcast import backcast, widened
-from dsd_plan.optimize.backcast_error import error_of
-from dsd_plan.optimize.candidates import Candidate, Choice, plan_of
+from dsd_plan.optimize.choices.candidates import plan_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.confirmation.backcast import backcast, widened
+from dsd_plan.optimize.confirmation.backcast_error import error_of
 from dsd_plan.optimize.run import optimize
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, gpu, scenario

@@ -12,12 +12,13 @@ from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.scenario import FleetBudgets
 from dsd_plan.errors import InfeasibleError
-from dsd_plan.optimize.budgets import Limit, budget_checks, limits_of, power_of_one, quantity_of
-from dsd_plan.optimize.candidates import Choice, full_counts, plan_of, space_of
-from dsd_plan.optimize.evaluate import PLAIN, Evaluator
-from dsd_plan.optimize.infeasible import why_infeasible
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.choices.budgets import Limit, budget_checks, limits_of, power_of_one, quantity_of
+from dsd_plan.optimize.choices.candidates import full_counts, plan_of, space_of
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.evaluate import PLAIN, Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.search.search import search
+from dsd_plan.optimize.verdict.infeasible import why_infeasible
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import scaled

@@ -11,17 +11,8 @@ from dsd_plan.domain.acceptance import AcceptanceLaw, RoundTrace, TraceMetadata
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.fleet import ModelSpec
 from dsd_plan.domain.scenario import Pair, Search
-from dsd_plan.optimize.candidates import (
-    Candidate,
-    Choice,
-    Space,
-    compatible,
-    cost_per_hour,
-    device_total,
-    full_counts,
-    plan_of,
-    space_of,
-)
+from dsd_plan.optimize.choices.candidates import Space, cost_per_hour, device_total, full_counts, plan_of, space_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice, compatible
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 
 

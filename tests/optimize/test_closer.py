@@ -12,12 +12,13 @@ from dsd_plan.domain.performance import Performance, Quantiles, WorkloadPerforma
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.model import predict
-from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.closer import Replays
-from dsd_plan.optimize.confirm import Confirmation, Observation
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.confirmation.closer import Replays
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.observation import Observation
+from dsd_plan.optimize.search.search import search
 from tests.optimize.wide.fleets import fleet
 
 RUNS = 8

@@ -8,9 +8,11 @@ from dataclasses import replace
 from dsd_plan.domain.performance import Quantiles
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
-from dsd_plan.optimize.candidates import Choice, space_of
-from dsd_plan.optimize.confirm import Confirmation, Confirmed, Observation, Observe
-from dsd_plan.optimize.evaluate import Evaluator
+from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.confirmation.observation import Observation, Observe
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer

@@ -15,9 +15,10 @@ from dsd_plan.domain.present import Measured, Present
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.domain.workload import Budgets
-from dsd_plan.optimize.candidates import Candidate, Choice, plan_of
+from dsd_plan.optimize.choices.candidates import plan_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.words import number
 from dsd_plan.optimize.run import optimize
-from dsd_plan.optimize.words import number
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer

@@ -15,7 +15,7 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.errors import PlanError
 from dsd_plan.model import predict
-from dsd_plan.optimize.candidates import space_of
+from dsd_plan.optimize.choices.candidates import space_of
 from dsd_plan.optimize.run import optimize
 from dsd_plan.replay.run import replay
 from tests.optimize import stub_model

@@ -12,8 +12,9 @@ from dsd_plan.domain.fleet import Link
 from dsd_plan.domain.plan import Assignment, Deployment, Plan
 from dsd_plan.domain.workload import RequestTrace
 from dsd_plan.errors import PlanError
-from dsd_plan.optimize.candidates import Candidate, Choice, cost_per_hour, full_counts, plan_of, space_of
-from dsd_plan.optimize.engines import engine_of, reprompting
+from dsd_plan.optimize.alternatives.engines import engine_of, reprompting
+from dsd_plan.optimize.choices.candidates import cost_per_hour, full_counts, plan_of, space_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.test_heads import plan, with_head

@@ -9,7 +9,7 @@ import pytest
 
 from dsd_plan.domain.acceptance import AcceptanceLaw, RoundTrace, TokenTrace, TraceMetadata
 from dsd_plan.domain.scenario import Pair
-from dsd_plan.optimize.evidence import acceptance_evidence, profile_evidence, survival_bounds
+from dsd_plan.optimize.confirmation.evidence import acceptance_evidence, profile_evidence, survival_bounds
 from tests.optimize.small_scenarios import scenario
 
 METADATA = TraceMetadata("small", "large", "0", "argmax", "test", "1", temperature=0.7)

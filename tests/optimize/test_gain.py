@@ -10,15 +10,16 @@ import pytest
 from dsd_plan.domain.hours import at_peak, peak_of
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Provenance, Study
-from dsd_plan.optimize import compare
-from dsd_plan.optimize.candidates import AnySpace, Candidate, Choice, space_of
-from dsd_plan.optimize.compare import best_known
-from dsd_plan.optimize.confirm import Confirmation
-from dsd_plan.optimize.counted import set_free
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.choices.candidates import AnySpace, space_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.confirmation import compare
+from dsd_plan.optimize.confirmation.compare import best_known
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.counted import set_free
 from dsd_plan.optimize.run import optimize
-from dsd_plan.optimize.search import Found, search
+from dsd_plan.optimize.search.search import Found, search
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, gpu, scenario
 from tests.optimize.stub_replay import observer

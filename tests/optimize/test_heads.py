@@ -18,8 +18,8 @@ from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.errors import PlanError
 from dsd_plan.model import predict
-from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.options import HEAD, NO_HEAD
+from dsd_plan.optimize.alternatives.options import HEAD, NO_HEAD
+from dsd_plan.optimize.choices.candidates import space_of
 from dsd_plan.optimize.run import optimize
 from dsd_plan.replay.run import replay
 from tests.optimize import stub_model

@@ -15,10 +15,11 @@ from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.candidates import Candidate, Choice, plan_of
-from dsd_plan.optimize.confirm import Confirmation
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.hours import Days
+from dsd_plan.optimize.choices.candidates import plan_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.hours import Days
 from dsd_plan.optimize.run import optimize
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

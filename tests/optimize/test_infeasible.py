@@ -15,16 +15,17 @@ from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.domain.study import Provenance
 from dsd_plan.errors import InfeasibleError, ScenarioError
 from dsd_plan.model import predict
-from dsd_plan.optimize.budgets import Limit
-from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.closer import Replays
-from dsd_plan.optimize.confirm import Confirmation, Observation
-from dsd_plan.optimize.evaluate import PLAIN, Evaluator
-from dsd_plan.optimize.infeasible import _Relief, enough, why_infeasible
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.physical import rounded_down
+from dsd_plan.optimize.choices.budgets import Limit
+from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.evaluate import PLAIN, Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.confirmation.closer import Replays
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.observation import Observation
 from dsd_plan.optimize.run import optimize
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.search.search import search
+from dsd_plan.optimize.verdict.infeasible import _Relief, enough, why_infeasible
+from dsd_plan.optimize.verdict.physical import rounded_down
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan
 from tests.optimize.small_scenarios import chat, gpu, scenario

@@ -15,12 +15,13 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import ModeMap
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, full_counts, space_of
-from dsd_plan.optimize.contenders import Contender, Explorer, contenders
-from dsd_plan.optimize.curves import knee, load_curves
-from dsd_plan.optimize.ground import MOST_LOAD, Condition, Ground
-from dsd_plan.optimize.maps import mode_maps, through
-from dsd_plan.optimize.variation import with_load
+from dsd_plan.optimize.choices.candidates import full_counts, space_of
+from dsd_plan.optimize.choices.choice import SIMPLEST_FIRST, Choice
+from dsd_plan.optimize.choices.variation import with_load
+from dsd_plan.optimize.outlook.contenders import Contender, Explorer, contenders
+from dsd_plan.optimize.outlook.curves import knee, load_curves
+from dsd_plan.optimize.outlook.ground import MOST_LOAD, Condition, Ground
+from dsd_plan.optimize.outlook.maps import mode_maps, through
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 

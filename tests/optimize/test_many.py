@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.candidates import Candidate, Choice
-from dsd_plan.optimize.many import lesson_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.many import lesson_of
 
 QUANTITY = "tpot_p95_ms"
 MODE: Mode = "fused"

@@ -9,13 +9,14 @@ import pytest
 from dsd_plan.domain.acceptance import AcceptanceLaw, TokenTrace
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
-from dsd_plan.optimize.candidates import Candidate, Choice, full_counts
-from dsd_plan.optimize.case import Case
-from dsd_plan.optimize.compare import Ratio
-from dsd_plan.optimize.confirm import Confirmation, Confirmed
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.hinges import condition_words
-from dsd_plan.optimize.measure_next import deciding_next, declared_next
+from dsd_plan.optimize.alternatives.case import Case
+from dsd_plan.optimize.choices.candidates import full_counts
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.confirmation.compare import Ratio
+from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.verdict.hinges import condition_words
+from dsd_plan.optimize.verdict.measure_next import deciding_next, declared_next
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer

@@ -12,8 +12,8 @@ from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.errors import PlanError, UnstableError
-from dsd_plan.optimize.candidates import plan_of
-from dsd_plan.optimize.tipping import tipping_points
+from dsd_plan.optimize.choices.candidates import plan_of
+from dsd_plan.optimize.outlook.tipping import tipping_points
 from tests.optimize import stub_model
 from tests.optimize.brute_force import every_plan, keeps_budgets, objective
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

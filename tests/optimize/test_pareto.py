@@ -9,12 +9,12 @@ import pytest
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.errors import InputError, PlanError, UnstableError
-from dsd_plan.optimize.candidates import Space, space_of
-from dsd_plan.optimize.confirm import Confirmation
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.objective import Judge
+from dsd_plan.optimize.choices.candidates import Space, space_of
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.confirmation.confirm import Confirmation
 from dsd_plan.optimize.pareto import front_axes, pareto_front
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.search.search import search
 from tests.optimize import stub_model
 from tests.optimize.brute_force import every_plan, keeps_budgets
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

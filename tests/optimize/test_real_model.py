@@ -9,12 +9,13 @@ import pytest
 
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.model import predict
-from dsd_plan.optimize.candidates import SIMPLEST_FIRST, Choice, full_counts, space_of
-from dsd_plan.optimize.contenders import Explorer, contenders
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.ground import Condition, Ground
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.choices.candidates import full_counts, space_of
+from dsd_plan.optimize.choices.choice import SIMPLEST_FIRST, Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.outlook.contenders import Explorer, contenders
+from dsd_plan.optimize.outlook.ground import Condition, Ground
+from dsd_plan.optimize.search.search import search
 from tests.optimize.brute_force import best_plan, keeps_budgets
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 

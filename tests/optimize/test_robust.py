@@ -25,7 +25,7 @@ from dsd_plan.domain.step_time import decode_ms, prefill_ms, surface_of
 from dsd_plan.domain.study import Study
 from dsd_plan.domain.workload import ClosedRequests
 from dsd_plan.model.input_errors import tokens_error
-from dsd_plan.optimize.bad_end import bad_end, slower
+from dsd_plan.optimize.confirmation.bad_end import bad_end, slower
 from dsd_plan.optimize.robust import robust_study
 from dsd_plan.report.terminal import render_text
 from tests.optimize import stub_model

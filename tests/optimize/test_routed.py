@@ -18,10 +18,11 @@ from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.errors import InfeasibleError
 from dsd_plan.model import predict as predicted
-from dsd_plan.optimize.candidates import Candidate, Choice, plan_of, space_of
-from dsd_plan.optimize.confirm import Observation
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.routed import routed_space
+from dsd_plan.optimize.alternatives.routed import routed_space
+from dsd_plan.optimize.choices.candidates import plan_of, space_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.confirmation.observation import Observation
 from dsd_plan.optimize.run import optimize
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

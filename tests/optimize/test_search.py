@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from dsd_plan.domain.fleet import Device, Link, Site
 from dsd_plan.domain.scenario import FleetBudgets, Scenario
 from dsd_plan.domain.workload import Workload
-from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.search.search import search
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan, keeps_budgets
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

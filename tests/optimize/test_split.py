@@ -15,14 +15,15 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import FleetBudgets, Objective, Scenario
 from dsd_plan.domain.study import Study
 from dsd_plan.domain.workload import ClosedRequests
-from dsd_plan.optimize.candidates import Candidate, Choice, Space, compatible, full_counts, plan_of, space_of
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.objective import Judge, Judged
+from dsd_plan.optimize.alternatives.splitting import SPLIT
+from dsd_plan.optimize.choices.candidates import Space, full_counts, plan_of, space_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice, compatible
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge, Judged
 from dsd_plan.optimize.run import optimize
-from dsd_plan.optimize.search import search
-from dsd_plan.optimize.split import MOST_PREDICTIONS, Splits, search_splits, split_between, splittable
-from dsd_plan.optimize.split_work import light, relaxed_start, split_bound
-from dsd_plan.optimize.splitting import SPLIT
+from dsd_plan.optimize.search.search import search
+from dsd_plan.optimize.search.split import MOST_PREDICTIONS, Splits, search_splits, split_between, splittable
+from dsd_plan.optimize.search.split_work import light, relaxed_start, split_bound
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan, keeps_budgets, objective
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

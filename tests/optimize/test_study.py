@@ -13,9 +13,9 @@ from dsd_plan.crosscheck import agreements
 from dsd_plan.domain.fleet import Link, Site
 from dsd_plan.domain.scenario import FleetBudgets, InputFile, Scenario
 from dsd_plan.domain.study import Provenance, Study
-from dsd_plan.optimize.budgets import limits_of
+from dsd_plan.optimize.choices.budgets import limits_of
+from dsd_plan.optimize.choices.side_by_side import Beside
 from dsd_plan.optimize.run import optimize
-from dsd_plan.optimize.side_by_side import Beside
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer

@@ -15,14 +15,15 @@ from dsd_plan.domain.profile import StepLaw, declared_profile
 from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.errors import PlanError, UnstableError
-from dsd_plan.optimize.candidates import Choice, Space, plan_of, space_of
-from dsd_plan.optimize.contenders import Explorer
-from dsd_plan.optimize.draft_worth import draft_worth
-from dsd_plan.optimize.evaluate import PLAIN, Evaluator, Lens
-from dsd_plan.optimize.inputs import Moved, with_step_time
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.search import search
-from dsd_plan.optimize.tipping import Outlook, outlook_of, tipping_points
+from dsd_plan.optimize.choices.candidates import Space, plan_of, space_of
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.evaluate import PLAIN, Evaluator, Lens
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.outlook.contenders import Explorer
+from dsd_plan.optimize.outlook.draft_worth import draft_worth
+from dsd_plan.optimize.outlook.inputs import Moved, with_step_time
+from dsd_plan.optimize.outlook.tipping import Outlook, outlook_of, tipping_points
+from dsd_plan.optimize.search.search import search
 from tests.optimize import stub_model
 from tests.optimize.brute_force import best_plan, every_plan, keeps_budgets, objective
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

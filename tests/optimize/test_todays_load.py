@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dsd_plan.domain.study import MapDot, ModeMap
-from dsd_plan.optimize.todays_load import in_todays_load
+from dsd_plan.optimize.confirmation.todays_load import in_todays_load
 from tests.report.studies import tiny_study
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dsd_plan.domain.scenario import Mode
-from dsd_plan.optimize.budgets import Limit, Reading
-from dsd_plan.optimize.candidates import Candidate, Choice
-from dsd_plan.optimize.together import Key, standing_words, together
+from dsd_plan.optimize.choices.budgets import Limit, Reading
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.confirmation.together import Key, standing_words, together
 
 QUANTITY = "tpot_p95_ms"
 MODE: Mode = "fused"

@@ -10,13 +10,13 @@ from dsd_plan.domain.fleet import Site
 from dsd_plan.domain.hours import peak_notes
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study_outlook import TippingPoint
-from dsd_plan.optimize.candidates import space_of
-from dsd_plan.optimize.case import Case, mean_tpot_words
-from dsd_plan.optimize.confirm import Confirmation
+from dsd_plan.optimize.alternatives.case import Case, mean_tpot_words
+from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.words import counts_words
+from dsd_plan.optimize.confirmation.confirm import Confirmation
 from dsd_plan.optimize.decision import decide
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.measure_next import declared_next
-from dsd_plan.optimize.words import counts_words
+from dsd_plan.optimize.verdict.measure_next import declared_next
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer

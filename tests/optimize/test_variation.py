@@ -13,8 +13,9 @@ from dsd_plan.domain.acceptance import AcceptanceLaw, survival_by_position
 from dsd_plan.domain.deployed import Deployed, deploy
 from dsd_plan.domain.fleet import Link, Site
 from dsd_plan.domain.workload import ClosedRequests, PoissonRequests, RequestTrace
-from dsd_plan.optimize.candidates import Choice, full_counts, plan_of, space_of
-from dsd_plan.optimize.variation import (
+from dsd_plan.optimize.choices.candidates import full_counts, plan_of, space_of
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.variation import (
     first_accepted,
     matched_law,
     route_rtt_ms,

@@ -16,12 +16,14 @@ from dsd_plan.domain.scenario import Pair, Scenario
 from dsd_plan.domain.study import Provenance, Study
 from dsd_plan.domain.workload import Budgets, ClosedRequests, PoissonRequests
 from dsd_plan.errors import InfeasibleError
-from dsd_plan.optimize.candidates import Choice, full_counts, space_of
-from dsd_plan.optimize.compare import Ratio, mean_tpot, price_ratio, ratio_of
-from dsd_plan.optimize.confirm import Confirmation, Observation, Observe
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.measure_next import recording
+from dsd_plan.optimize.choices.candidates import full_counts, space_of
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.confirmation.compare import Ratio, mean_tpot, price_ratio, ratio_of
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.observation import Observation, Observe
 from dsd_plan.optimize.run import optimize
+from dsd_plan.optimize.verdict.measure_next import recording
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import LUCK, observer

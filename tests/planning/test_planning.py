@@ -15,7 +15,7 @@ from dsd_plan.domain.plan import Assignment, Deployment, Plan, Policy
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.domain.study import Study
 from dsd_plan.errors import InfeasibleError, PlanError, ScenarioError, UnstableError
-from dsd_plan.optimize.budgets import quantity_of
+from dsd_plan.optimize.choices.budgets import quantity_of
 from dsd_plan.planning import capacity
 from dsd_plan.replay.run import replay as replay_deployed
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.optimize.objective import Judge, Judged
+from dsd_plan.optimize.choices.objective import Judge, Judged
 from dsd_plan.optimize.wide.columns import Columns
 from dsd_plan.optimize.wide.congestion import LEVELS
 from dsd_plan.optimize.wide.offers import MODES, Asked, Corrections, uncorrected

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.scenario import Mode, Objective, Scenario
-from dsd_plan.optimize.objective import tpot_weights
+from dsd_plan.optimize.choices.objective import tpot_weights
 from dsd_plan.optimize.wide.columns import Columns
 from dsd_plan.optimize.wide.congestion import LEVELS, Congestion, time_away
 

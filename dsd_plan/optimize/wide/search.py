@@ -16,8 +16,9 @@ from dsd_plan.domain.fleet import Device
 from dsd_plan.domain.identity import Same
 from dsd_plan.domain.performance import DevicePerformance
 from dsd_plan.domain.scenario import Mode, Scenario
-from dsd_plan.optimize.candidates import Choice, with_count
-from dsd_plan.optimize.objective import Judge, Judged
+from dsd_plan.optimize.choices.candidates import with_count
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.objective import Judge, Judged
 from dsd_plan.optimize.wide.assign import OVER
 from dsd_plan.optimize.wide.columns import Columns, columns_of
 from dsd_plan.optimize.wide.congestion import LEVELS, congestion_of

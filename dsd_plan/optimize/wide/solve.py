@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dsd_plan.optimize.candidates import Candidate, Choice
+from dsd_plan.optimize.choices.choice import Candidate, Choice
 from dsd_plan.optimize.wide.assign import Assignment, Prices, assign, prices_of, reassign, refilled
 from dsd_plan.optimize.wide.columns import Columns
 from dsd_plan.optimize.wide.congestion import Congestion, congestion_of

@@ -7,7 +7,8 @@ import pytest
 
 from dsd_plan.domain.deployed import deploy
 from dsd_plan.model.traffic import demands_of
-from dsd_plan.optimize.candidates import Candidate, Choice, full_counts, plan_of
+from dsd_plan.optimize.choices.candidates import full_counts, plan_of
+from dsd_plan.optimize.choices.choice import Candidate, Choice
 from dsd_plan.optimize.wide.columns import columns_of
 from dsd_plan.optimize.wide.congestion import LEVELS, congestion_of, time_away
 from tests.optimize.wide.fleets import fleet

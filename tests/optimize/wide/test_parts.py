@@ -12,10 +12,11 @@ from dsd_plan.domain.performance import Performance
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.errors import UnstableError
 from dsd_plan.model import predict
-from dsd_plan.optimize.candidates import Candidate, Choice, full_counts, plan_of, with_count
-from dsd_plan.optimize.side_by_side import Task
-from dsd_plan.optimize.wide import parts
-from dsd_plan.optimize.wide.parts import Parts, around, parts_of, predict_in_parts
+from dsd_plan.optimize.choices import parts
+from dsd_plan.optimize.choices.candidates import full_counts, plan_of, with_count
+from dsd_plan.optimize.choices.choice import Candidate, Choice
+from dsd_plan.optimize.choices.parts import Parts, around, parts_of, predict_in_parts
+from dsd_plan.optimize.choices.side_by_side import Task
 from tests.optimize.wide.fleets import fleet
 
 STORES, TYPES = 15, 3

@@ -12,15 +12,16 @@ from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.workload import Budgets
 from dsd_plan.errors import InfeasibleError
 from dsd_plan.model import predict
-from dsd_plan.optimize import candidates
-from dsd_plan.optimize.candidates import Space, WideSpace, space_of
-from dsd_plan.optimize.confirm import Confirmation, Observation
-from dsd_plan.optimize.evaluate import Evaluator
-from dsd_plan.optimize.hours import Days
-from dsd_plan.optimize.infeasible import why_infeasible
-from dsd_plan.optimize.objective import Judge
-from dsd_plan.optimize.options import NAMES, Outcome, option_of
-from dsd_plan.optimize.search import search
+from dsd_plan.optimize.alternatives.options import NAMES, Outcome, option_of
+from dsd_plan.optimize.choices import candidates
+from dsd_plan.optimize.choices.candidates import Space, WideSpace, space_of
+from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.hours import Days
+from dsd_plan.optimize.confirmation.observation import Observation
+from dsd_plan.optimize.search.search import search
+from dsd_plan.optimize.verdict.infeasible import why_infeasible
 from tests.optimize.brute_force import keeps_budgets
 from tests.optimize.wide.fleets import fleet
 

@@ -1,0 +1,1 @@
+"""Replays what was found, beside today's system, through the day and without its drafts: how sure it is."""

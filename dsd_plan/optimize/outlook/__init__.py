@@ -1,0 +1,1 @@
+"""What becomes of the decision where its inputs move."""
