@@ -15,7 +15,9 @@ from dsd_plan.optimize.alternatives.options import EDGE_ALONE, HEAD, MIXED, NAME
 from dsd_plan.optimize.alternatives.routed import with_routing
 from dsd_plan.optimize.alternatives.splitting import SPLIT, bound_with_splits, with_splits
 from dsd_plan.optimize.alternatives.standing import joined, rescued, standing_for
-from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, cost_per_hour, searched_modes, tried_ahead
+from dsd_plan.optimize.alternatives.steadfast import SCOPE as BUT_FLEETING
+from dsd_plan.optimize.alternatives.steadfast import steadfast
+from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, searched_modes, tried_ahead
 from dsd_plan.optimize.choices.choice import SIMPLEST_FIRST, SPECULATIVE, Choice
 from dsd_plan.optimize.choices.evaluate import Trial
 from dsd_plan.optimize.choices.objective import Judge, Key, rounded, spelling
@@ -108,7 +110,11 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
         if not kept:
             raise error
-    best = min(kept, key=lambda confirmed: _daily_key(days, confirmed))
+    cheapest = min(kept, key=lambda confirmed: _daily_key(days, confirmed))
+    best = steadfast(cheapest, kept, survival, lambda confirmed: _daily_key(days, confirmed))
+    if best is not cheapest:
+        fleeting, lasting = (spelling(plan.choice, evaluator.scenario) for plan in (cheapest, best))
+        confirmation.tell(f"{fleeting} saves only while its drafts are there; {lasting} saves without them: taken")
     stage("replaying the runners-up")
     equals = [
         other
@@ -131,6 +137,8 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     overall = bound_with_splits(Judge(evaluator, confirmation.lens), space, overall, chosen)
     if not days.flat and evaluator.scenario.search.minimize == "cost":
         overall = replace(overall, scope=overall.scope + OF_THE_PEAK)
+    if best is not cheapest:
+        overall = replace(overall, scope=overall.scope + BUT_FLEETING)
     case = _case(confirmation, space, outcomes, chosen, survival, days)
     return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days, space)
 
@@ -296,7 +304,6 @@ def _case(
         speculative_trouble=_speculative_trouble(confirmation, speculative, fastest),
         edge=_edge(outcomes),
         lost=None if fastest is None else survival.of(fastest.choice),
-        steadfast=_steadfast(survival, speculative, slow),
         backcast=confirmation.backcast,
         doubt=_doubt(confirmation, space, speculative, fastest, slow, tpot, days),
     )
@@ -321,21 +328,6 @@ def _doubt(
 def _drafts(outcome: Outcome) -> bool:
     """Whether some workload speculates; also where no plan at all stands for the outcome."""
     return outcome.choice is None or any(mode in SPECULATIVE for mode in outcome.choice.modes)
-
-
-def _steadfast(survival: Survival, speculative: list[Outcome], plain: Confirmed | None) -> tuple[str, float] | None:
-    """The cheapest way to speculate that keeps every budget without its drafts: its name, and what it saves an hour."""
-    if plain is None or not plain.judged.kept:
-        return None
-    scenario = survival.scenario
-    price = cost_per_hour(scenario, plain.choice.counts)
-    found = [
-        (price - cost_per_hour(scenario, outcome.confirmed.choice.counts), outcome.name)
-        for outcome in speculative
-        if outcome.confirmed is not None and ((lost := survival.of(outcome.confirmed.choice)) is None or lost.survives)
-    ]
-    saved, name = max(found, default=(0.0, ""))
-    return (name, saved) if saved > 0.0 else None
 
 
 def _edge(outcomes: list[Outcome]) -> Trial | None:

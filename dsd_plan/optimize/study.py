@@ -14,7 +14,7 @@ from dsd_plan.domain.study_decision import Backcast
 from dsd_plan.domain.study_outlook import TippingPoint
 from dsd_plan.domain.summary import summary
 from dsd_plan.errors import UnstableError
-from dsd_plan.optimize.alternatives.options import option_of, option_rows, whole_devices, with_present
+from dsd_plan.optimize.alternatives.options import lasting, option_of, option_rows, whole_devices, with_present
 from dsd_plan.optimize.alternatives.routed import not_varied
 from dsd_plan.optimize.choices.budgets import budget_checks
 from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, device_total, with_ahead
@@ -217,7 +217,7 @@ def _goes_ahead(choice: Choice) -> bool:
 
 def _alternatives(confirmation: Confirmation, decision: Decision) -> tuple[Option, ...]:
     """Each mode's best plan with why it lost; the chosen plan stands for its own mode."""
-    return tuple(
+    return lasting(
         option_of(confirmation, outcome, decision.chosen, decision.days, name=plan_words(outcome.choice))
         for outcome in decision.outcomes
         if outcome.choice is not None

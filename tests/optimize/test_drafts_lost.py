@@ -145,11 +145,22 @@ def test_undecided_where_the_saving_is_gone_with_the_drafts() -> None:
     assert "degraded_budgets" in found.verdict.measure_next
 
 
-def test_what_loses_nothing_is_named_beside_it() -> None:
+def test_a_plan_that_loses_nothing_is_taken_before_one_whose_saving_goes_with_its_drafts() -> None:
     """Fused on two GPUs saves two of the four that plain decoding needs, and has no drafts to lose."""
     found = study(given(modes=("target_only", "fused", "distributed")))
-    assert found.verdict.answer == "undecided"
-    assert "to draft beside the target saves 8 an hour" in found.verdict.sentence
+    rows = {row.name: row for row in found.options}
+    fused, edge_row = rows["draft beside the target"], rows["draft at the edge"]
+    assert found.verdict.answer == "yes"
+    assert fused.chosen
+    assert found.verdict.saves["cost_per_hour"] == pytest.approx(8.0)
+    assert fused.cost_per_hour is not None
+    assert edge_row.cost_per_hour is not None
+    assert edge_row.cost_per_hour < fused.cost_per_hour
+    assert edge_row.reason.endswith("an hour less, but only while its drafts are there")
+    assert fused.reason.endswith("in the replay and still do when every draft is lost")
+    assert any("saves only while its drafts are there" in line for line in found.story)
+    assert found.bound_scope is not None
+    assert "only while its drafts are there, was not chosen" in found.bound_scope
 
 
 def test_yes_where_users_accept_what_is_left() -> None:

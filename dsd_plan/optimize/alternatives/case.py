@@ -35,8 +35,6 @@ class Case:
     """The best plan that drafts at the edge, whether it can do or not."""
     lost: DraftsLost | None = None
     """The speculative plan without its drafts; None where it can lose none."""
-    steadfast: tuple[str, float] | None = None
-    """Another way to speculate that keeps every budget without its drafts, and what it saves an hour."""
     backcast: Backcast | None = None
     """Today's system reproduced, whose error is in every interval that is told; None where none is given."""
     doubt: Doubt | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -11,6 +11,7 @@ from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import BudgetCheck, Option
 from dsd_plan.domain.study_decision import Backcast, BackcastRow
 from dsd_plan.optimize.alternatives.engines import engine_of, reprompting
+from dsd_plan.optimize.alternatives.steadfast import LEAST_GAIN
 from dsd_plan.optimize.choices.budgets import MANY_WORKLOADS, Limit, budget_checks
 from dsd_plan.optimize.choices.candidates import AnySpace, WideSpace, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.choices.choice import Choice, Counts
@@ -35,6 +36,8 @@ ALL_DRAFTS_LOST = "all drafts lost at peak"
 LEAST_PRICE = 1e-9
 MOST_MEASURED = 4
 """Measured numbers that the row of today's system names."""
+FLEETING = "only while its drafts are there"
+LASTING = "still do when every draft is lost"
 SAME = 5e-4
 """Relative difference of TPOT that no reader sees."""
 NOTHING_TO_LOSE = "the chosen plan drafts nowhere but on its targets: there is nothing to lose"
@@ -112,7 +115,15 @@ def option_rows(
             rows.append(Option(name=name, chosen=False, plan=None, predicted=None, reason=reason))
     order = (NAMES["target_only"], HEAD, NAMES["fused"], NAMES["distributed"], EDGE_ALONE)
     rows.sort(key=lambda row: order.index(row.name) if row.name in order else len(order))
-    return (*rows, _all_drafts_lost(confirmation, chosen, survival))
+    return (*lasting(rows), _all_drafts_lost(confirmation, chosen, survival))
+
+
+def lasting(rows: Iterable[Option]) -> tuple[Option, ...]:
+    """Where a cheaper plan saves only with its drafts, the chosen one is the best of those that lose nothing."""
+    rows = tuple(rows)
+    if not any(row.reason.endswith(FLEETING) for row in rows):
+        return rows
+    return tuple(replace(row, reason=f"{row.reason} and {LASTING}") if row.chosen else row for row in rows)
 
 
 def _no_head(scenario: Scenario) -> str:
@@ -276,13 +287,17 @@ def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed, days: Days)
     devices = device_total(scenario, plan.choice.counts) - device_total(scenario, chosen.choice.counts)
     mine, best = plan.judged, chosen.judged
     if scenario.search.minimize == "cost" and abs(cost) > 1e-9:
-        side = "more" if cost > 0 else "less"
         over = "" if days.flat else f" over the day, {HOURS_A_MONTH * abs(cost):,.0f} a month"
-        return f"keeps every budget, but costs {number(abs(cost))} an hour {side}{over}"
+        if cost > 0:
+            return f"keeps every budget, but costs {number(cost)} an hour more{over}"
+        if -cost > LEAST_GAIN * days.cost_per_hour(chosen.choice):
+            return f"keeps every budget and costs {number(-cost)} an hour less{over}, but {FLEETING}"
     if scenario.search.minimize == "energy" and mine.key[0] > best.key[0]:
         return f"keeps every budget, but takes {percent(mine.objective / best.objective - 1.0)} more energy a token"
     if scenario.search.minimize != "tpot" and devices > 0:
         return f"keeps every budget, but takes {devices} more devices"
+    if scenario.search.minimize == "devices" and devices < 0:
+        return f"keeps every budget and takes {-devices} fewer devices, but {FLEETING}"
     change = mine.tpot_ms / best.tpot_ms - 1.0 if best.tpot_ms > 0.0 else 0.0
     if change > 0.0:
         return f"keeps every budget, but its mean TPOT is {percent(change)} higher"

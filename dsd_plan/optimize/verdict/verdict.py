@@ -235,9 +235,6 @@ def _only_with_drafts(case: Case) -> str:
     if case.lost.targets_needed is not None:
         cost = _saved_cost(case, case.plain, case.speculative)
         end = f", at which {number(abs(cost))} an hour is {'saved' if cost > 0 else 'lost'} against plain decoding"
-    if case.steadfast is not None:
-        name, saved = case.steadfast
-        end += f"; to {name} saves {number(saved)} an hour and needs no more without its drafts"
     return (
         f"Undecided: {how} pays only while the drafts are there, with "
         f"{_numbers(case, case.speculative)}, {_gain(own)}; but {case.lost.sentence}{end}."
