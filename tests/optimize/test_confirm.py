@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from dsd_plan.domain.performance import Quantiles
 from dsd_plan.domain.plan import Plan
 from dsd_plan.domain.scenario import Scenario
-from dsd_plan.optimize.choices.candidates import space_of
+from dsd_plan.optimize.choices.candidates import WideSpace, space_of
 from dsd_plan.optimize.choices.choice import Choice
-from dsd_plan.optimize.choices.evaluate import Evaluator
+from dsd_plan.optimize.choices.evaluate import PLAIN, Evaluator
+from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.confirmation import confirm as confirming
 from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.confirmation.observation import Observation, Observe
+from dsd_plan.optimize.search.search import Found, search
 from tests.optimize import stub_model
 from tests.optimize.small_scenarios import chat, edge_box, gpu, scenario
 from tests.optimize.stub_replay import observer
@@ -132,3 +137,24 @@ def test_a_plan_is_found_that_only_the_models_pessimism_hides() -> None:
     assert best is not None
     assert best.judged.kept
     assert any("no plan keeps every budget under the model" in line for line in story)
+
+
+def test_budgets_of_many_are_tightened_after_each_replay_that_broke_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = scenario()
+    best = search(Judge(Evaluator(given, stub_model.predict), PLAIN), space_of(given)).best
+    tightened = []
+
+    def broken_each_time(judge: Judge, *_: object) -> Found:
+        tightened.append(-judge.lens.slack)
+        return Found(best, None, "")
+
+    monkeypatch.setattr(confirming, "search", broken_each_time)
+    monkeypatch.setattr(Confirmation, "_accepts", lambda *_: False)
+    told: list[str] = []
+    confirmation = Confirmation(Evaluator(given, stub_model.predict), observer(given), told.append)
+    assert confirmation.best(WideSpace(1, ("target_only",)), "target only") is None
+    assert tightened == pytest.approx([0.0, 0.01, 0.02, 0.03, 0.04])
+    assert told == ["target only: gave up after 5 replays without a plan that keeps its budgets in the replay"]
+    tightened.clear()
+    assert confirmation.best(space_of(given), "any mode") is None
+    assert tightened == [0.0] * confirming.MOST_REPLAYS

@@ -17,7 +17,7 @@ from dsd_plan.optimize.choices import candidates
 from dsd_plan.optimize.choices.candidates import Space, WideSpace, space_of
 from dsd_plan.optimize.choices.evaluate import Evaluator
 from dsd_plan.optimize.choices.objective import Judge
-from dsd_plan.optimize.confirmation.confirm import Confirmation
+from dsd_plan.optimize.confirmation.confirm import MARGIN_OF_MANY, Confirmation
 from dsd_plan.optimize.confirmation.hours import Days
 from dsd_plan.optimize.confirmation.observation import Observation
 from dsd_plan.optimize.search.search import search
@@ -119,7 +119,8 @@ def test_a_replay_that_breaks_budgets_is_learnt_from_and_asking_again_costs_noth
     assert "kept" in told[-1]
     assert len(observed) == len(told) > 1
     asked = confirmation.evaluator.calls
-    again = search(Judge(confirmation.evaluator, confirmation.lens), space).best
+    tightened = replace(confirmation.lens, slack=-MARGIN_OF_MANY * (len(observed) - 1))
+    again = search(Judge(confirmation.evaluator, tightened), space).best
     assert again is not None
     assert again.choice == confirmed.choice
     assert confirmation.evaluator.calls == asked
