@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dsd_plan.domain.scenario import Mode
 from dsd_plan.optimize.alternatives.ahead import CLOSE, ahead, bound_of_others
@@ -18,11 +19,12 @@ from dsd_plan.optimize.alternatives.standing import joined, rescued, standing_fo
 from dsd_plan.optimize.alternatives.steadfast import SCOPE as BUT_FLEETING
 from dsd_plan.optimize.alternatives.steadfast import steadfast
 from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, searched_modes, tried_ahead
-from dsd_plan.optimize.choices.choice import SIMPLEST_FIRST, SPECULATIVE, Choice
+from dsd_plan.optimize.choices.choice import SIMPLEST_FIRST, Choice
 from dsd_plan.optimize.choices.evaluate import Trial
-from dsd_plan.optimize.choices.objective import Judge, Key, rounded, spelling
+from dsd_plan.optimize.choices.objective import SAME_PRICE, Judge, Key, rounded, spelling
 from dsd_plan.optimize.confirmation.compare import Ratio, fleet_energy, mean_tpot, ratio_of
 from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.confirmation.counted import CAPACITY
 from dsd_plan.optimize.confirmation.doubt import Doubt, doubt_of
 from dsd_plan.optimize.confirmation.drafts_lost import Survival
 from dsd_plan.optimize.confirmation.hours import Days
@@ -35,8 +37,6 @@ RUNNERS_UP = 2
 """Plans beside each mode's best that are replayed, because they might be its equals."""
 MOST_OF_RUNNERS_UP = 60
 """Workloads from which on no plan but each mode's best is replayed: what else was tried are steps towards it."""
-SAME_PRICE = 1e-3
-"""Relative difference of two prices that is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +65,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     """
     evaluator = confirmation.evaluator
     survival, days = Survival(confirmation, peak), Days(confirmation)
+    key = partial(_daily_key, days)
     outcomes: list[Outcome] = []
     for mode in SIMPLEST_FIRST:
         if mode in searched_modes(evaluator.scenario):
@@ -95,7 +96,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
             space,
             outcomes,
             days,
-            lambda confirmed: _daily_key(days, confirmed)[0],
+            lambda confirmed: key(confirmed)[0],
             lambda outcome: _surviving(confirmation, survival, outcome),
         )
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
@@ -110,8 +111,8 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
         if not kept:
             raise error
-    cheapest = min(kept, key=lambda confirmed: _daily_key(days, confirmed))
-    best = steadfast(cheapest, kept, survival, lambda confirmed: _daily_key(days, confirmed))
+    cheapest = min(kept, key=key)
+    best = steadfast(cheapest, kept, survival, key)
     if best is not cheapest:
         fleeting, lasting = (spelling(plan.choice, evaluator.scenario) for plan in (cheapest, best))
         confirmation.tell(f"{fleeting} saves only while its drafts are there; {lasting} saves without them: taken")
@@ -248,7 +249,7 @@ def _runners_up(confirmation: Confirmation, best: Confirmed) -> list[Choice]:
 def _indistinguishable(confirmation: Confirmation, other: Confirmed, best: Confirmed) -> bool:
     """The same price, and an objective and TPOT whose difference is within the error."""
     minimize = confirmation.evaluator.scenario.search.minimize
-    if minimize in ("cost", "devices"):
+    if minimize in CAPACITY:
         gap = abs(other.judged.objective - best.judged.objective)
         if gap > SAME_PRICE * best.judged.objective or other.judged.key[1] > best.judged.key[1]:
             return False
@@ -283,7 +284,7 @@ def _case(
     speculative = [outcome for outcome in outcomes if outcome.name not in (plain_name, EDGE_ALONE) and _drafts(outcome)]
     plain = next((outcome for outcome in outcomes if outcome.name == plain_name), None)
     fastest = _representative(confirmation, speculative, days)
-    if any(mode in SPECULATIVE for mode in chosen.choice.modes):
+    if chosen.choice.speculates:
         fastest = chosen
     slow = _representative(confirmation, [plain] if plain is not None else [], days)
     if plain is not None and chosen.choice.modes == ("target_only",) * len(chosen.choice.modes):
@@ -327,7 +328,7 @@ def _doubt(
 
 def _drafts(outcome: Outcome) -> bool:
     """Whether some workload speculates; also where no plan at all stands for the outcome."""
-    return outcome.choice is None or any(mode in SPECULATIVE for mode in outcome.choice.modes)
+    return outcome.choice is None or outcome.choice.speculates
 
 
 def _edge(outcomes: list[Outcome]) -> Trial | None:

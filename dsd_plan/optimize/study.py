@@ -18,7 +18,7 @@ from dsd_plan.optimize.alternatives.options import lasting, option_of, option_ro
 from dsd_plan.optimize.alternatives.routed import not_varied
 from dsd_plan.optimize.choices.budgets import budget_checks
 from dsd_plan.optimize.choices.candidates import AnySpace, Space, WideSpace, device_total, with_ahead
-from dsd_plan.optimize.choices.choice import SPECULATIVE, Choice
+from dsd_plan.optimize.choices.choice import Choice
 from dsd_plan.optimize.choices.side_by_side import Beside, Parts, RunAll, one_by_one
 from dsd_plan.optimize.choices.words import number, percent, plan_words
 from dsd_plan.optimize.confirmation.backcast import against, today_words, widened, widened_checks
@@ -161,7 +161,7 @@ def edge_alone(scenario: Scenario, decision: Decision, found: Verdict) -> Verdic
     whose = "all requests" if len(mine) == len(decision.chosen.choice.candidates) else ", ".join(mine)
     cost = number(decision.days.cost_per_hour(decision.chosen.choice))
     told = f"The edge alone, where the draft's own text will do, answers {whose} for {cost} an hour in all"
-    if any(c.mode in SPECULATIVE for c in decision.chosen.choice.candidates):
+    if decision.chosen.choice.speculates:
         return replace(found, sentence=f"{found.sentence} {told}.")
     others = [o.confirmed for o in decision.outcomes if o.confirmed is not None and o.choice != decision.chosen.choice]
     next_best = sorted(others, key=lambda other: other.judged.key)[:1]

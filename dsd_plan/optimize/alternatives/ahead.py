@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dsd_plan.optimize.alternatives.options import NAMES, Outcome, nearest_miss
 from dsd_plan.optimize.choices.candidates import Space, cost_per_hour
-from dsd_plan.optimize.choices.choice import SPECULATIVE, Choice
+from dsd_plan.optimize.choices.choice import Choice
 from dsd_plan.optimize.choices.objective import Judge, Judged, Key
 from dsd_plan.optimize.choices.words import number, percent, plan_words
 from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
@@ -64,7 +64,7 @@ def _starts(outcomes: Sequence[Outcome]) -> tuple[Choice, ...]:
 
 
 def _speculates(outcome: Outcome) -> bool:
-    return outcome.confirmed is not None and any(mode in SPECULATIVE for mode in outcome.confirmed.choice.modes)
+    return outcome.confirmed is not None and outcome.confirmed.choice.speculates
 
 
 def _key(outcome: Outcome) -> Key:

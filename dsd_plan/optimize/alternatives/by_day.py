@@ -8,7 +8,7 @@ from dsd_plan.domain.hours import HOURS, factors_at
 from dsd_plan.domain.scenario import Scenario
 from dsd_plan.optimize.choices.candidates import AnySpace
 from dsd_plan.optimize.choices.evaluate import Repriced
-from dsd_plan.optimize.choices.objective import Judge, spelling, tpot_weights
+from dsd_plan.optimize.choices.objective import SAME_PRICE, Judge, spelling, tpot_weights
 from dsd_plan.optimize.choices.words import number
 from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.confirmation.hours import Days
@@ -16,7 +16,6 @@ from dsd_plan.optimize.search.search import search
 
 MOST_REPLAYS = 3
 """Plans that are cheaper over the day and are replayed before the cheapest at the peak stays."""
-SAME_PRICE = 1e-3
 SCOPE = (
     "; the bound is of the cost at the peak: over the day plans were searched with on-demand devices at their mean "
     "price of its hours, and no bound is known"

@@ -11,12 +11,11 @@ from dsd_plan.domain.scenario import Mode, Scenario
 from dsd_plan.domain.study import BudgetCheck, Option
 from dsd_plan.domain.study_decision import Backcast, BackcastRow
 from dsd_plan.optimize.alternatives.engines import engine_of, reprompting
-from dsd_plan.optimize.alternatives.steadfast import LEAST_GAIN
 from dsd_plan.optimize.choices.budgets import MANY_WORKLOADS, Limit, budget_checks
 from dsd_plan.optimize.choices.candidates import AnySpace, WideSpace, cost_per_hour, device_total, site_copies
 from dsd_plan.optimize.choices.choice import Choice, Counts
 from dsd_plan.optimize.choices.evaluate import Trial
-from dsd_plan.optimize.choices.objective import Judge
+from dsd_plan.optimize.choices.objective import SAME_PRICE, Judge
 from dsd_plan.optimize.choices.words import number, percent, plan_words
 from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
 from dsd_plan.optimize.confirmation.drafts_lost import Survival
@@ -290,7 +289,7 @@ def why_lost(scenario: Scenario, plan: Confirmed, chosen: Confirmed, days: Days)
         over = "" if days.flat else f" over the day, {HOURS_A_MONTH * abs(cost):,.0f} a month"
         if cost > 0:
             return f"keeps every budget, but costs {number(cost)} an hour more{over}"
-        if -cost > LEAST_GAIN * days.cost_per_hour(chosen.choice):
+        if -cost > SAME_PRICE * days.cost_per_hour(chosen.choice):
             return f"keeps every budget and costs {number(-cost)} an hour less{over}, but {FLEETING}"
     if scenario.search.minimize == "energy" and mine.key[0] > best.key[0]:
         return f"keeps every budget, but takes {percent(mine.objective / best.objective - 1.0)} more energy a token"

@@ -9,11 +9,12 @@ from dsd_plan.domain.plan import Routing
 from dsd_plan.domain.scenario import Objective, Scenario
 from dsd_plan.optimize.alternatives.options import Outcome
 from dsd_plan.optimize.choices.candidates import AnySpace, Space, site_copies
-from dsd_plan.optimize.choices.choice import Candidate, Choice
-from dsd_plan.optimize.choices.objective import Judge, Judged
+from dsd_plan.optimize.choices.choice import EDGE_MODES, Candidate, Choice
+from dsd_plan.optimize.choices.objective import SAME_PRICE, Judge, Judged
 from dsd_plan.optimize.choices.words import counts_words, plan_words
 from dsd_plan.optimize.confirmation.compare import fleet_energy, mean_tpot, ratio_of
 from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.confirmation.counted import CAPACITY
 from dsd_plan.optimize.search.rivals import Lead, best_near, lead, rivals_of
 
 ROUTING: Routing = "jsq"
@@ -22,7 +23,6 @@ WORTH_A_REPLAY = 1.02
 """By how many times a plan has to be ahead in time or energy under the model; prices are exact."""
 FAR_BEHIND = 1.25
 """Times the objective of another way's plan, beyond which no better plan with drafts routed is sought."""
-SAME_PRICE = 1e-3
 
 SearchIn = Callable[[AnySpace], Outcome]
 """The best confirmed plan that drafts at the edge in a space, or its nearest miss."""
@@ -38,7 +38,7 @@ def routed_space(scenario: Scenario, space: Space) -> Space | None:
 
 
 def _routed(scenario: Scenario, candidate: Candidate) -> Candidate:
-    if candidate.mode not in ("distributed", "pipelined") or candidate.draft_device is None:
+    if candidate.mode not in EDGE_MODES or candidate.draft_device is None:
         return candidate
     device = scenario.device(candidate.draft_device)
     if device.usable < 2 or site_copies(scenario, device) > 1:
@@ -119,7 +119,7 @@ def _surely(confirmation: Confirmation, one: Confirmed, other: Confirmed | None)
         return True
     scenario = confirmation.evaluator.scenario
     minimize = scenario.search.minimize
-    if minimize in ("cost", "devices"):
+    if minimize in CAPACITY:
         mine, theirs = one.judged.objective, other.judged.objective
         if abs(mine - theirs) > SAME_PRICE * theirs:
             return mine < theirs

@@ -15,6 +15,7 @@ from dsd_plan.optimize.choices.objective import Judge
 from dsd_plan.optimize.choices.words import number, percent, plan_words
 from dsd_plan.optimize.confirmation.compare import fleet_energy, mean_tpot, ratio_of
 from dsd_plan.optimize.confirmation.confirm import Confirmation, Confirmed
+from dsd_plan.optimize.confirmation.counted import CAPACITY
 from dsd_plan.optimize.confirmation.hours import Days
 from dsd_plan.optimize.search.search import Found
 from dsd_plan.optimize.search.split import LEAST_GAIN, Splits, splittable
@@ -137,7 +138,7 @@ def _starts(judge: Judge, space: Space, outcomes: Sequence[Outcome], best: Confi
 def _surely(confirmation: Confirmation, one: Confirmed, other: Confirmed, price: Price) -> bool:
     """Whether one plan's objective is below another's by more than the error: prices are exact."""
     minimize = confirmation.evaluator.scenario.search.minimize
-    if minimize in ("cost", "devices"):
+    if minimize in CAPACITY:
         return price(one) < price(other) * (1.0 - LEAST_GAIN[minimize])
     measure = fleet_energy if minimize == "energy" else mean_tpot(confirmation.evaluator.scenario)
     ratio = ratio_of(confirmation, measure, one, other)

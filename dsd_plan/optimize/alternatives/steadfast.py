@@ -7,14 +7,12 @@ from math import inf
 
 from dsd_plan.domain.study_decision import DraftsLost
 from dsd_plan.optimize.choices.candidates import cost_per_hour, device_total
-from dsd_plan.optimize.choices.choice import SPECULATIVE, Choice
-from dsd_plan.optimize.choices.objective import Key
+from dsd_plan.optimize.choices.choice import Choice
+from dsd_plan.optimize.choices.objective import SAME_PRICE, Key
 from dsd_plan.optimize.confirmation.confirm import Confirmed
 from dsd_plan.optimize.confirmation.counted import CAPACITY, counted_counts
 from dsd_plan.optimize.confirmation.drafts_lost import Survival
 
-LEAST_GAIN = 1e-3
-"""Share of plain decoding's objective that has to be saved."""
 SCOPE = "; a plan that saves more, but only while its drafts are there, was not chosen"
 
 
@@ -30,10 +28,10 @@ def steadfast(
     if survival.scenario.search.minimize not in CAPACITY or survival.accepted or lost is None or lost.survives:
         return best
     plain = min((key(plan)[0] for plan in kept if set(plan.choice.modes) == {"target_only"}), default=0.0)
-    least = plain * (1.0 - LEAST_GAIN)
+    least = plain * (1.0 - SAME_PRICE)
     if key(best)[0] + _missing(survival, best.choice, lost) < least:
         return best
-    sure = [plan for plan in kept if key(plan)[0] < least and _speculates(plan) and _lasts(survival, plan)]
+    sure = [plan for plan in kept if key(plan)[0] < least and plan.choice.speculates and survival.lasts(plan.choice)]
     return min(sure, key=key, default=best)
 
 
@@ -44,12 +42,3 @@ def _missing(survival: Survival, choice: Choice, lost: DraftsLost) -> float:
     counted = tuple(counted_counts(survival.scenario, choice, lost).items())
     of = cost_per_hour if survival.scenario.search.minimize == "cost" else device_total
     return float(of(survival.scenario, counted) - of(survival.scenario, choice.counts))
-
-
-def _speculates(plan: Confirmed) -> bool:
-    return any(mode in SPECULATIVE for mode in plan.choice.modes)
-
-
-def _lasts(survival: Survival, plan: Confirmed) -> bool:
-    lost = survival.of(plan.choice)
-    return lost is None or lost.survives

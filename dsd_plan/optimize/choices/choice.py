@@ -90,6 +90,11 @@ class Choice:
         return tuple(candidate.mode for candidate in self.candidates)
 
     @property
+    def speculates(self) -> bool:
+        """Whether any workload does."""
+        return any(mode in SPECULATIVE for mode in self.modes)
+
+    @property
     def served(self) -> tuple[str, ...]:
         """The mode of each workload; both modes where parts of its traffic differ in that."""
         return tuple(candidate.served for candidate in self.candidates)

@@ -19,6 +19,8 @@ Key = tuple[float, int, float, int, int, str]
 """Objective, devices, TPOT, complexity of the modes, sum of the windows, spelling: lower is better."""
 
 SIGNIFICANT_DIGITS = 4
+SAME_PRICE = 1e-3
+"""Relative difference of two prices, or numbers of devices, that is none."""
 """What differs beyond these digits is a tie, and the next criterion decides."""
 
 

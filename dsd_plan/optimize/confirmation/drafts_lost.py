@@ -70,7 +70,11 @@ class Survival:
 
     def allows(self, choice: Choice) -> bool:
         """Whether a choice keeps the degraded budgets; where none are given every choice does."""
-        lost = self.of(choice) if self.accepted else None
+        return not self.accepted or self.lasts(choice)
+
+    def lasts(self, choice: Choice) -> bool:
+        """Whether the targets of a choice survive the loss of every draft, or there is none to lose."""
+        lost = self.of(choice)
         return lost is None or lost.survives
 
     def refused(self, choices: Iterable[Choice]) -> InfeasibleError | None:

@@ -139,14 +139,6 @@ class Ground:
             found.append(self._standing(contender, condition, near, directions, turns, ahead_ms))
         return tuple(sorted(found, key=lambda s: (_or_worst(s.tpot_ms), SIMPLEST_FIRST.index(s.mode))))
 
-    def surely(self, mode: Mode, condition: Condition, near: Mapping[Mode, int]) -> bool:
-        """Whether `mode` at its window in `near` is ahead of every other there by more than windows can move."""
-        times = {}
-        for contender in self.contenders:
-            times[contender.mode] = _or_worst(self.tpot_ms(contender, self._index(contender, near), condition))
-        others = [tpot_ms for other, tpot_ms in times.items() if other != mode]
-        return times[mode] < inf and all(times[mode] * (1.0 + CLEAR_LEAD) < tpot_ms for tpot_ms in others)
-
     def _index(self, contender: Contender, near: Mapping[Mode, int]) -> int:
         wanted = near.get(contender.mode, 0)
         return min(range(len(contender.windows)), key=lambda i: abs(contender.windows[i] - wanted))

@@ -130,16 +130,25 @@ class Bounds:
         """Idle power of what is deployed and active power of the work at full batches, a token; 0 with closed users."""
         if self._tokens_per_s is None:
             return 0.0
-        power_w = 0.0
-        for name, count in counts:
-            device = self.scenario.device(name)
-            profiles = device.profiles.values()
-            idle_w = device.idle_w or min((p.idle_w or 0.0 for p in profiles), default=0.0)
-            active_w = min((p.active_w or 0.0 for p in profiles), default=0.0)
-            work = sum(self.of[c].work.get(name, 0.0) for c in chosen) * site_copies(self.scenario, device)
-            power_w += idle_w * count * site_copies(self.scenario, device) + max(active_w - idle_w, 0.0) * work
+        work = {name: sum(self.of[c].work.get(name, 0.0) for c in chosen) for name, _ in counts}
         factor = self.judge.lens.factors.get((FLEET, "", "energy_j_per_token"), 1.0)
-        return factor * power_w / self._tokens_per_s
+        return factor * power_w(self.scenario, counts, work) / self._tokens_per_s
+
+
+def power_w(scenario: Scenario, counts: Counts, work: Mapping[str, float]) -> float:
+    """Idle power of what is deployed and active power of its work at full batches, over all copies of sites.
+
+    `work` is a copy's, by device type.
+    """
+    total_w = 0.0
+    for name, count in counts:
+        device = scenario.device(name)
+        profiles = device.profiles.values()
+        idle_w = device.idle_w or min((p.idle_w or 0.0 for p in profiles), default=0.0)
+        active_w = min((p.active_w or 0.0 for p in profiles), default=0.0)
+        copies = site_copies(scenario, device)
+        total_w += idle_w * count * copies + max(active_w - idle_w, 0.0) * (work[name] * copies)
+    return total_w
 
 
 def trust_in(scenario: Scenario) -> float:

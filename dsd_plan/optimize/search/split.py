@@ -15,12 +15,12 @@ from dsd_plan.optimize.choices.candidates import (
     cost_per_hour,
     device_total,
     full_counts,
-    site_copies,
     with_count,
 )
 from dsd_plan.optimize.choices.choice import SPECULATIVE, Candidate, Choice, Counts, compatible, same_but_window
-from dsd_plan.optimize.choices.objective import Judge, Judged, better
+from dsd_plan.optimize.choices.objective import SAME_PRICE, Judge, Judged, better
 from dsd_plan.optimize.choices.replicas import fitted_counts
+from dsd_plan.optimize.search.relaxation import open_tokens_per_s, power_w
 from dsd_plan.optimize.search.rivals import nearer, settled
 from dsd_plan.optimize.search.split_work import light, work_of
 
@@ -35,7 +35,7 @@ MOST_PREDICTIONS = 150
 MOST_TRIED = 60
 """Shares and counts, the cheapest first, that are predicted around one plan."""
 CAN_BE_PART: frozenset[Mode] = frozenset({"target_only", "fused", "distributed"})
-LEAST_GAIN = {"cost": 1e-3, "devices": 1e-3, "energy": 0.01, "tpot": 0.01}
+LEAST_GAIN = {"cost": SAME_PRICE, "devices": SAME_PRICE, "energy": 0.01, "tpot": 0.01}
 """By how much, as a share of the objective, split traffic has to be better to be looked at."""
 SCOPE = "what was predicted around the best plans that split no traffic; no bound"
 
@@ -272,18 +272,8 @@ def _objective(judge: Judge, counts: Counts, work: dict[str, float], tpot_ms: fl
         return float(device_total(judge.scenario, counts))
     if judge.minimize == "tpot":
         return tpot_ms
-    from dsd_plan.optimize.search.relaxation import open_tokens_per_s
-
-    power_w = 0.0
-    for name, count in counts:
-        device = judge.scenario.device(name)
-        profiles = device.profiles.values()
-        idle_w = device.idle_w or min((p.idle_w or 0.0 for p in profiles), default=0.0)
-        active_w = min((p.active_w or 0.0 for p in profiles), default=0.0)
-        copies = site_copies(judge.scenario, device)
-        power_w += copies * (idle_w * count + max(active_w - idle_w, 0.0) * work[name])
     tokens_per_s = open_tokens_per_s(judge.scenario)
-    return 0.0 if tokens_per_s is None else power_w / tokens_per_s
+    return 0.0 if tokens_per_s is None else power_w(judge.scenario, counts, work) / tokens_per_s
 
 
 def _polished(judge: _Sparing, here: Judged) -> Judged:
