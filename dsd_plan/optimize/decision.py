@@ -66,51 +66,9 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     evaluator = confirmation.evaluator
     survival, days = Survival(confirmation, peak), Days(confirmation)
     key = partial(_daily_key, days)
-    outcomes: list[Outcome] = []
-    for mode in SIMPLEST_FIRST:
-        if mode in searched_modes(evaluator.scenario):
-            stage(f"searching: {NAMES[mode]}")
-            found = [_outcome(confirmation, within, mode, name) for name, within in _kinds(space, mode)]
-            if mode == "distributed":
-                space, found[0] = with_routing(
-                    confirmation,
-                    space,
-                    found[0],
-                    lambda other: _outcome(confirmation, other, "distributed", NAMES["distributed"]),
-                    outcomes,
-                )
-            found = [_over_the_day(confirmation, days, outcome) for outcome in found]
-            outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]
-    if len(space.by_workload) > 1:
-        stage(f"searching: {MIXED}")
-        for mixed in [_over_the_day(confirmation, days, outcome) for outcome in _mixed(confirmation, space, outcomes)]:
-            outcomes = joined(outcomes, _surviving(confirmation, survival, mixed))
-    listed = space if isinstance(space, Space) and tried_ahead(evaluator.scenario) else None
-    if listed is not None:
-        stage(f"searching: {NAMES['pipelined']}")
-        outcomes.append(_surviving(confirmation, survival, ahead(confirmation, listed, outcomes)))
-    if isinstance(space, Space) and splittable(space):
-        stage(f"searching: {SPLIT}")
-        outcomes = with_splits(
-            confirmation,
-            space,
-            outcomes,
-            days,
-            lambda confirmed: key(confirmed)[0],
-            lambda outcome: _surviving(confirmation, survival, outcome),
-        )
+    space, outcomes = _searched(confirmation, space, survival, days, stage)
+    outcomes = _answering(confirmation, space, survival, outcomes)
     kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
-    if not kept:
-        refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
-        error = refused or why_infeasible(
-            evaluator, space, confirmation.lens, confirmation.corrected_by, confirmation.bears
-        )
-        # A way out is replayed before it is told; a plan that breaks a budget under the model only is none.
-        revived = rescued(confirmation, outcomes) if refused is None else []
-        outcomes = [_surviving(confirmation, survival, outcome) for outcome in revived]
-        kept = [outcome.confirmed for outcome in outcomes if outcome.confirmed is not None]
-        if not kept:
-            raise error
     cheapest = min(kept, key=key)
     best = steadfast(cheapest, kept, survival, key)
     if best is not cheapest:
@@ -133,7 +91,7 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
     seeds = [c.choice for c in kept if not isinstance(space, Space) or space.holds(c.choice.candidates)]
     # The simplest of equals may be a little above the best: the gap is its own.
     overall = replace(search(Judge(evaluator, confirmation.lens), space, seeds), best=chosen.judged)
-    if listed is not None:
+    if isinstance(space, Space) and tried_ahead(evaluator.scenario):
         overall = bound_of_others(overall)
     overall = bound_with_splits(Judge(evaluator, confirmation.lens), space, overall, chosen)
     if not days.flat and evaluator.scenario.search.minimize == "cost":
@@ -142,6 +100,64 @@ def decide(confirmation: Confirmation, space: AnySpace, stage: Callable[[str], N
         overall = replace(overall, scope=overall.scope + BUT_FLEETING)
     case = _case(confirmation, space, outcomes, chosen, survival, days)
     return Decision(chosen, overall, tuple(outcomes), tuple(equivalents), case, survival, days, space)
+
+
+def _searched(
+    confirmation: Confirmation, space: AnySpace, survival: Survival, days: Days, stage: Callable[[str], None]
+) -> tuple[AnySpace, list[Outcome]]:
+    """The best of every mode and of what is tried around them; the space with drafts routed where that is better."""
+    outcomes: list[Outcome] = []
+    for mode in SIMPLEST_FIRST:
+        if mode in searched_modes(confirmation.evaluator.scenario):
+            stage(f"searching: {NAMES[mode]}")
+            found = [_outcome(confirmation, within, mode, name) for name, within in _kinds(space, mode)]
+            if mode == "distributed":
+                space, found[0] = with_routing(
+                    confirmation,
+                    space,
+                    found[0],
+                    lambda other: _outcome(confirmation, other, "distributed", NAMES["distributed"]),
+                    outcomes,
+                )
+            found = [_over_the_day(confirmation, days, outcome) for outcome in found]
+            outcomes += [_surviving(confirmation, survival, outcome) for outcome in found]
+    if len(space.by_workload) > 1:
+        stage(f"searching: {MIXED}")
+        for mixed in [_over_the_day(confirmation, days, outcome) for outcome in _mixed(confirmation, space, outcomes)]:
+            outcomes = joined(outcomes, _surviving(confirmation, survival, mixed))
+    listed = space if isinstance(space, Space) and tried_ahead(confirmation.evaluator.scenario) else None
+    if listed is not None:
+        stage(f"searching: {NAMES['pipelined']}")
+        outcomes.append(_surviving(confirmation, survival, ahead(confirmation, listed, outcomes)))
+    if isinstance(space, Space) and splittable(space):
+        stage(f"searching: {SPLIT}")
+        outcomes = with_splits(
+            confirmation,
+            space,
+            outcomes,
+            days,
+            lambda confirmed: _daily_key(days, confirmed)[0],
+            lambda outcome: _surviving(confirmation, survival, outcome),
+        )
+    return space, outcomes
+
+
+def _answering(
+    confirmation: Confirmation, space: AnySpace, survival: Survival, outcomes: list[Outcome]
+) -> list[Outcome]:
+    """The outcomes, of which one at least has a plan. Raises InfeasibleError where no plan keeps every budget."""
+    if any(outcome.confirmed is not None for outcome in outcomes):
+        return outcomes
+    refused = survival.refused(outcome.choice for outcome in outcomes if outcome.lost and outcome.choice)
+    error = refused or why_infeasible(
+        confirmation.evaluator, space, confirmation.lens, confirmation.corrected_by, confirmation.bears
+    )
+    # A way out is replayed before it is told; a plan that breaks a budget under the model only is none.
+    revived = rescued(confirmation, outcomes) if refused is None else []
+    outcomes = [_surviving(confirmation, survival, outcome) for outcome in revived]
+    if all(outcome.confirmed is None for outcome in outcomes):
+        raise error
+    return outcomes
 
 
 def _daily_key(days: Days, confirmed: Confirmed) -> Key:
